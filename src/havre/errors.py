@@ -1,11 +1,11 @@
 """What can go wrong, told so that a tired person can act on it.
 
-    HavreError                 the base; carries one or more Problems
-    ├── InputError             the user's files or flags are wrong; nothing was touched   (exit 2)
-    ├── RefusedError           the request is understood and declined                     (exit 3)
-    ├── BusyError              another release holds the instance                         (exit 4)
-    ├── UnavailableError       a server Havre needs does not answer                       (exit 5)
-    └── FailedError            work was begun, failed, and was undone or is recorded      (exit 1)
+HavreError                 the base; carries one or more Problems
+├── InputError             the user's files or flags are wrong; nothing was touched   (exit 2)
+├── RefusedError           the request is understood and declined                     (exit 3)
+├── BusyError              another release holds the instance                         (exit 4)
+├── UnavailableError       a server Havre needs does not answer                       (exit 5)
+└── FailedError            work was begun, failed, and was undone or is recorded      (exit 1)
 """
 
 from __future__ import annotations
@@ -70,9 +70,7 @@ class HavreError(Exception):
     exit_code = 1
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
-        self.problems: Sequence[Problem] = (
-            (problems,) if isinstance(problems, Problem) else tuple(problems)
-        )
+        self.problems: Sequence[Problem] = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

@@ -1,0 +1,136 @@
+"""The seam between deciding and doing: a small Protocol that every engine meets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from havre.model.health import ProbeResult
+from havre.model.observed import Observed
+from havre.model.plan import EngineStep
+from havre.model.project import FileSource, Network, Project, Service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What an engine needs to know about the release beyond the step itself.
+
+    `project` is the release's project (networks, volumes, secrets by key); `names` are extra host entries
+    (name, address) for every replica of it (decision D8: rolling services are reached through the edge).
+    """
+
+    instance: str
+    release: int
+    project: Project
+    names: tuple[tuple[str, str], ...] = ()
+
+    def network(self, key: str) -> Network:
+        """The project's network with that key."""
+        return next(network for network in self.project.networks if network.key == key)
+
+    def file_source(self, kind: str, key: str) -> FileSource:
+        """The top-level secret or config with that key; `kind` is `secrets` or `configs`."""
+        return next(source for source in getattr(self.project, kind) if source.key == key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One line a replica wrote; `at` is seconds since the epoch, `stream` is `stdout` or `stderr`."""
+
+    service: str
+    slot: int
+    at: float
+    stream: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogQuery:
+    """Which log lines are wanted; times are seconds since the epoch, `tail` counts per replica."""
+
+    services: tuple[str, ...] = ()
+    follow: bool = False
+    since: float | None = None
+    until: float | None = None
+    tail: int | None = None
+    failed: bool = False
+    """Also (and only) replicas that failed in a release and were kept for inspection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """How a command inside a replica ended; output is stdout and stderr as they came."""
+
+    exit_code: int
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a replica uses now; memory in bytes, cpu in percent of one core; None where not known."""
+
+    service: str
+    slot: int
+    memory: int | None = None
+    memory_limit: int | None = None
+    memory_peak: int | None = None
+    cpu: float | None = None
+
+
+Progress = Callable[[str], None]
+"""Called with one line of progress (a build's output line, a pull's layer)."""
+
+
+class Engine(Protocol):
+    """Runs replicas. Every method raises only HavreErrors; foreign ones are translated inside."""
+
+    @property
+    def name(self) -> str:
+        """`docker`, `process`, `memory`: what the user calls it."""
+        ...
+
+    def describe(self) -> str:
+        """One line for people: engine, version and where it answers."""
+        ...
+
+    def observe(self, instance: str, *, references: Sequence[str] = ()) -> Observed:
+        """One snapshot: the instance's replicas and volumes, all networks, and the local images among `references`."""
+        ...
+
+    def instances(self) -> tuple[str, ...]:
+        """The names of all instances this engine holds replicas of."""
+        ...
+
+    def perform(self, step: EngineStep, context: Context, *, progress: Progress | None = None) -> None:
+        """Do one step and return when it is done; doing a step that is already done is no error."""
+        ...
+
+    def probe(self, service: Service, slot: int, context: Context) -> ProbeResult:
+        """Run the service's health check once, now, in that replica; without one, look at its process and port."""
+        ...
+
+    def address(self, service: Service, slot: int, context: Context) -> str:
+        """The IP address at which this machine reaches that replica."""
+        ...
+
+    def logs(self, instance: str, query: LogQuery) -> Iterator[LogLine]:
+        """Lines in order of time; with `follow` new ones as they come, until the caller stops iterating."""
+        ...
+
+    def execute(
+        self, instance: str, service: str, slot: int, command: Sequence[str], *, stdin: bytes | None = None,
+        environment: Sequence[tuple[str, str]] = (), user: str | None = None, timeout: float | None = None,
+    ) -> Executed:  # fmt: skip
+        """Run a command in a running replica and wait for it."""
+        ...
+
+    def interactive(
+        self, instance: str, service: str, slot: int, command: Sequence[str], *, user: str | None = None
+    ) -> int:
+        """Run a command with the caller's terminal attached; returns its exit code."""
+        ...
+
+    def usage(self, instance: str) -> tuple[Usage, ...]:
+        """Current memory and CPU of every running replica of the instance."""
+        ...

@@ -1,0 +1,103 @@
+"""What the manifest says beyond Compose: where it is reached, how it is released, kept and watched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from havre.model.backup import BackupPolicy
+from havre.model.route import Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """`release.migrate`: run in a one-off of `service`'s new image before any new replica starts."""
+
+    service: str
+    run: tuple[str, ...]
+    undo: tuple[str, ...] | None = None
+    head: tuple[str, ...] | None = None
+    """Prints the current revision; recorded in the release."""
+    timeout: float = 600.0
+    safeguard: bool = True
+    safeguard_services: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """`release.verify`: one request that must be answered as said, at the new replicas and through the edge.
+
+    `json` holds (dotted key, canonical JSON value) that the body must contain; `contains` a text.
+    """
+
+    method: str = "GET"
+    path: str = "/"
+    host: str | None = None
+    body: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    status: int = 200
+    json: tuple[tuple[str, str], ...] = ()
+    contains: str | None = None
+    timeout: float = 10.0
+    retries: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """A check the user consciously sets aside, until `until` (ISO date) at the latest."""
+
+    check: str
+    reason: str
+    until: str | None = None
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSpec:
+    """How a service runs without containers (process engine): a command, and how to prepare it."""
+
+    service: str
+    command: str | None = None
+    build: tuple[str, ...] = ()
+    source: str | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsPolicy:
+    """How the app's hosts get their certificates: `auto` is ACME, except self-signed for `*.localhost`."""
+
+    mode: str = "auto"
+    """`auto`, `acme`, `own`, `self-signed` or `off` (another proxy ends TLS)."""
+    certificate: str | None = None
+    key: str | None = None
+    dns_hook: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """One app in one environment: the manifest with its environment merged in."""
+
+    name: str
+    environment: str = "production"
+    directory: str = "."
+    """Absolute: where the manifest lies; Compose paths are relative to it."""
+    compose: tuple[str, ...] = ()
+    env_files: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    routes: tuple[Route, ...] = ()
+    migration: Migration | None = None
+    verifications: tuple[Verification, ...] = ()
+    backups: tuple[BackupPolicy, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+    processes: tuple[ProcessSpec, ...] = ()
+    tls: TlsPolicy = TlsPolicy()
+    engine: str | None = None
+    keep_releases: int = 5
+    hold_limit: float = 15.0
+    secret_names: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
+
+    @property
+    def instance(self) -> str:
+        """The name of everything this app owns on the server: `lexikon`, `lexikon-staging`."""
+        return self.name if self.environment == "production" else f"{self.name}-{self.environment}"

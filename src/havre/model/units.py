@@ -1,0 +1,31 @@
+"""Sizes and durations as people write and read them (Compose's own rules: base 1024, Go durations)."""
+
+from __future__ import annotations
+
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
+
+
+def show_bytes(size: int) -> str:
+    """`512 MiB`, `1.5 GiB`: at most one decimal, never a rounded-up lie below 10 KiB."""
+    for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
+        if abs(size) >= unit:
+            return f"{size / unit:.1f}".removesuffix(".0") + f" {name}"
+    return f"{size} B"
+
+
+def show_seconds(seconds: float) -> str:
+    """`0.3 s`, `12 s`, `3 min 20 s`, `1 h 5 min`, `2 d 3 h`."""
+    if seconds < 10:
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    for size, name, smaller, small_name in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {name}" + (f" {rest} {small_name}" if rest else "")
+    return f"{whole} s"
