@@ -1,0 +1,64 @@
+# Every command prints what it does; `make help` lists them. `make check` is exactly what CI runs before the tests.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest
+
+.PHONY: help setup demo demo-stop test test-unit test-integration check format rows lab-up lab-down coverage bench clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.ready ## prepare .venv with the `havre` command in it
+
+.venv/.ready: pyproject.toml uv.lock .ci/setup
+	@bash .ci/setup
+	@touch $@
+
+demo: setup ## deploy the example on the embedded engine, show a release, a refusal and a rollback
+	@$(BIN)/havre demo
+
+demo-stop: setup ## remove what `make demo` left running
+	@$(BIN)/havre demo --stop
+
+test: setup lab-up ## run all tests (unit, properties, real servers)
+	@$(MAKE) --no-print-directory test-unit
+	@$(MAKE) --no-print-directory test-integration
+
+test-unit: setup ## run the tests that need no server
+	$(PYTEST) -n 2 -q tests/unit tests/properties
+
+test-integration: setup lab-up ## run the tests against real servers
+	$(PYTEST) -q tests --ignore tests/unit --ignore tests/properties
+
+check: setup ## lint, types, layering, row book
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tests/acceptance/rows.py --check
+
+format: setup ## rewrite the source in the house format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+rows: setup ## count the guides' rows that are proven
+	@$(BIN)/python tests/acceptance/rows.py
+
+lab-up: setup ## start a Docker Engine with stand-in images, when none answers
+	@$(BIN)/python lab/up.py
+
+lab-down: setup ## stop the Docker Engine that lab-up started
+	@$(BIN)/python lab/down.py
+
+coverage: setup ## branch coverage of the unit and property tests
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q tests/unit tests/properties
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+bench: setup lab-up ## run every benchmark
+	@status=0; for file in benchmarks/*.py; do grep -q '^if __name__' $$file || continue; echo "== $$file"; $(BIN)/python $$file || status=1; done; exit $$status
+
+clean: ## remove the virtual environment and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

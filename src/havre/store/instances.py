@@ -1,0 +1,82 @@
+"""Which instances this server has, what they claim, and who did what to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from havre.store.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownInstance:
+    """An app in an environment on this server; `created_at` is seconds since the epoch."""
+
+    instance: str
+    app: str
+    environment: str
+    engine: str
+    directory: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredClaim:
+    """Something an instance owns on the server: a port, a host, a subnet, a name, memory."""
+
+    instance: str
+    kind: str
+    value: str
+    detail: str = ""
+
+
+class Instances:
+    """The server-wide book; claims are replaced as a whole at each release."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def remember(self, known: KnownInstance) -> None:
+        """Record an instance, keeping its first `created_at`."""
+        with self._database.transaction() as sql:
+            sql.execute(
+                "INSERT INTO instances VALUES (?,?,?,?,?,?) ON CONFLICT (instance) DO UPDATE SET"
+                " app = excluded.app, environment = excluded.environment, engine = excluded.engine,"
+                " directory = excluded.directory",
+                (known.instance, known.app, known.environment, known.engine, known.directory, known.created_at),
+            )
+
+    def list(self) -> tuple[KnownInstance, ...]:
+        """All instances, by name."""
+        with self._database.transaction() as sql:
+            rows = sql.execute("SELECT * FROM instances ORDER BY instance").fetchall()
+        return tuple(KnownInstance(**dict(row)) for row in rows)
+
+    def forget(self, instance: str) -> None:
+        """Drop an instance and its claims; its releases stay in the book."""
+        with self._database.transaction() as sql:
+            sql.execute("DELETE FROM claims WHERE instance = ?", (instance,))
+            sql.execute("DELETE FROM instances WHERE instance = ?", (instance,))
+
+    def replace_claims(self, instance: str, claims: Iterable[StoredClaim]) -> None:
+        """Make these the claims of `instance`, in one transaction."""
+        with self._database.transaction() as sql:
+            sql.execute("DELETE FROM claims WHERE instance = ?", (instance,))
+            sql.executemany(
+                "INSERT OR REPLACE INTO claims VALUES (?,?,?,?)",
+                [(instance, claim.kind, claim.value, claim.detail) for claim in claims],
+            )
+
+    def claims(self) -> tuple[StoredClaim, ...]:
+        """The claims of all instances."""
+        with self._database.transaction() as sql:
+            rows = sql.execute("SELECT * FROM claims ORDER BY kind, value, instance").fetchall()
+        return tuple(StoredClaim(**dict(row)) for row in rows)
+
+    def write_audit(self, *, at: float, by: str, instance: str, action: str, outcome: str) -> None:
+        """Add a line to the audit log."""
+        with self._database.transaction() as sql:
+            sql.execute(
+                "INSERT INTO audit (at, by_whom, instance, action, outcome) VALUES (?,?,?,?,?)",
+                (at, by, instance, action, outcome),
+            )
