@@ -1,0 +1,3 @@
+#!/bin/sh
+# No init system runs in a container.
+exit 101

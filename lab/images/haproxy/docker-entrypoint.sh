@@ -1,0 +1,11 @@
+#!/bin/sh
+# Options go to haproxy, which runs as master with a worker and stays in the foreground.
+set -e
+case "${1:-}" in
+    -*) set -- haproxy "$@" ;;
+esac
+if [ "$1" = haproxy ]; then
+    shift
+    set -- haproxy -W -db "$@"
+fi
+exec "$@"
