@@ -1,0 +1,1 @@
+"""The command line: flags in, workflows called, text out; no logic of its own."""

@@ -1,0 +1,132 @@
+"""Prove a replica: run its health check at once and often, and say what it said when it does not pass (D14)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from havre.engines.base import Context, Engine, LogQuery
+from havre.errors import FailedError, Problem
+from havre.host import clock
+from havre.model.health import HealthState, ProbeResult
+from havre.model.observed import ObservedReplica
+from havre.model.project import Service
+from havre.model.units import show_bytes, show_seconds
+from havre.workflows.execute import Cancellation
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 1.0
+DEFAULT_PATIENCE = 60.0
+"""Seconds a service without a health check may take to open its port."""
+
+LEAST_PATIENCE = 20.0
+"""Seconds at the least: a check with a 1 s interval and 3 retries still gets time to start on a busy server."""
+
+SETTLE = 1.0
+"""Seconds that a replica with neither health check nor port must stay up to count as started."""
+
+
+def prove(engine: Engine, service: Service, slot: int, context: Context, cancellation: Cancellation) -> None:
+    """Return when the replica is proven healthy.
+
+    Raises FailedError with the probe's last output and the replica's last log lines when it exits, or is not
+    healthy within the health check's own patience; raises Cancelled when asked to stop.
+    """
+    started = clock.elapsed()
+    patience = max(service.health.patience, LEAST_PATIENCE) if service.health else DEFAULT_PATIENCE
+    pause = FIRST_PAUSE
+    while True:
+        cancellation.check()
+        result = engine.probe(service, slot, context)
+        waited = clock.elapsed() - started
+        if result.state is HealthState.HEALTHY:
+            return
+        if result.state is HealthState.NONE and waited >= SETTLE:
+            return
+        if result.state is HealthState.UNVERIFIED:
+            raise FailedError(_unverified(service, slot, context, result))
+        dead = _gone(engine, service, slot, context)
+        if dead is not None:
+            raise FailedError(_exited(engine, service, dead, context))
+        if waited >= patience:
+            raise FailedError(_never_healthy(engine, service, slot, context, result, waited))
+        cancellation.pause(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+def last_lines(engine: Engine, context: Context, service: str, slot: int, count: int = 8) -> tuple[str, ...]:
+    """The last lines that replica wrote, for a message."""
+    query = LogQuery(services=(service,), tail=count * 3)
+    lines = [line.text for line in engine.logs(context.instance, query) if line.slot == slot]
+    return tuple(lines[-count:])
+
+
+def _gone(engine: Engine, service: Service, slot: int, context: Context) -> ObservedReplica | None:
+    for replica in engine.observe(context.instance).of_service(service.name):
+        if replica.slot == slot:
+            return None if replica.is_running else replica
+    return None
+
+
+def _name(service: Service, slot: int, context: Context) -> str:
+    return f"{context.instance}/{service.name}.{slot}"
+
+
+def _see_more(service: Service) -> str:
+    return f"see all of it with `havre logs --failed {service.name}`"
+
+
+def _exited(engine: Engine, service: Service, replica: ObservedReplica, context: Context) -> Problem:
+    lines = last_lines(engine, context, service.name, replica.slot)
+    if replica.oom_killed:
+        limit = service.resources.memory
+        at = f" at its limit of {show_bytes(limit)}" if limit else ""
+        return Problem(
+            summary=f"was killed by the kernel: out of memory{at}",
+            subject=_name(service, replica.slot, context),
+            evidence=lines,
+            hint=f"raise the memory limit of {service.name}, or make it use less, then deploy again",
+            code="replica-oom",
+        )
+    return Problem(
+        summary=f"exited with code {replica.exit_code} before it was healthy",
+        subject=_name(service, replica.slot, context),
+        evidence=lines or ("(it wrote nothing)",),
+        hint=f"correct what the lines above say; {_see_more(service)}",
+        code="replica-exited",
+    )
+
+
+def _never_healthy(
+    engine: Engine, service: Service, slot: int, context: Context, result: ProbeResult, waited: float
+) -> Problem:
+    return Problem(
+        summary=f"did not become healthy within {show_seconds(waited)}",
+        subject=_name(service, slot, context),
+        evidence=(*_probe_evidence(result), *_log_evidence(last_lines(engine, context, service.name, slot))),
+        hint=f"run the check by hand with `havre exec`, or {_see_more(service)}",
+        code="replica-unhealthy",
+    )
+
+
+def _unverified(service: Service, slot: int, context: Context, result: ProbeResult) -> Problem:
+    return Problem(
+        summary="its health check passes without asking anything: it cannot fail",
+        subject=_name(service, slot, context),
+        evidence=_probe_evidence(result),
+        effect="a broken replica would count as healthy, so it is not accepted as proof",
+        hint=(
+            "make the check fail on that answer; for Redis with a password: "
+            '`REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli ping | grep -q PONG`'
+        ),
+        code="replica-unverified",
+    )
+
+
+def _probe_evidence(result: ProbeResult) -> tuple[str, ...]:
+    code = "" if result.exit_code is None else f" (exit code {result.exit_code})"
+    output = result.output.strip().splitlines()[-5:]
+    return (f"health check: {result.asked}{code}", *(f"  {line}" for line in output))
+
+
+def _log_evidence(lines: Sequence[str]) -> tuple[str, ...]:
+    return ("last log lines:", *(f"  {line}" for line in lines)) if lines else ("it wrote no log line",)
