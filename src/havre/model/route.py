@@ -158,7 +158,8 @@ class AppEdge:
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Every (service, port) that something leads to, or that has replicas, in order."""
         led = [route.endpoint for route in self.routes if route.redirect_to is None]
-        led += [listener.endpoint for listener in (*self.tcp_ports, *self.inside)]
+        led += [port.endpoint for port in self.tcp_ports]
+        led += [listener.endpoint for listener in self.inside]
         return tuple(sorted({*led, *(endpoint for endpoint, _ in self.upstreams)}))
 
     @property
