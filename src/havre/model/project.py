@@ -127,7 +127,7 @@ class Restart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logging:
-    """The log driver and its options."""
+    """The log driver and its options; an empty `driver` is the engine's own default."""
 
     driver: str
     options: tuple[tuple[str, str], ...] = ()
@@ -218,6 +218,7 @@ class Service:
     sysctls: tuple[tuple[str, str], ...] = ()
     ulimits: tuple[Ulimit, ...] = ()
     extra_hosts: tuple[str, ...] = ()
+    """Each as `name:address`."""
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_opt: tuple[str, ...] = ()

@@ -1,0 +1,100 @@
+"""Turns a loaded Compose project (its normal form) into the typed Project that planning and engines speak."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from havre.compose.lower_problems import problems_of_lowering
+from havre.compose.lower_service import lower_service, with_linked_aliases, with_shared_mounts
+from havre.compose.lower_values import canonical, pairs, text
+from havre.compose.normal_form import NormalForm, section
+from havre.errors import InputError
+from havre.model.project import FileSource, Network, Project, Volume
+
+
+def lower(loaded: NormalForm, *, instance: str) -> Project:
+    """The Project of `loaded` for one instance; raises InputError with every problem at once.
+
+    Names the user did not choose are `<instance>_<key>`, as Compose does with the project's name.
+    """
+    if problems := problems_of_lowering(loaded):
+        raise InputError(problems)
+    services = tuple(lower_service(name, spec, instance) for name, spec in section(loaded, "services").items())
+    links = {name: spec.get("links") or () for name, spec in section(loaded, "services").items()}
+    shared = {name: spec.get("volumes_from") or () for name, spec in section(loaded, "services").items()}
+    return Project(
+        name=instance,
+        services=with_linked_aliases(with_shared_mounts(services, shared), links),
+        networks=tuple(
+            _network(key, spec, _name(loaded, instance, key, spec)) for key, spec in section(loaded, "networks").items()
+        ),
+        volumes=tuple(
+            _volume(key, spec, _name(loaded, instance, key, spec)) for key, spec in section(loaded, "volumes").items()
+        ),
+        secrets=tuple(_file_source(key, spec) for key, spec in section(loaded, "secrets").items()),
+        configs=tuple(_file_source(key, spec) for key, spec in section(loaded, "configs").items()),
+    )
+
+
+def _name(loaded: NormalForm, instance: str, key: str, spec: Mapping[str, Any]) -> str:
+    """The name the user chose, else `<instance>_<key>` (the normal form has the project's name filled in)."""
+    name = text(spec.get("name"))
+    if spec.get("external"):
+        return name or key
+    return f"{instance}_{key}" if name in ("", f"{loaded.name}_{key}") else name
+
+
+def _network(key: str, spec: Mapping[str, Any], name: str) -> Network:
+    ipam = spec.get("ipam") or {}
+    pools = ipam.get("config") or []
+    ranges = [pool["ip_range"] for pool in pools if pool.get("ip_range")]
+    return Network(
+        key=key,
+        name=name,
+        external=bool(spec.get("external")),
+        driver=spec.get("driver"),
+        driver_opts=pairs(spec.get("driver_opts") or {}),
+        internal=bool(spec.get("internal")),
+        attachable=bool(spec.get("attachable")),
+        enable_ipv6=bool(spec.get("enable_ipv6")),
+        subnets=tuple((pool["subnet"], pool.get("gateway")) for pool in pools if pool.get("subnet")),
+        ip_range=ranges[0] if ranges else None,
+        ipam_driver=ipam.get("driver"),
+        labels=pairs(spec.get("labels") or {}),
+        options=_network_options(spec, ipam),
+    )
+
+
+def _network_options(spec: Mapping[str, Any], ipam: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What a Network has no field for: IPv4 switched off, IPAM options, and pools that hold more than a subnet."""
+    options: dict[str, Any] = {}
+    if spec.get("enable_ipv4") is not None:
+        options["enable_ipv4"] = spec["enable_ipv4"]
+    if ipam.get("options"):
+        options["ipam.options"] = ipam["options"]
+    pools = ipam.get("config") or []
+    if any(pool.get("aux_addresses") for pool in pools) or sum(1 for pool in pools if pool.get("ip_range")) > 1:
+        options["ipam.config"] = pools
+    return tuple((key, canonical(value)) for key, value in options.items())
+
+
+def _volume(key: str, spec: Mapping[str, Any], name: str) -> Volume:
+    return Volume(
+        key=key,
+        name=name,
+        external=bool(spec.get("external")),
+        driver=spec.get("driver"),
+        driver_opts=pairs(spec.get("driver_opts") or {}),
+        labels=pairs(spec.get("labels") or {}),
+    )
+
+
+def _file_source(key: str, spec: Mapping[str, Any]) -> FileSource:
+    content = spec.get("content")
+    return FileSource(
+        key=key,
+        file=spec.get("file"),
+        content=None if content is None else text(content),
+        external=bool(spec.get("external")),
+    )

@@ -1,0 +1,134 @@
+"""Finds what a valid Compose project says that no Project can hold, each with its place in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from havre.compose.lower_values import text
+from havre.compose.normal_form import NormalForm, section
+from havre.errors import Location, Problem
+
+_MOUNTABLE = frozenset({"volume", "bind", "tmpfs"})
+_PROBES = frozenset({"CMD", "CMD-SHELL", "NONE"})
+_EVERYWHERE = {"0.0.0.0": 4, "": 4, "::": 6, "[::]": 6}  # noqa: S104 - compared with, never listened on
+
+
+def problems_of_lowering(loaded: NormalForm) -> tuple[Problem, ...]:
+    """Everything that stands in the way of lowering, in the order of the file."""
+    found: list[Problem] = []
+    for name, spec in section(loaded, "services").items():
+        found += _service(loaded, name, spec)
+    return (*found, *_ports_wanted_twice(loaded))
+
+
+def _service(loaded: NormalForm, name: str, spec: Mapping[str, Any]) -> Iterator[Problem]:
+    path = f"services.{name}"
+    if spec.get("provider"):
+        yield _problem(
+            loaded, f"{path}.provider", "the service is made by an external program, which Havre does not run",
+            "run that program yourself and pass what it returns as environment variables", "compose.provider",
+        )  # fmt: skip
+    elif not spec.get("image") and not spec.get("build"):
+        yield _problem(
+            loaded, path, "the service has neither `image` nor `build`", "add one of them", "compose.no-image"
+        )
+    for index, volume in enumerate(spec.get("volumes") or ()):
+        if volume.get("type") not in _MOUNTABLE:
+            yield _unmountable(loaded, f"{path}.volumes[{index}]", text(volume.get("type")))
+    for index, entry in enumerate(spec.get("volumes_from") or ()):
+        yield from _volumes_from(loaded, f"{path}.volumes_from[{index}]", entry)
+    yield from _probe(loaded, f"{path}.healthcheck.test", (spec.get("healthcheck") or {}).get("test"))
+
+
+def _unmountable(loaded: NormalForm, path: str, kind: str) -> Problem:
+    hints = {
+        "image": "copy the files in a Dockerfile (COPY --from=<image>) or into a named volume",
+        "npipe": "named pipes exist on Windows only; remove the entry",
+        "cluster": "cluster volumes need Swarm; use a named volume or a bind mount",
+    }
+    return _problem(
+        loaded, f"{path}.type", f"a mount of type `{kind}` cannot be made",
+        hints.get(kind, "use `volume`, `bind` or `tmpfs`"), "compose.mount-type",
+    )  # fmt: skip
+
+
+def _volumes_from(loaded: NormalForm, path: str, entry: str) -> Iterator[Problem]:
+    name = entry.partition(":")[0]
+    if name == "container":
+        yield _problem(
+            loaded, path, f"`{entry}` names a container outside this project",
+            "give both a named volume, marked `external: true` where another app owns it", "compose.volumes-from",
+        )  # fmt: skip
+    elif name not in section(loaded, "services"):
+        yield _problem(
+            loaded, path, f"there is no service `{name}`", "name a service of this project", "compose.volumes-from"
+        )
+
+
+def _probe(loaded: NormalForm, path: str, test: object) -> Iterator[Problem]:
+    if isinstance(test, list | tuple) and test and test[0] not in _PROBES:
+        yield _problem(
+            loaded, path, f"a health check cannot start with `{test[0]}`",
+            "start the list with CMD (a program and its arguments) or CMD-SHELL (one shell line)",
+            "compose.health-test",
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Claim:
+    """One published port of one service."""
+
+    service: str
+    target: str
+    host_ip: str
+    at: Location
+
+    def clashes(self, other: _Claim) -> bool:
+        """True when both cannot listen; two equal entries of one service are one."""
+        if (self.service, self.target, self.host_ip) == (other.service, other.target, other.host_ip):
+            return False
+        mine, theirs = _EVERYWHERE.get(self.host_ip), _EVERYWHERE.get(other.host_ip)
+        if mine and theirs:
+            return mine == theirs
+        return self.host_ip == other.host_ip or mine == _family(other.host_ip) or theirs == _family(self.host_ip)
+
+
+def _family(address: str) -> int:
+    return 6 if ":" in address else 4
+
+
+def _ports_wanted_twice(loaded: NormalForm) -> Iterator[Problem]:
+    claims: dict[str, list[_Claim]] = {}
+    for port, claim in _claims(loaded):
+        earlier = next((other for other in claims.get(port, ()) if other.clashes(claim)), None)
+        claims.setdefault(port, []).append(claim)
+        if earlier is not None:
+            yield Problem(
+                summary=f"port {port} is already published by `{earlier.service}`",
+                subject=f"services.{claim.service}.ports",
+                at=claim.at,
+                evidence=(f"{earlier.service} publishes it at {earlier.at}",),
+                effect="only one of them could start",
+                hint="publish another port, or none: services of one project reach each other without",
+                code="compose.port-twice",
+            )
+
+
+def _claims(loaded: NormalForm) -> Iterator[tuple[str, _Claim]]:
+    """Every single published port as (`8080/tcp`, claim); ranges let the engine choose and claim nothing."""
+    for name, spec in section(loaded, "services").items():
+        if text(spec.get("network_mode")) == "host":
+            continue
+        for index, port in enumerate(spec.get("ports") or ()):
+            published = text(port.get("published"))
+            if not published.isdigit() or published == "0":
+                continue
+            at = loaded.origin(f"services.{name}.ports[{index}]").location
+            claim = _Claim(service=name, target=text(port["target"]), host_ip=text(port.get("host_ip")), at=at)
+            yield f"{int(published)}/{text(port.get('protocol') or 'tcp').lower()}", claim
+
+
+def _problem(loaded: NormalForm, path: str, summary: str, hint: str, code: str) -> Problem:
+    return Problem(summary=summary, hint=hint, at=loaded.origin(path).location, subject=path, code=code)

@@ -1,0 +1,31 @@
+"""What lowering, the report and `explain` ask of a loaded project: its normal form and where each value came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from havre.compose.tree import Origin
+
+
+class NormalForm(Protocol):
+    """A Compose project in the form `docker compose config` prints; `load_project` returns one."""
+
+    @property
+    def name(self) -> str:
+        """The project's name."""
+        ...
+
+    @property
+    def model(self) -> Mapping[str, Any]:
+        """The project itself, long forms throughout."""
+        ...
+
+    def origin(self, path: str) -> Origin:
+        """Where the value at `services.web.ports[0]` came from, or its nearest known ancestor."""
+        ...
+
+
+def section(loaded: NormalForm, name: str) -> Mapping[str, Mapping[str, Any]]:
+    """A top-level mapping (`services`, `networks`, …) with absent entries as empty ones."""
+    return {key: spec or {} for key, spec in (loaded.model.get(name) or {}).items() if not key.startswith("x-")}
