@@ -114,6 +114,14 @@ class Engine(Protocol):
         """The IP address at which this machine reaches that replica."""
         ...
 
+    def meeting_point(self, service: Service, caller: Service, context: Context, observed: Observed) -> str | None:
+        """The address of this machine at which `caller`'s replicas meet the edge in place of `service` (D8).
+
+        None when `caller` cannot reach `service` at all, or not through this machine; known only once the
+        networks exist.
+        """
+        ...
+
     def logs(self, instance: str, query: LogQuery) -> Iterator[LogLine]:
         """Lines in order of time; with `follow` new ones as they come, until the caller stops iterating."""
         ...

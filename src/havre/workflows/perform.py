@@ -1,0 +1,250 @@
+"""Do one step of a release: ask the engine, the edge, or the replica itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from havre.engines.base import Context, Progress
+from havre.errors import FailedError, Problem
+from havre.host import clock
+from havre.model.app import App, Verification
+from havre.model.observed import Observed
+from havre.model.plan import (
+    AwaitHealthy,
+    CreateNetwork,
+    Drain,
+    Hold,
+    PlannedStep,
+    RunTask,
+    Safeguard,
+    StartReplica,
+    Switch,
+    Verify,
+)
+from havre.model.project import Project, Service
+from havre.model.route import AppEdge, Route
+from havre.workflows.execute import Cancellation
+from havre.workflows.prove import prove
+from havre.workflows.routing import Inside, app_edge, plan_inside
+from havre.workflows.server import Server, slots_by_service, upstream_name, upstreams_for
+from havre.workflows.verify import Target, verify
+
+DRAIN_POLL = 0.05
+OLD_WORKERS_LIMIT = 20.0
+"""Seconds: HAProxy's idle keep-alive connections end within 15 s of a reload (edge.md)."""
+
+TakeSnapshot = Callable[[tuple[str, ...]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One release as the steps see it."""
+
+    app: App
+    project: Project
+    number: int
+    ports: Mapping[str, tuple[int, ...]]
+    """Ports of each service that others call through the edge."""
+    before: AppEdge | None
+    """What the edge served when the release began."""
+    snapshot: TakeSnapshot
+    progress: Progress
+
+
+@dataclass(slots=True)
+class Performer:
+    """Performs planned steps; safe to call from several threads."""
+
+    server: Server
+    work: Work
+    cancellation: Cancellation
+    _meeting: Inside | None = None
+    _early: dict[str, set[int]] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __call__(self, planned: PlannedStep) -> None:
+        """Do it; raises HavreErrors, and Cancelled when asked to stop while waiting."""
+        match planned.step:
+            case Hold() as step:
+                self._hold(step)
+            case Switch() as step:
+                self._switch({service: slots for service, slots in step.to})
+            case Drain() as step:
+                self._drain(step)
+            case AwaitHealthy() as step:
+                self._prove(step.service, step.slot)
+            case Verify():
+                self._verify_through_edge()
+            case Safeguard() as step:
+                self.work.snapshot(step.services)
+            case StartReplica() | RunTask() as step:
+                self.server.engine.perform(step, self._context(step.service), progress=self.work.progress)
+            case CreateNetwork() as step:
+                self.server.engine.perform(step, self._context(), progress=self.work.progress)
+                with self._lock:
+                    self._meeting = None
+            case step:
+                self.server.engine.perform(step, self._context(), progress=self.work.progress)
+
+    # -- the edge ------------------------------------------------------------------------------------------------
+
+    def _inside(self) -> Inside:
+        """The inside listeners; known once the networks exist."""
+        with self._lock:
+            if self._meeting is None:
+                observed = self.server.engine.observe(self.work.app.instance)
+                self._meeting = plan_inside(
+                    self.work.project,
+                    self.work.app,
+                    self.work.ports,
+                    lambda service, caller: self._meeting_point(service, caller, observed),
+                )
+            return self._meeting
+
+    def _meeting_point(self, service: Service, caller: Service, observed: Observed) -> str | None:
+        context = Context(instance=self.work.app.instance, release=self.work.number, project=self.work.project)
+        return self.server.engine.meeting_point(service, caller, context, observed)
+
+    def _context(self, service: Service | None = None) -> Context:
+        names = self._inside().names_for(service.name) if service is not None and self.work.ports else ()
+        return Context(
+            instance=self.work.app.instance, release=self.work.number, project=self.work.project, names=names
+        )
+
+    def _edge(self, to: Mapping[str, tuple[int, ...]], *, routes: bool) -> AppEdge:
+        inside = self._inside() if self.work.ports else Inside()
+        wanted = app_edge(self.work.app, self.work.project, inside, {})
+        if not routes:
+            wanted = _without_outside(wanted)
+        found = upstreams_for(wanted.endpoints, to, self._address)
+        return app_edge(self.work.app, self.work.project, inside, found) if routes else _with(wanted, found)
+
+    def _address(self, service: str, slot: int) -> str:
+        return self.server.engine.address(self.work.project.service(service), slot, self._context())
+
+    def _switch(self, to: Mapping[str, tuple[int, ...]]) -> None:
+        wanted = self._edge(to, routes=True)
+        if wanted.endpoints or wanted.routes:
+            self.server.traffic.ensure_running()
+            self.server.traffic.apply(wanted)
+        elif self.server.traffic.read(self.work.app.instance) is not None:
+            self.server.traffic.remove(self.work.app.instance)
+
+    def _hold(self, step: Hold) -> None:
+        applied = self.server.traffic.read(self.work.app.instance)
+        for service, port in applied.endpoints if applied else ():
+            if service == step.service:
+                self.server.traffic.hold(self.work.app.instance, service, port)
+
+    def _drain(self, step: Drain) -> None:
+        instance, name = self.work.app.instance, upstream_name(step.service, step.slot)
+        deadline = clock.elapsed() + step.limit
+        self.server.traffic.await_old_workers(OLD_WORKERS_LIMIT)
+        while self.server.traffic.draining(instance).get(name, 0) and clock.elapsed() < deadline:
+            self.cancellation.pause(DRAIN_POLL)
+        self.server.traffic.forget(instance, name)
+
+    # -- proof ---------------------------------------------------------------------------------------------------
+
+    def _prove(self, service: Service, slot: int) -> None:
+        context = self._context(service)
+        prove(self.server.engine, service, slot, context, self.cancellation)
+        self._verify_directly(service, slot)
+        if service.name in self.work.ports:
+            self._meet_early(service, slot)
+
+    def _meet_early(self, service: Service, slot: int) -> None:
+        """Let dependents reach a service that nothing served before; its public routes wait for the switch."""
+        if service.name in slots_by_service(self.work.before):
+            return
+        with self._lock:
+            self._early.setdefault(service.name, set()).add(slot)
+            serving = slots_by_service(self.work.before)
+            to = {**serving, **{name: tuple(sorted(slots)) for name, slots in self._early.items()}}
+            early = self._edge(to, routes=False)
+            if early.inside:
+                self.server.traffic.ensure_running()
+                self.server.traffic.apply(_beside(self.work.before, early))
+
+    def _verify_directly(self, service: Service, slot: int) -> None:
+        """Ask a new replica what the manifest promises of it, before it gets any traffic."""
+        instance = f"{self.work.app.instance}/{service.name}.{slot}"
+        for check in self.work.app.verifications:
+            route = route_of(check, self.work.app.routes)
+            if route is None or route.service != service.name:
+                continue
+            target = Target(address=self._address(service.name, slot), port=route.port, scheme_seen="https")
+            verify(
+                [_as_seen_behind(check, route)],
+                target,
+                where=f"at {instance}",
+                default_host=route.host,
+                cancellation=self.cancellation,
+            )
+
+    def _verify_through_edge(self) -> None:
+        address, http, https = self.server.traffic.entrance()
+        tls = https is not None and app_edge(self.work.app, self.work.project, Inside(), {}).tls.mode != "off"
+        target = Target(
+            address=address,
+            port=https if tls and https is not None else http,
+            tls=tls,
+            scheme_seen="https" if tls else "http",
+        )
+        hosts = [route.host for route in self.work.app.routes]
+        verify(
+            self.work.app.verifications,
+            target,
+            where="through the edge",
+            default_host=hosts[0] if hosts else "localhost",
+            cancellation=self.cancellation,
+        )
+
+
+def route_of(check: Verification, routes: tuple[Route, ...]) -> Route | None:
+    """The route that a verification's request would take: its host (or the first), longest path prefix."""
+    host = check.host or (routes[0].host if routes else "")
+    matching = [
+        route
+        for route in routes
+        if route.host == host and (route.path == "/" or (check.path + "/").startswith(route.path.rstrip("/") + "/"))
+    ]
+    return max(matching, key=lambda route: len(route.path), default=None)
+
+
+def no_snapshot(services: tuple[str, ...]) -> None:
+    """Refuse to go on where a safeguard was planned and no backup is set up."""
+    raise FailedError(
+        Problem(
+            summary=f"no snapshot of {', '.join(services)} can be taken before the migration",
+            hint="set `release.migrate.safeguard: false` in havre.yaml to migrate without one",
+            code="safeguard-missing",
+        )
+    )
+
+
+def _as_seen_behind(check: Verification, route: Route) -> Verification:
+    if not route.strip_prefix or route.path == "/":
+        return check
+    return replace(check, path=check.path.removeprefix(route.path.rstrip("/")) or "/")
+
+
+def _without_outside(edge: AppEdge) -> AppEdge:
+    return replace(edge, routes=(), tcp_ports=(), upstreams=())
+
+
+def _with(edge: AppEdge, upstreams: Mapping[tuple[str, int], tuple[object, ...]]) -> AppEdge:
+    return replace(edge, upstreams=tuple(upstreams.items()))  # type: ignore[arg-type]
+
+
+def _beside(before: AppEdge | None, early: AppEdge) -> AppEdge:
+    """What served before, unchanged, plus the new inside listeners and the replicas behind them."""
+    if before is None:
+        return early
+    known = {(listener.address, listener.port) for listener in before.inside}
+    added = tuple(listener for listener in early.inside if (listener.address, listener.port) not in known)
+    served = {endpoint for endpoint, replicas in before.upstreams if replicas}
+    upstreams = dict(before.upstreams) | {k: v for k, v in early.upstreams if k not in served}
+    return replace(before, inside=before.inside + added, upstreams=tuple(sorted(upstreams.items())))
