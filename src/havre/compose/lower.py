@@ -67,15 +67,16 @@ def _network(key: str, spec: Mapping[str, Any], name: str) -> Network:
 
 
 def _network_options(spec: Mapping[str, Any], ipam: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """What a Network has no field for: IPv4 switched off, IPAM options, and pools that hold more than a subnet."""
+    """What a Network has no field for, under the names engines know."""
     options: dict[str, Any] = {}
     if spec.get("enable_ipv4") is not None:
         options["enable_ipv4"] = spec["enable_ipv4"]
     if ipam.get("options"):
-        options["ipam.options"] = ipam["options"]
-    pools = ipam.get("config") or []
-    if any(pool.get("aux_addresses") for pool in pools) or sum(1 for pool in pools if pool.get("ip_range")) > 1:
-        options["ipam.config"] = pools
+        options["ipam_options"] = ipam["options"]
+    if reserved := next(
+        (pool["aux_addresses"] for pool in ipam.get("config") or () if pool.get("aux_addresses")), None
+    ):
+        options["aux_addresses"] = reserved
     return tuple((key, canonical(value)) for key, value in options.items())
 
 

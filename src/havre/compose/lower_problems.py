@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ def problems_of_lowering(loaded: NormalForm) -> tuple[Problem, ...]:
     found: list[Problem] = []
     for name, spec in section(loaded, "services").items():
         found += _service(loaded, name, spec)
+    for key, spec in section(loaded, "networks").items():
+        found += _pools(loaded, f"networks.{key}.ipam.config", (spec.get("ipam") or {}).get("config") or ())
     return (*found, *_ports_wanted_twice(loaded))
 
 
@@ -74,6 +76,16 @@ def _probe(loaded: NormalForm, path: str, test: object) -> Iterator[Problem]:
             "start the list with CMD (a program and its arguments) or CMD-SHELL (one shell line)",
             "compose.health-test",
         )  # fmt: skip
+
+
+def _pools(loaded: NormalForm, path: str, pools: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    for index, pool in enumerate(pools):
+        for key in ("ip_range", "aux_addresses"):
+            if index and pool.get(key):
+                yield _problem(
+                    loaded, f"{path}[{index}].{key}", f"only a network's first address pool can have `{key}`",
+                    "move it to the first pool, or declare a second network", "compose.second-pool",
+                )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

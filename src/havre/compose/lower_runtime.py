@@ -23,14 +23,14 @@ _CONDITIONS = {"any": "always", "none": "no"}
 def lower_health(check: Mapping[str, Any] | None) -> tuple[HealthCheck | None, bool]:
     """The health check, and whether the image's own is switched off.
 
-    Without a `test` the image's own stays and only its times change: an empty `test` says so.
+    Without a `test` the image's own stays, with its own times: only a whole check can be given to an engine.
     """
     given = {key: value for key, value in (check or {}).items() if not key.startswith("x-") and value}
     test = given.pop("test", [])
     kind, *words = ["CMD-SHELL", test] if isinstance(test, str) else test or [""]
     if given.pop("disable", False) or kind == "NONE":
         return None, True
-    if not kind and not given:
+    if not kind:
         return None, False
     settings: dict[str, Any] = {key: seconds(given[key]) for key in _HEALTH_TIMES if key in given}
     if "retries" in given:

@@ -156,10 +156,16 @@ def _attachments(spec: Mapping[str, Any]) -> tuple[Attachment, ...]:
             mac_address=place.get("mac_address"),
             priority=int(place.get("priority") or 0),
             link_local_ips=texts(place.get("link_local_ips") or ()),
-            driver_opts=pairs(place.get("driver_opts") or {}),
+            driver_opts=pairs((place.get("driver_opts") or {}) | _interface_name(place)),
         )
         for network, place in ((key, value or {}) for key, value in (spec.get("networks") or {}).items())
     )
+
+
+def _interface_name(place: Mapping[str, Any]) -> dict[str, str]:
+    """Docker takes the interface's name as an option of the endpoint, not as a field."""
+    name = place.get("interface_name")
+    return {"com.docker.network.endpoint.ifname": name} if name else {}
 
 
 def _unique(words: Sequence[str]) -> tuple[str, ...]:
@@ -228,9 +234,6 @@ def _options(spec: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     for key, value in (spec.get("deploy") or {}).items():
         if key not in _DEPLOY_READ and not key.startswith("x-"):
             rest[f"deploy.{key}"] = value
-    for key in ("gw_priority", "interface_name"):
-        if given := {name: net[key] for name, net in (spec.get("networks") or {}).items() if net and net.get(key)}:
-            rest[f"networks.{key}"] = given
     return _as_options(rest)
 
 

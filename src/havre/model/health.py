@@ -10,8 +10,6 @@ from dataclasses import dataclass
 class HealthCheck:
     """A Compose `healthcheck`; times in seconds. `test` is argv; `shell` means it is one shell line.
 
-    An empty `test` means the image's own, with only its times changed.
-
     Havre runs it itself as soon as the replica is up and then often; `interval` only bounds how long
     a replica may take: `start_period + retries * max(interval, timeout)` (Docker's own give-up time).
     """
