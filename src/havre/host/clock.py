@@ -24,3 +24,11 @@ def sleep(seconds: float) -> None:
 def show_time(at: float) -> str:
     """`2026-11-20 22:05:13` in the server's own time zone."""
     return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def parse_time(text: str) -> float | None:
+    """An ISO date and time (the server's own zone where none is given) as seconds since the epoch, or None."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None

@@ -70,7 +70,7 @@ class Performer:
             case Hold() as step:
                 self._hold(step)
             case Switch() as step:
-                self._switch({service: slots for service, slots in step.to})
+                self._switch(dict(step.to))
             case Drain() as step:
                 self._drain(step)
             case AwaitHealthy() as step:
@@ -80,13 +80,13 @@ class Performer:
             case Safeguard() as step:
                 self.work.snapshot(step.services)
             case StartReplica() | RunTask() as step:
-                self.server.engine.perform(step, self._context(step.service), progress=self.work.progress)
+                self.server.engine.perform(step, self.context(step.service), progress=self.work.progress)
             case CreateNetwork() as step:
-                self.server.engine.perform(step, self._context(), progress=self.work.progress)
+                self.server.engine.perform(step, self.context(), progress=self.work.progress)
                 with self._lock:
                     self._meeting = None
             case step:
-                self.server.engine.perform(step, self._context(), progress=self.work.progress)
+                self.server.engine.perform(step, self.context(), progress=self.work.progress)
 
     # -- the edge ------------------------------------------------------------------------------------------------
 
@@ -107,7 +107,8 @@ class Performer:
         context = Context(instance=self.work.app.instance, release=self.work.number, project=self.work.project)
         return self.server.engine.meeting_point(service, caller, context, observed)
 
-    def _context(self, service: Service | None = None) -> Context:
+    def context(self, service: Service | None = None) -> Context:
+        """What the engine needs to know; with `service`, including the names its replicas reach the edge by."""
         names = self._inside().names_for(service.name) if service is not None and self.work.ports else ()
         return Context(
             instance=self.work.app.instance, release=self.work.number, project=self.work.project, names=names
@@ -122,7 +123,7 @@ class Performer:
         return app_edge(self.work.app, self.work.project, inside, found) if routes else _with(wanted, found)
 
     def _address(self, service: str, slot: int) -> str:
-        return self.server.engine.address(self.work.project.service(service), slot, self._context())
+        return self.server.engine.address(self.work.project.service(service), slot, self.context())
 
     def _switch(self, to: Mapping[str, tuple[int, ...]]) -> None:
         wanted = self._edge(to, routes=True)
@@ -149,7 +150,7 @@ class Performer:
     # -- proof ---------------------------------------------------------------------------------------------------
 
     def _prove(self, service: Service, slot: int) -> None:
-        context = self._context(service)
+        context = self.context(service)
         prove(self.server.engine, service, slot, context, self.cancellation)
         self._verify_directly(service, slot)
         if service.name in self.work.ports:

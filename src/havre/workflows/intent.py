@@ -1,0 +1,155 @@
+"""What the user wants: the manifest and the Compose files, read, resolved and pinned to their sources."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from havre.compose import LoadedProject, LoadRequest, load_project
+from havre.compose.lower import lower
+from havre.engines.images import context_digest
+from havre.errors import InputError, Problem
+from havre.manifest import load_app
+from havre.model.app import App
+from havre.model.project import Build, MountKind, Project, Service
+
+MANIFEST_NAMES = ("havre.yaml", "havre.yml")
+LARGEST_CONFIG = 4 * 1024 * 1024
+"""Bytes: a mounted file up to this size is taken for configuration, whose change replaces the replica."""
+
+FileDigests = Mapping[str, tuple[tuple[str, str], ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the command line said."""
+
+    manifest: str | None = None
+    environment: str | None = None
+    compose: tuple[str, ...] = ()
+    env_files: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    engine: str | None = None
+    directory: str = "."
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """The process environment, and the instance's own secrets over it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """Everything that was asked for, before looking at the server."""
+
+    app: App
+    project: Project
+    loaded: LoadedProject
+    files: FileDigests
+    """Per service: (target, sha256) of the configuration files and secrets mounted into it."""
+
+
+def read_app(wish: Wish) -> App:
+    """The manifest with the command line over it; without a manifest, the directory's name and its Compose files.
+
+    Raises InputError with every problem of the manifest.
+    """
+    path = _manifest(wish)
+    if path is not None:
+        app = load_app(path, environment=wish.environment or "production")
+    elif wish.environment not in (None, "production"):
+        raise InputError(_no_environments(wish))
+    else:
+        directory = Path(wish.directory).absolute()
+        app = App(name=_app_name(directory), directory=str(directory))
+    return replace(
+        app,
+        compose=tuple(str(Path(file).absolute()) for file in wish.compose) or app.compose,
+        env_files=tuple(str(Path(file).absolute()) for file in wish.env_files) or app.env_files,
+        profiles=wish.profiles or app.profiles,
+        engine=wish.engine or app.engine,
+    )
+
+
+def read_intent(wish: Wish, app: App, *, strict: bool = True) -> Intent:
+    """Load the Compose files of `app`; raises InputError with every problem at once, each with its place.
+
+    With `strict`, a variable without value or default is a problem (else it is blank with a warning).
+    """
+    loaded = load_compose(wish, app, strict=strict)
+    project = pin_builds(lower(loaded, instance=app.instance), app.instance)
+    return Intent(app=app, project=project, loaded=loaded, files=digest_files(project))
+
+
+def load_compose(wish: Wish, app: App, *, strict: bool, resolve: bool = True) -> LoadedProject:
+    """The Compose files in their normal form."""
+    directory = Path(app.directory)
+    return load_project(
+        LoadRequest(
+            files=tuple(str(directory / file) for file in app.compose),
+            working_dir=str(directory),
+            environment=wish.variables,
+            env_files=tuple(str(directory / file) for file in app.env_files),
+            profiles=app.profiles,
+            project_name=app.instance,
+            resolve=resolve,
+            environment_strict=strict,
+        )
+    )
+
+
+def pin_builds(project: Project, instance: str) -> Project:
+    """Name every built image after the content it is built from, so that unchanged sources are not built again."""
+    services = tuple(_pin(service, instance) for service in project.services)
+    return replace(project, services=services)
+
+
+def digest_files(project: Project) -> FileDigests:
+    """What is in the files each service mounts read-only, and in its secrets and configs."""
+    return {service.name: tuple(_digests(service, project)) for service in project.services}
+
+
+def _manifest(wish: Wish) -> Path | None:
+    if wish.manifest:
+        return Path(wish.manifest)
+    found = (Path(wish.directory) / name for name in MANIFEST_NAMES)
+    return next((path for path in found if path.is_file()), None)
+
+
+def _app_name(directory: Path) -> str:
+    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in directory.name.lower()).strip("-_")
+    return name or "app"
+
+
+def _pin(service: Service, instance: str) -> Service:
+    if service.build is None:
+        return service
+    digest = context_digest(service.build)[:12]
+    tags = dict.fromkeys([*service.build.tags, service.image])
+    build: Build = replace(service.build, tags=tuple(tag for tag in tags if tag))
+    return replace(service, image=f"{instance}/{service.name}:{digest}", build=build)
+
+
+def _digests(service: Service, project: Project) -> list[tuple[str, str]]:
+    found = []
+    for mount in service.mounts:
+        if mount.kind is MountKind.BIND and mount.read_only and mount.source:
+            path = Path(mount.source)
+            if path.is_file() and path.stat().st_size <= LARGEST_CONFIG:
+                found.append((mount.target, hashlib.sha256(path.read_bytes()).hexdigest()))
+    for grants, sources in ((service.secrets, project.secrets), (service.configs, project.configs)):
+        by_key = {source.key: source for source in sources}
+        for grant in grants:
+            source = by_key.get(grant.source)
+            if source is not None and source.content is not None:
+                found.append((grant.target, hashlib.sha256(source.content.encode()).hexdigest()))
+            elif source is not None and source.file and Path(source.file).is_file():
+                found.append((grant.target, hashlib.sha256(Path(source.file).read_bytes()).hexdigest()))
+    return found
+
+
+def _no_environments(wish: Wish) -> Problem:
+    return Problem(
+        summary=f"there is no environment `{wish.environment}`: environments are declared in havre.yaml",
+        hint="write a first one with `havre init`, then add the environment under `environments:`",
+        code="manifest-missing",
+    )

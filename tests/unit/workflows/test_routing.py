@@ -1,0 +1,69 @@
+"""What the edge must serve follows from the Compose file and the manifest alone."""
+
+from __future__ import annotations
+
+from havre.model.app import App
+from havre.model.health import HealthCheck
+from havre.model.project import Attachment, Mount, MountKind, Port, Project, Service
+from havre.model.route import InsideListener, Route, TcpPort, Upstream
+from havre.workflows.routing import Inside, app_edge, inside_ports, plan_inside, published
+
+NET = (Attachment(network="default"),)
+DATA = Mount(kind=MountKind.VOLUME, source="data", target="/data")
+FRONT = Service(
+    name="frontend", image="f", networks=NET, environment=(("BACKEND_URL", "http://backend:8000"),), expose=("3000",)
+)
+BACK = Service(
+    name="backend",
+    image="b",
+    networks=NET,
+    health=HealthCheck(test=("curl", "-f", "http://localhost:8000/health")),
+    ports=(Port(target=9100, published="19100", host_ip="127.0.0.1"),),
+)
+DB = Service(name="db", image="postgres", networks=NET, mounts=(DATA,), ports=(Port(target=5432, published="5434"),))
+SHOP = Project(name="shop", services=(FRONT, BACK, DB))
+APP = App(name="shop", routes=(Route(host="shop.example", service="frontend", port=3000),))
+
+
+def gateway(service: Service, caller: Service) -> str | None:
+    return "172.20.0.1"
+
+
+def test_ports_of_a_rolling_service_come_from_all_that_names_them() -> None:
+    assert inside_ports(SHOP, APP, {"frontend": [3001]}) == {"frontend": (3000, 3001), "backend": (8000, 9100)}
+
+
+def test_a_service_that_keeps_data_is_reached_directly() -> None:
+    assert "db" not in inside_ports(SHOP, APP, {"db": [5432]})
+
+
+def test_callers_meet_a_rolling_service_at_the_gateway() -> None:
+    inside = plan_inside(SHOP, APP, {"backend": (8000, 9100)}, gateway)
+    assert inside.listeners == (
+        InsideListener(address="172.20.0.1", port=8000, service="backend", target=8000, protocol="http"),
+        InsideListener(address="172.20.0.1", port=9100, service="backend", target=9100, protocol="tcp"),
+    )
+    assert inside.names_for("frontend") == (("backend", "172.20.0.1"),)
+    assert inside.names_for("db") == (("backend", "172.20.0.1"),)
+    assert inside.names_for("backend") == ()
+
+
+def test_two_services_on_one_port_share_no_address_and_the_note_says_so() -> None:
+    inside = plan_inside(SHOP, APP, {"frontend": (8000,), "backend": (8000,)}, gateway)
+    assert {listener.service for listener in inside.listeners} == {"frontend"}
+    assert "port 8000 is also frontend's there" in inside.notes[0]
+
+
+def test_published_ports_belong_to_the_edge() -> None:
+    assert published(SHOP) == (
+        TcpPort(address="127.0.0.1", port=19100, service="backend", target=9100),
+        TcpPort(address="0.0.0.0", port=5434, service="db", target=5432),
+    )
+
+
+def test_the_edge_knows_the_replicas_behind_every_endpoint() -> None:
+    replicas = (Upstream(name="frontend.1", address="172.20.0.5", port=3000),)
+    edge = app_edge(APP, SHOP, Inside(), {("frontend", 3000): replicas})
+    assert edge.endpoints == (("backend", 9100), ("db", 5432), ("frontend", 3000))
+    assert edge.replicas(("frontend", 3000)) == replicas
+    assert edge.tls.mode == "acme"
