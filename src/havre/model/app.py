@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from havre.errors import Location
 from havre.model.backup import BackupPolicy
 from havre.model.route import Route
 
@@ -74,6 +75,14 @@ class TlsPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecretSource:
+    """A variable that is never read from a file in the clear: from the sealed store, or what `command` prints."""
+
+    name: str
+    command: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """One app in one environment: the manifest with its environment merged in."""
 
@@ -94,10 +103,24 @@ class App:
     engine: str | None = None
     keep_releases: int = 5
     hold_limit: float = 15.0
-    secret_names: tuple[str, ...] = ()
+    secrets: tuple[SecretSource, ...] = ()
     notify: tuple[str, ...] = ()
+    places: tuple[tuple[str, Location], ...] = field(default=(), compare=False, repr=False)
+    """Where each key of the manifest was written, by its dotted path (`routes[0].host`)."""
 
     @property
     def instance(self) -> str:
         """The name of everything this app owns on the server: `lexikon`, `lexikon-staging`."""
         return self.name if self.environment == "production" else f"{self.name}-{self.environment}"
+
+    @property
+    def secret_names(self) -> tuple[str, ...]:
+        """The variables that must come from the sealed store or a command."""
+        return tuple(secret.name for secret in self.secrets)
+
+    def place(self, path: str) -> Location | None:
+        """Where `routes[0].host` was written, or the nearest key above it; None when nothing is known."""
+        places = dict(self.places)
+        while path and path not in places:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return places.get(path)

@@ -1,0 +1,71 @@
+"""What must hold between keys of the manifest: rules that no single value can break."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from havre.compose.findings import Findings
+from havre.compose.tree import Map, Path, spot_along
+
+Values = Mapping[str, Any]
+
+
+def check_rules(values: Values, tree: Map, findings: Findings) -> None:
+    """Record every broken rule; values that could not be read are passed over."""
+    told = _Told(tree, findings)
+    _own_certificate(values, told)
+    _command_backups(values, told)
+    _strip_without_path(values, told)
+    _doubles(values, told)
+
+
+class _Told:
+    def __init__(self, tree: Map, findings: Findings) -> None:
+        self._tree = tree
+        self._findings = findings
+
+    def __call__(self, summary: str, *, hint: str, path: Path) -> None:
+        spot = spot_along(self._tree, path)
+        self._findings.error(summary, hint=hint, spot=spot, path=path, code="manifest-rule")
+
+    def line(self, path: Path) -> str:
+        at = self._findings.sources.location(spot_along(self._tree, path))
+        return f"line {at.line}" if at else "elsewhere"
+
+
+def _own_certificate(values: Values, told: _Told) -> None:
+    tls = values.get("tls") or {}
+    has = [name for name in ("certificate", "key") if tls.get(name)]
+    if tls.get("mode") == "own" and len(has) < 2:
+        told("`mode: own` needs `certificate` and `key`", hint="name both PEM files", path=("tls",))
+    elif has and tls.get("mode") != "own":
+        told(f"`{has[0]}` is only used with `mode: own`", hint="add `mode: own`, or remove it", path=("tls", has[0]))
+
+
+def _command_backups(values: Values, told: _Told) -> None:
+    for service, backup in (values.get("backups") or {}).items():
+        backup = backup or {}
+        if backup.get("kind") == "command" and not backup.get("command"):
+            hint = "add `command`: what it writes to its standard output is kept"
+            told("`kind: command` needs `command`", hint=hint, path=("backups", service))
+        if backup.get("pitr") and backup.get("kind") not in (None, "postgres"):
+            hint = "remove `pitr`: only PostgreSQL has a write-ahead log to keep"
+            told(f"`pitr` does not go with `kind: {backup['kind']}`", hint=hint, path=("backups", service, "pitr"))
+
+
+def _strip_without_path(values: Values, told: _Told) -> None:
+    for index, route in enumerate(values.get("routes") or ()):
+        if route.get("strip") and route.get("path", "/") == "/":
+            told("`strip` has nothing to remove", hint="add `path`, or remove it", path=("routes", index, "strip"))
+
+
+def _doubles(values: Values, told: _Told) -> None:
+    """Two routes for one host and path: nobody could say which of them answers."""
+    seen: dict[tuple[str, str], int] = {}
+    for index, route in enumerate(values.get("routes") or ()):
+        host, path = str(route.get("host")).lower(), str(route.get("path", "/")).rstrip("/") or "/"
+        first = seen.setdefault((host, path), index)
+        if first != index:
+            summary = f"{host}{path} already has a route at {told.line(('routes', first))}"
+            told(summary, hint="give one of them another `path`, or remove it", path=("routes", index))
