@@ -234,11 +234,22 @@ class Service:
         return tuple(mount for mount in self.mounts if mount.keeps_data and mount.source is not None)
 
     @property
+    def held_alone(self) -> tuple[str, ...]:
+        """What only one replica can hold at a time, in words: the host's network, addresses, ports no edge carries."""
+        fixed = [(place.ipv4_address, place.ipv6_address, place.mac_address) for place in self.networks]
+        ports = [port for port in self.ports if port.published and port.protocol != "tcp"]
+        return (
+            *(["the host's network"] if self.network_mode == "host" else []),
+            *(f"the address {address}" for addresses in fixed for address in addresses if address),
+            *(f"port {port.published}/{port.protocol}" for port in ports),
+        )
+
+    @property
     def order(self) -> Order:
-        """D11: what `update_config.order` says, else stop-first exactly when it writes a volume or bind."""
+        """D11: what `update_config.order` says, else stop-first when it writes a volume or bind, or holds a thing alone."""
         if self.update.order is not None:
             return self.update.order
-        return Order.STOP_FIRST if self.stateful_mounts else Order.START_FIRST
+        return Order.STOP_FIRST if self.stateful_mounts or self.held_alone else Order.START_FIRST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
