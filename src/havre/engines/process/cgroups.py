@@ -1,8 +1,5 @@
 """Memory, CPU and process limits by control groups, version 1 or 2, where this user may make them."""
 
-# The supervisor does without pathlib, to stay small.
-# ruff: noqa: PTH
-
 from __future__ import annotations
 
 import contextlib

@@ -3,9 +3,6 @@
 A line is `1763678000.123456 o text`; the second word is `o` for stdout and `e` for stderr.
 """
 
-# The supervisor does without pathlib, to stay small.
-# ruff: noqa: PTH
-
 from __future__ import annotations
 
 import os

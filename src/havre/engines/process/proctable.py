@@ -1,8 +1,5 @@
 """What the kernel says about processes: who is alive, who belongs to a replica, what they use and where they listen."""
 
-# The supervisor does without pathlib, to stay small.
-# ruff: noqa: PTH
-
 from __future__ import annotations
 
 import os

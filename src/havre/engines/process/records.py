@@ -4,9 +4,6 @@ The engine writes the launch, the supervisor writes the status; both read both. 
 is used here, and little of it: the supervisor must stay small.
 """
 
-# The supervisor does without pathlib, to stay small.
-# ruff: noqa: PTH
-
 from __future__ import annotations
 
 import json

@@ -5,9 +5,6 @@ the replicas' directories, so it may be killed at any time; the next one takes o
 the standard library only, to stay below 30 MB.
 """
 
-# The supervisor does without pathlib, to stay small.
-# ruff: noqa: PTH
-
 from __future__ import annotations
 
 import contextlib

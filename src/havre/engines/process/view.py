@@ -5,9 +5,6 @@ the machine's directories; where a mount point is missing, its parent is replace
 system that shows the same entries) in which the mount point can be made. Nothing of this is seen outside.
 """
 
-# The supervisor does without pathlib, to stay small.
-# ruff: noqa: PTH
-
 from __future__ import annotations
 
 import os
