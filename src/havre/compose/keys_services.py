@@ -126,6 +126,8 @@ _NETWORKS = joined(
     rows(_S, "extra_hosts", honoured()),
 )  # fmt: skip
 
+_NO_TMPFS = changed("a directory, emptied at start; its size is not limited")
+
 _MOUNTS = joined(
     rows(_S, "volumes", honoured(), changed("a directory of the instance takes the place of a named volume")),
     rows(f"{_S}.volumes.[]", "type source target read_only", honoured()),
@@ -148,14 +150,14 @@ _MOUNTS = joined(
         before=refused("this Docker Engine mounts whole volumes only",
                        "upgrade it to 26.0 or later, or use one volume per directory"),
     ),
-    rows(f"{_S}.volumes.[]", "tmpfs tmpfs.size tmpfs.mode", honoured(), changed("a directory, emptied at start; its size is not limited")),
+    rows(f"{_S}.volumes.[]", "tmpfs tmpfs.size tmpfs.mode", honoured(), _NO_TMPFS),
     rows(
         f"{_S}.volumes.[]",
         "image image.subpath",
-        refused("Havre does not mount images", "copy the files in a Dockerfile with `COPY --from=`, or keep them in a volume"),
+        refused("Havre does not mount images", "copy the files in a Dockerfile (COPY --from=<image>) or into a volume"),
     ),
-    rows(_S, "volumes_from", changed("the named volumes and binds of that service are mounted too; its anonymous ones are not")),
-    rows(_S, "tmpfs", honoured(), changed("a directory, emptied at start; its size is not limited")),
+    rows(_S, "volumes_from", changed("its named volumes and binds are mounted too, its anonymous ones are not")),
+    rows(_S, "tmpfs", honoured(), _NO_TMPFS),
 )  # fmt: skip
 
 _GRANTS = joined(
@@ -172,21 +174,19 @@ _GRANTS = joined(
     ),
 )
 
-_HOOK = "command user working_dir environment privileged"
+_NO_HOOKS = "hooks run inside containers"
+_HOOK = ". [].command [].user [].working_dir [].environment [].privileged"
+
 _HOOKS = joined(
-    *(
-        rows(f"{_S}.{hook}", ". " + " ".join(f"[].{key}" for key in _HOOK.split()), honoured(), NO_HOOKS)
-        for hook, NO_HOOKS in (
-            ("post_start", refused("hooks run inside containers", "start the service with a script that does it")),
-            ("pre_stop", refused("hooks run inside containers", "do it when the service receives its stop signal")),
-            ("pre_start", refused("hooks run inside containers", "use `release.migrate`, or a service others depend on")),
-        )
-    ),
+    rows(f"{_S}.post_start", _HOOK, honoured(), refused(_NO_HOOKS, "start the service with a script that does it")),
+    rows(f"{_S}.pre_stop", _HOOK, honoured(), refused(_NO_HOOKS, "do it when the service receives its stop signal")),
     rows(
-        f"{_S}.pre_start.[]", "image per_replica", honoured(),
-        refused("hooks run inside containers", "use `release.migrate`, or a service others depend on"),
+        f"{_S}.pre_start",
+        f"{_HOOK} [].image [].per_replica",
+        honoured(),
+        refused(_NO_HOOKS, "use `release.migrate`, or a service that others wait to see completed"),
     ),
-)  # fmt: skip
+)
 
 _LOGGING = rows(
     f"{_S}.logging",

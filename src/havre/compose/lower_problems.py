@@ -11,6 +11,13 @@ from havre.compose.normal_form import NormalForm, section
 from havre.errors import Location, Problem
 
 _MOUNTABLE = frozenset({"volume", "bind", "tmpfs"})
+UNMOUNTABLE = {
+    "image": "copy the files in a Dockerfile (COPY --from=<image>) or into a named volume",
+    "npipe": "named pipes exist on Windows only; remove the entry",
+    "cluster": "cluster volumes need Swarm; use a named volume or a bind mount",
+}
+"""Kinds of mounts that Compose knows and Havre refuses, each with what to use."""
+
 _PROBES = frozenset({"CMD", "CMD-SHELL", "NONE"})
 _EVERYWHERE = {"0.0.0.0": 4, "": 4, "::": 6, "[::]": 6}  # noqa: S104 - compared with, never listened on
 
@@ -45,15 +52,8 @@ def _service(loaded: NormalForm, name: str, spec: Mapping[str, Any]) -> Iterator
 
 
 def _unmountable(loaded: NormalForm, path: str, kind: str) -> Problem:
-    hints = {
-        "image": "copy the files in a Dockerfile (COPY --from=<image>) or into a named volume",
-        "npipe": "named pipes exist on Windows only; remove the entry",
-        "cluster": "cluster volumes need Swarm; use a named volume or a bind mount",
-    }
-    return _problem(
-        loaded, f"{path}.type", f"a mount of type `{kind}` cannot be made",
-        hints.get(kind, "use `volume`, `bind` or `tmpfs`"), "compose.mount-type",
-    )  # fmt: skip
+    hint = UNMOUNTABLE.get(kind, "use `volume`, `bind` or `tmpfs`")
+    return _problem(loaded, f"{path}.type", f"a mount of type `{kind}` cannot be made", hint, "compose.mount-type")
 
 
 def _volumes_from(loaded: NormalForm, path: str, entry: str) -> Iterator[Problem]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from havre.compose.tree import Origin
+from havre.compose.tree import Origin, Path
 
 
 class NormalForm(Protocol):
@@ -29,3 +29,17 @@ class NormalForm(Protocol):
 def section(loaded: NormalForm, name: str) -> Mapping[str, Mapping[str, Any]]:
     """A top-level mapping (`services`, `networks`, …) with absent entries as empty ones."""
     return {key: spec or {} for key, spec in (loaded.model.get(name) or {}).items() if not key.startswith("x-")}
+
+
+def values_below(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every value with its path, parents before what is in them; extensions (`x-…`) are left out."""
+    entries: Iterator[tuple[str | int, Any]]
+    if isinstance(value, Mapping):
+        entries = ((key, item) for key, item in value.items() if not key.startswith("x-"))
+    elif isinstance(value, list | tuple):
+        entries = iter(enumerate(value))
+    else:
+        return
+    for key, item in entries:
+        yield (*path, key), item
+        yield from values_below(item, (*path, key))

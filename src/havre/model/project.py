@@ -246,7 +246,7 @@ class Service:
 
     @property
     def order(self) -> Order:
-        """D11: what `update_config.order` says, else stop-first when it writes a volume or bind, or holds a thing alone."""
+        """D11: what `update_config.order` says, else stop-first when it writes a volume or is `held_alone`."""
         if self.update.order is not None:
             return self.update.order
         return Order.STOP_FIRST if self.stateful_mounts or self.held_alone else Order.START_FIRST
