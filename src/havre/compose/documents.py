@@ -1,0 +1,146 @@
+"""From files to one merged document, in the order the Compose Specification asks for.
+
+For each document: interpolate, extend, include, merge over what is there, reduce repeated entries, check
+against the specification, expand short forms. Then, for all of them: defaults, checks of values, paths.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from havre.compose.canonical import Expander
+from havre.compose.consistency import check_values
+from havre.compose.environment import Environment
+from havre.compose.extends import Extender
+from havre.compose.findings import fail
+from havre.compose.interpolate import Interpolation
+from havre.compose.loading import Loading
+from havre.compose.merge import Merger
+from havre.compose.normalise import resolve_environment, set_defaults
+from havre.compose.shapes import check
+from havre.compose.specification import DOCUMENT
+from havre.compose.tree import Map, Path, Seq, spot_of
+from havre.compose.unique import enforce_unique
+from havre.compose.yamltext import Document
+from havre.errors import Location
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Where a set of Compose files is read: its directory, its variables, the files that included it.
+
+    `resolves_to` is what relative paths are resolved against now: the directory itself for a project, the
+    way from the including project's directory for an included one.
+    """
+
+    directory: str
+    resolves_to: str
+    environment: Environment
+    trail: tuple[str, ...] = ()
+
+
+def load_documents(loading: Loading, files: list[tuple[str, list[Document]]], scope: Scope) -> Map:
+    """The merged document of some Compose files, first file first."""
+    merged = Map()
+    for file, documents in files:
+        for document in documents:
+            merged = _add_document(loading, merged, document, file, scope)
+    switches = loading.switches
+    if switches.sets_defaults:
+        set_defaults(merged)
+    if switches.validates:
+        check_values(merged, loading.findings)
+    if switches.resolves_paths or scope.trail:
+        loading.paths_below(scope.resolves_to).resolve(merged)
+    resolve_environment(merged, scope.environment)
+    loading.findings.stop_on_errors()
+    return merged
+
+
+def read_services(loading: Loading, file: str, environment: Environment) -> tuple[Map, tuple[Path, ...]]:
+    """The services of a file that others extend, in long form, and what the file resets."""
+    merged, resets = Map(), []
+    for document in loading.parse(file):
+        root = _mapping(document, loading.shown(file))
+        _interpolate(loading, root, environment)
+        merged = Merger(loading.findings).documents(merged, root)
+        resets.extend(document.resets)
+        _expander(loading).expand(merged)
+    enforce_unique(merged, loading.findings)
+    services = merged.get("services")
+    return services if isinstance(services, Map) else Map(), tuple(resets)
+
+
+def drop(root: Any, path: Path) -> None:
+    """Remove the entry at `path`, when there is one."""
+    for key in path[:-1]:
+        root = root.get(key) if isinstance(root, Map) else None
+    if isinstance(root, Map) and path:
+        root.pop(str(path[-1]), None)
+
+
+def _add_document(loading: Loading, base: Map, document: Document, file: str, scope: Scope) -> Map:
+    findings, switches = loading.findings, loading.switches
+    root = _mapping(document, loading.shown(file))
+    _interpolate(loading, root, scope.environment)
+    if switches.extends:
+        Extender(loading, scope.environment, scope.directory, read_services).apply(root, file, document.resets)
+    for path in document.resets:
+        drop(base, path)
+    if switches.includes:
+        from havre.compose.include import Includer  # includes load documents in their turn
+
+        Includer(loading, scope, file).apply(root)
+    merged = Merger(findings).documents(base, root)
+    enforce_unique(merged, findings)
+    if switches.validates:
+        check(merged, DOCUMENT, findings)
+        _drop_version(loading, merged)
+    findings.stop_on_errors()
+    _expander(loading).expand(merged)
+    _drop_empty_dns(merged)
+    enforce_unique(merged, findings)
+    findings.stop_on_errors()
+    return merged
+
+
+def _mapping(document: Document, shown: str) -> Map:
+    if isinstance(document.root, Map):
+        return document.root
+    raise fail(
+        "top-level object must be a mapping",
+        hint="a Compose file starts with keys like `services:`",
+        at=Location(shown, 1, 1),
+        code="type",
+    )
+
+
+def _interpolate(loading: Loading, root: Map, environment: Environment) -> None:
+    if loading.switches.interpolates:
+        Interpolation(environment, loading.findings, is_strict=loading.switches.is_strict).apply(root)
+
+
+def _expander(loading: Loading) -> Expander:
+    return Expander(loading.findings, keeps_unreadable=not loading.switches.interpolates)
+
+
+def _drop_version(loading: Loading, merged: Map) -> None:
+    if "version" not in merged:
+        return
+    loading.findings.warn(
+        "the attribute `version` is obsolete and ignored",
+        hint="remove it",
+        at=loading.sources.location(spot_of(merged, "version")),
+        code="obsolete-version",
+        subject="version",
+    )
+    del merged["version"]
+
+
+def _drop_empty_dns(merged: Map) -> None:
+    services = merged.get("services")
+    for service in services.values() if isinstance(services, Map) else ():
+        servers = service.get("dns") if isinstance(service, Map) else None
+        if isinstance(servers, Seq) and not all(servers):
+            service["dns"] = Seq([server for server in servers if server])

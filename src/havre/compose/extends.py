@@ -1,0 +1,123 @@
+"""`extends`: a service built on another one, of the same file or of another."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Callable
+from typing import Any
+
+from havre.compose.environment import Environment
+from havre.compose.findings import closest
+from havre.compose.loading import Loading, relative_to
+from havre.compose.merge import Merger
+from havre.compose.tree import Map, Path, clone, spot_of
+
+ReadServices = Callable[[Loading, str, Environment], tuple[Map, tuple[Path, ...]]]
+
+_Link = tuple[str, str]
+
+
+class _File:
+    """The services of one file, and where relative paths in them start."""
+
+    __slots__ = ("directory", "name", "resets", "services")
+
+    def __init__(self, name: str, directory: str, services: Map, resets: tuple[Path, ...]) -> None:
+        self.name = name
+        self.directory = directory
+        self.services = services
+        self.resets = resets
+
+
+class Extender:
+    """Resolves the `extends` of one document; files are read once however many services use them."""
+
+    def __init__(self, loading: Loading, environment: Environment, directory: str, read: ReadServices) -> None:
+        self._loading = loading
+        self._environment = environment
+        self._directory = directory
+        self._read = read
+        self._files: dict[str, _File] = {}
+
+    def apply(self, root: Map, file: str, resets: tuple[Path, ...]) -> None:
+        """Replace every service that extends another by the result, in place."""
+        services = root.get("services")
+        if not isinstance(services, Map):
+            return
+        here = _File(file, self._directory, services, resets)
+        for name in list(services):
+            self._resolve(here, name, ())
+
+    def _resolve(self, file: _File, name: str, trail: tuple[_Link, ...]) -> Any:
+        service = file.services[name]
+        reference = self._reference(service, name) if isinstance(service, Map) else None
+        if reference is None:
+            return service
+        spot = spot_of(service, "extends")
+        link = (file.name, name)
+        if link in trail:
+            self._error(_ring((*trail, link)), "extend in one direction only", spot, name)
+            return None
+        other_name, other_file = reference
+        base_file = self._file(other_file, file) if other_file else file
+        if other_name not in base_file.services:
+            self._missing(name, other_name, file, base_file, spot)
+            return None
+        base = self._resolve(base_file, other_name, (*trail, link))
+        merged = self._merge(base, service, name, file, base_file)
+        file.services[name] = merged
+        return merged
+
+    def _reference(self, service: Map, name: str) -> tuple[str, str] | None:
+        extends = service.get("extends")
+        if isinstance(extends, str):
+            return extends, ""
+        if not isinstance(extends, Map):
+            return None
+        other = extends.get("service")
+        if not isinstance(other, str):
+            spot = spot_of(service, "extends")
+            self._error(f"extends.{name}.service is required", "name the service to extend", spot, name)
+            return None
+        return other, str(extends.get("file") or "")
+
+    def _file(self, name: str, origin: _File) -> _File:
+        path = self._loading.absolute(name, origin.directory)
+        if path not in self._files:
+            services, resets = self._read(self._loading, path, self._environment)
+            self._files[path] = _File(path, os.path.dirname(path), services, resets)
+        return self._files[path]
+
+    def _merge(self, base: Any, service: Map, name: str, file: _File, base_file: _File) -> Map:
+        source = clone(base) if isinstance(base, Map) else Map()
+        if base_file is not file and base_file.directory != file.directory:
+            start = relative_to(base_file.directory, file.directory)
+            self._loading.paths_below(start).resolve(Map({"services": Map({name: source})}))
+        for path in file.resets:
+            if path[:2] == ("services", name):
+                _drop(source, path[2:])
+        merged = Merger(self._loading.findings).service(source, service, name)
+        merged.pop("extends", None)
+        return merged
+
+    def _missing(self, name: str, other: str, file: _File, base_file: _File, spot: int) -> None:
+        shown = self._loading.shown(base_file.name)
+        summary = f'cannot extend service "{name}" in {self._loading.shown(file.name)}: service "{other}" not found'
+        hint = closest(other, base_file.services) or f"{shown} has: {', '.join(base_file.services) or 'no services'}"
+        self._error(summary if base_file is file else f"{summary} in {shown}", hint, spot, name)
+
+    def _error(self, summary: str, hint: str, spot: int, name: str) -> None:
+        path = ("services", name, "extends")
+        self._loading.findings.error(summary, hint=hint, spot=spot, path=path, code="extends")
+
+
+def _ring(links: tuple[_Link, ...]) -> str:
+    first = f"{links[0][1]} in {links[0][0]}"
+    return f"Circular reference: {first}, " + ", ".join(f"extends {name} in {file}" for file, name in links[1:])
+
+
+def _drop(root: Any, path: Path) -> None:
+    for key in path[:-1]:
+        root = root.get(key) if isinstance(root, Map) else None
+    if isinstance(root, Map) and path:
+        root.pop(str(path[-1]), None)

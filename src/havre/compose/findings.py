@@ -1,0 +1,72 @@
+"""Collects problems while loading, so that a user sees all of them at once and each of them located."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from havre.compose.tree import Path, Sources, dotted
+from havre.errors import InputError, Location, Problem, Severity
+
+_SHOWN = 100
+
+
+class Findings:
+    """The problems and warnings of one load, in the order they were found."""
+
+    def __init__(self, sources: Sources) -> None:
+        self.sources = sources
+        self.errors: list[Problem] = []
+        self.warnings: list[Problem] = []
+
+    def error(
+        self, summary: str, *, hint: str, spot: int = 0, path: Path = (), code: str = "", evidence: tuple[str, ...] = ()
+    ) -> None:
+        """Record an error at a spot; the variables its value came from are added as evidence."""
+        self.errors.append(
+            Problem(
+                summary=summary,
+                hint=hint,
+                at=self.sources.location(spot),
+                subject=dotted(path),
+                evidence=evidence + self._variables(spot),
+                code=code,
+            )
+        )
+
+    def warn(self, summary: str, *, hint: str, at: Location | None, code: str, subject: str = "") -> None:
+        """Record a warning; it never stops the load."""
+        problem = Problem(summary=summary, hint=hint, at=at, subject=subject, code=code, severity=Severity.WARNING)
+        if problem not in self.warnings:
+            self.warnings.append(problem)
+
+    def stop_on_errors(self) -> None:
+        """End the load here when any error has been found so far."""
+        if not self.errors:
+            return
+        shown = sorted(dict.fromkeys(self.errors), key=_by_place)
+        left = len(shown) - _SHOWN
+        if left > 0:
+            more = Problem(summary=f"{left} further problems are not shown", hint="fix these first, then check again")
+            shown = [*shown[:_SHOWN], more]
+        raise InputError(shown)
+
+    def _variables(self, spot: int) -> tuple[str, ...]:
+        return tuple(f"the value uses {use}" for use in self.sources.uses.get(spot, ()))
+
+
+def fail(summary: str, *, hint: str, at: Location | None = None, code: str = "", subject: str = "") -> InputError:
+    """The error for a problem after which loading cannot go on at all."""
+    return InputError(Problem(summary=summary, hint=hint, at=at, code=code, subject=subject))
+
+
+def closest(word: str, known: Collection[str]) -> str:
+    """The hint for a word nobody knows: the nearest known one, when there is one."""
+    from difflib import get_close_matches  # only needed when something is wrong
+
+    close = get_close_matches(word, known, n=1)
+    return f"did you mean `{close[0]}`?" if close else ""
+
+
+def _by_place(problem: Problem) -> tuple[str, int, int]:
+    at = problem.at or Location("")
+    return (at.file, at.line, at.column)

@@ -1,0 +1,74 @@
+"""What one load carries through all its phases: the switches, the files read, the problems found."""
+
+from __future__ import annotations
+
+import os.path
+from dataclasses import dataclass, field
+
+from havre.compose.findings import Findings
+from havre.compose.paths import PathResolver
+from havre.compose.reader import Reader
+from havre.compose.tree import Sources
+from havre.compose.yamltext import Document, parse_documents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switches:
+    """Phases that can be left out; everything is on for a deployment."""
+
+    validates: bool = True
+    interpolates: bool = True
+    normalises: bool = True
+    checks_consistency: bool = True
+    extends: bool = True
+    includes: bool = True
+    resolves_environment: bool = True
+    sets_defaults: bool = True
+    resolves_paths: bool = True
+    keeps_env_files: bool = False
+    is_strict: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Loading:
+    """One load under way."""
+
+    reader: Reader
+    base: str
+    home: str = ""
+    switches: Switches = field(default_factory=Switches)
+    sources: Sources = field(default_factory=Sources)
+    files: list[str] = field(default_factory=list)
+    findings: Findings = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.findings = Findings(self.sources)
+
+    def shown(self, path: str) -> str:
+        """A path as the user would type it: relative when it lies below the directory of the command."""
+        below = self.base.rstrip("/") + "/"
+        return path[len(below) :] if path.startswith(below) else path
+
+    def read(self, path: str) -> bytes:
+        """The content of a file, which is remembered as one this project consists of."""
+        data = self.reader.read(path, self.shown(path))
+        if path not in self.files:
+            self.files.append(path)
+        return data
+
+    def parse(self, path: str) -> list[Document]:
+        """The documents of a Compose file."""
+        return parse_documents(self.read(path), self.shown(path), self.sources, self.findings)
+
+    def paths_below(self, directory: str) -> PathResolver:
+        """A resolver of relative paths against `directory`."""
+        return PathResolver(directory, self.home, self.findings, self.reader.real)
+
+    def absolute(self, path: str, directory: str) -> str:
+        """A path given in a file of `directory`, as an absolute one."""
+        return self.paths_below(directory).absolute(path)
+
+
+def relative_to(path: str, directory: str) -> str:
+    """`path` as seen from `directory`, both absolute."""
+    return os.path.relpath(path, directory)

@@ -1,0 +1,74 @@
+"""The only part of the loader that touches files, injected so that everything else runs on text alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+from havre.compose.findings import fail
+from havre.errors import Location
+
+LARGEST_FILE = 16 * 1024 * 1024
+
+
+class Reader(Protocol):
+    """What the loader needs to know about files; paths are absolute."""
+
+    def read(self, path: str, shown: str) -> bytes:
+        """The content of a file; raises InputError (told with the name `shown`) when it cannot be read."""
+        ...
+
+    def is_file(self, path: str) -> bool:
+        """Whether `path` names something that can be read."""
+        ...
+
+    def is_dir(self, path: str) -> bool:
+        """Whether `path` names a directory."""
+        ...
+
+    def real(self, path: str) -> str:
+        """The path with symbolic links followed."""
+        ...
+
+
+class DiskReader:
+    """Reads from the file system, never more than `LARGEST_FILE` bytes of one file."""
+
+    def read(self, path: str, shown: str) -> bytes:
+        """The bytes of a regular file."""
+        try:
+            with Path(path).open("rb") as stream:
+                data = stream.read(LARGEST_FILE + 1)
+        except OSError as error:
+            raise _unreadable(shown, error) from error
+        if len(data) > LARGEST_FILE:
+            raise fail(
+                f"{shown} is larger than {LARGEST_FILE // 1024 // 1024} MiB",
+                hint="a Compose file or env file is a few kilobytes: is this the right file?",
+                at=Location(shown),
+                code="file-too-large",
+            )
+        return data
+
+    def is_file(self, path: str) -> bool:
+        """True for everything but directories, as long as it exists."""
+        return Path(path).exists() and not Path(path).is_dir()
+
+    def is_dir(self, path: str) -> bool:
+        """True for directories."""
+        return Path(path).is_dir()
+
+    def real(self, path: str) -> str:
+        """The path with symbolic links followed."""
+        return os.path.realpath(path)
+
+
+def _unreadable(shown: str, error: OSError) -> Exception:
+    reasons = {
+        FileNotFoundError: ("no such file or directory", "check the path, or remove the reference to it"),
+        IsADirectoryError: ("it is a directory", "name a file"),
+        PermissionError: ("permission denied", "make the file readable for the user that runs this command"),
+    }
+    reason, hint = reasons.get(type(error), (error.strerror or "input/output error", "check the file system"))
+    return fail(f"cannot read {shown}: {reason}", hint=hint, at=Location(shown), code="file-unreadable")
