@@ -110,13 +110,18 @@ class RestartReplica:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwaitHealthy:
-    """Run the replica's health check until it passes; no traffic before."""
+    """Run the replica's health check until it passes; no traffic before.
+
+    `settle` is how many seconds it must stay healthy after that (`update_config` monitor and delay).
+    """
 
     service: Service
     slot: int
+    settle: float = 0.0
 
     def __str__(self) -> str:
-        return f"await {self.service.name}.{self.slot}"
+        settle = f" and {show_seconds(self.settle)} more" if self.settle else ""
+        return f"await {self.service.name}.{self.slot}{settle}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,10 +182,12 @@ class Hold:
 class Switch:
     """Lead all traffic of the instance to these replicas, in one step.
 
-    `to` is (service, slots) for every service that the edge leads to.
+    `to` is (service, slots) for every service that the edge leads to; services that are not named have no
+    route any more, and no hold outlives the switch. `back` is the same before it: where undoing leads again.
     """
 
     to: tuple[tuple[str, tuple[int, ...]], ...]
+    back: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     def __str__(self) -> str:
         targets = [f"{service}.{slot}" for service, slots in self.to for slot in slots]

@@ -1,0 +1,40 @@
+"""What a plan must know of the edge: whom it leads to by what it is told, and which replicas it leads to now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Slots: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
+"""For each service, the slots of some of its replicas."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeFacts:
+    """The edge as far as planning goes; an instance that nothing leads to has the default.
+
+    `routed`, `published` and `inside` are the services that routes, published TCP ports and inside listeners
+    will lead to after the release. `now` are the slots it leads to at present, for every service it leads to.
+    `routes_changed` says that routes, ports or certificates differ from what the edge serves, replicas aside.
+    """
+
+    routed: frozenset[str] = frozenset()
+    published: frozenset[str] = frozenset()
+    inside: frozenset[str] = frozenset()
+    now: Slots = ()
+    routes_changed: bool = False
+    hold_limit: float = 15.0
+
+    @property
+    def services(self) -> frozenset[str]:
+        """Every service that the edge will lead to."""
+        return self.routed | self.published | self.inside
+
+    def slots(self, service: str) -> tuple[int, ...]:
+        """The slots of `service` that it leads to now."""
+        return next((slots for name, slots in self.now if name == service), ())
+
+
+def ordered(slots: Slots) -> Slots:
+    """The same in one canonical form: by service, slots ascending, services without any left out."""
+    return tuple(sorted((service, tuple(sorted(found))) for service, found in slots if found))
