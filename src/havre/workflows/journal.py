@@ -1,4 +1,4 @@
-"""The journal of a release: every step's state on disk before and after it is done (I3), and the time each phase took."""
+"""The journal of a release: every step on disk before and after it is done (I3), and the time each phase took."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Journal:
         self._instance = instance
         self._release = release
         self._offset = offset
-        self._others = others
+        self.others = others
         self._started: dict[int, float] = {}
         self._spans: dict[Phase, tuple[float, float]] = {}
         self._lock = threading.Lock()
@@ -41,7 +41,7 @@ class Journal:
             first, _ = self._spans.get(step.phase, (now, now))
             self._spans[step.phase] = (first, now)
         self._releases.write_journal(self._instance, [self._entry(step, state, error, now)])
-        for other in self._others:
+        for other in self.others:
             other(step, state, error)
 
     @property

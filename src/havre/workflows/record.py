@@ -55,9 +55,7 @@ def pinned_images(project: Project, observed: Observed) -> tuple[PinnedImage, ..
         image = observed.image(service.image)
         if image is not None:
             found.append(
-                PinnedImage(
-                    service=service.name, reference=service.image, image_id=image.id, digest=image.digest
-                )
+                PinnedImage(service=service.name, reference=service.image, image_id=image.id, digest=image.digest)
             )
     return tuple(found)
 
@@ -80,4 +78,3 @@ def _not_kept(instance: str, number: int) -> Problem:
         hint="see which releases can be returned to with `havre releases`; `keep_releases` in havre.yaml says how many",
         code="release-not-kept",
     )
-

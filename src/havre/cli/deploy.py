@@ -1,0 +1,155 @@
+"""`havre plan` and `havre deploy`."""
+
+from __future__ import annotations
+
+import click
+
+from havre.cli.options import Chosen, app_options, json_option, wait_option, yes_option
+from havre.cli.progress import Progress
+from havre.cli.session import load, open_server
+from havre.cli.show import is_terminal, problem_as_dict, say, show_json, show_problem, wrapped
+from havre.model.release import Release
+from havre.model.units import show_seconds
+from havre.workflows.deploy import Choices, Proposal, apply, propose
+from havre.workflows.server import Server
+
+
+def plan_options(function: click.decorators.FC) -> click.decorators.FC:
+    """What `plan` and `deploy` both accept."""
+    function = click.option(
+        "--force",
+        multiple=True,
+        metavar="SERVICE",
+        help="Replace this service even if unchanged; repeatable.",
+    )(function)
+    function = click.option("--pull", is_flag=True, help="Ask the registry for newer images first.")(function)
+    return click.option("--keep-orphans", is_flag=True, help="Leave services that are no longer in the file running.")(
+        function
+    )
+
+
+@click.command("plan")
+@plan_options
+@json_option
+@app_options
+def plan_command(chosen: Chosen, force: tuple[str, ...], pull: bool, keep_orphans: bool, as_json: bool) -> None:
+    """Say what a deploy would do: every step, why, and what waits for what. Nothing is changed.
+
+    \b
+    Examples:
+      havre plan
+      havre plan -e staging
+      havre plan --json | jq '.steps[].step'
+    """
+    intent = load(chosen)
+    server = open_server(chosen, intent.app)
+    proposal = propose(server, intent, Choices(force=force, pull=pull, remove_orphans=not keep_orphans))
+    if as_json:
+        show_json(_as_json(proposal))
+    else:
+        show_proposal(proposal)
+
+
+@click.command("deploy")
+@plan_options
+@yes_option
+@wait_option
+@json_option
+@app_options
+def deploy_command(
+    chosen: Chosen,
+    force: tuple[str, ...],
+    pull: bool,
+    keep_orphans: bool,
+    yes: bool,
+    wait: float,
+    as_json: bool,
+) -> None:
+    """Make this server match the Compose file.
+
+    New replicas start beside the old ones and are proven; then all traffic moves in one step, is verified as a
+    user would reach it, and the old replicas drain. When anything fails before that step, the new replicas
+    go and the old ones keep serving; when it fails after, the routes go back.
+
+    \b
+    Examples:
+      havre deploy                 show the plan, ask, do it
+      havre deploy -y -e staging   for scripts and CI
+    """
+    intent = load(chosen)
+    server = open_server(chosen, intent.app)
+    proposal = propose(server, intent, Choices(force=force, pull=pull, remove_orphans=not keep_orphans))
+    if not as_json:
+        show_proposal(proposal)
+    if proposal.plan.is_empty:
+        if as_json:
+            show_json({"instance": intent.app.instance, "changed": False})
+        return
+    confirm(server, yes=yes, what=f"Apply to {server.machine}?")
+    release = carry_out(server, proposal, wait=wait, quiet=as_json)
+    if as_json:
+        show_json(release)
+    else:
+        show_release(release)
+
+
+def confirm(server: Server, *, yes: bool, what: str) -> None:
+    """Ask, naming the machine; `--yes` answers, and where nobody can answer it is needed."""
+    if yes:
+        return
+    if not is_terminal():
+        raise click.UsageError(f"there is no terminal to ask on ({server.machine}): give --yes")
+    click.confirm(what, abort=True)
+
+
+def carry_out(server: Server, proposal: Proposal, *, wait: float, quiet: bool = False) -> Release:
+    """Apply a proposal with its progress on the screen."""
+    with Progress(live=is_terminal() and not quiet) as progress:
+        witness = [] if quiet else [progress]
+        line = (lambda _: None) if quiet else progress.line
+        return apply(server, proposal, wait=wait, witnesses=witness, progress=line)
+
+
+def show_proposal(proposal: Proposal) -> None:
+    """Warnings, then the plan or that there is nothing to do."""
+    for problem in proposal.warnings:
+        show_problem(problem)
+    instance = proposal.intent.app.instance
+    if proposal.plan.is_empty:
+        serving = f" (release {proposal.serving.number})" if proposal.serving else ""
+        say(f"{instance}: nothing to do, the server matches{serving}")
+        return
+    say(f"{instance}: {len(proposal.plan.steps)} steps", bold=True)
+    for step in proposal.plan.steps:
+        after = f" [after {', '.join(map(str, step.after))}]" if step.after else ""
+        number = f"{step.number}."
+        say(wrapped(f"{number:>4} {step.step}: {step.reason}{after}", hang="     "))
+    for note in proposal.plan.notes:
+        say(wrapped(f"note: {note}", hang="      "), colour="cyan")
+
+
+def show_release(release: Release) -> None:
+    """One line for the release, one for where the time went."""
+    took = show_seconds((release.ended_at or release.started_at) - release.started_at)
+    say(f"release {release.number} of {release.instance} serves, after {took}", bold=True, colour="green")
+    if release.phases:
+        say("  " + ", ".join(f"{name} {show_seconds(seconds)}" for name, seconds in release.phases))
+
+
+def _as_json(proposal: Proposal) -> dict[str, object]:
+    return {
+        "instance": proposal.intent.app.instance,
+        "steps": [
+            {
+                "number": step.number,
+                "kind": type(step.step).__name__,
+                "step": str(step.step),
+                "reason": step.reason,
+                "after": list(step.after),
+                "phase": step.phase.name.lower(),
+            }
+            for step in proposal.plan.steps
+        ],
+        "notes": list(proposal.plan.notes),
+        "warnings": [problem_as_dict(problem) for problem in proposal.warnings],
+    }

@@ -1,0 +1,124 @@
+"""Construct the concrete things: state, engine, edge and keys for what the command line chose; nothing else does."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from havre.cli.options import Chosen
+from havre.engines.base import Engine
+from havre.model.app import App
+from havre.store.state import State, default_directory
+from havre.workflows.intent import Intent, Wish, read_app, read_intent
+from havre.workflows.server import Server
+
+
+def environment() -> Mapping[str, str]:
+    """The process environment: read here, once, and passed down."""
+    return dict(os.environ)  # noqa: TID251 - the one place
+
+
+def load(chosen: Chosen, *, strict: bool = True) -> Intent:
+    """The manifest and Compose files; raises InputError with every problem."""
+    wish = _wish(chosen)
+    return read_intent(wish, read_app(wish), strict=strict)
+
+
+def load_app(chosen: Chosen) -> App:
+    """The manifest alone."""
+    return read_app(_wish(chosen))
+
+
+def open_instance(chosen: Chosen) -> tuple[Server, str]:
+    """The server and the instance's name, for commands that do not need the Compose files."""
+    app = load_app(chosen)
+    return open_server(chosen, app), app.instance
+
+
+def open_server(chosen: Chosen, app: App) -> Server:
+    """Everything a workflow needs, for this app."""
+    state = open_state(chosen)
+    engine = open_engine(chosen, app, state)
+    return Server(
+        state=state,
+        engine=engine,
+        traffic=open_edge(state, engine),
+        seal=partial(_seal, state),
+        unseal=partial(_unseal, state),
+        who=_who(),
+        machine=platform.node() or "this server",
+    )
+
+
+def open_state(chosen: Chosen) -> State:
+    """The state directory."""
+    variables = environment()
+    return State(
+        default_directory(
+            is_root=os.geteuid() == 0,
+            home=Path(variables.get("HOME", "/")),
+            override=chosen.state or variables.get("HAVRE_STATE"),
+        )
+    )
+
+
+def open_engine(chosen: Chosen, app: App, state: State) -> Engine:
+    """The engine asked for; without a wish docker where it answers, else process (and it is said which)."""
+    wanted = chosen.engine or app.engine
+    if wanted == "process":
+        return _process(app, state)
+    docker = _docker()
+    if wanted == "docker" or docker.answers():
+        return docker
+    return _process(app, state)
+
+
+def open_edge(state: State, engine: Engine) -> Traffic:
+    """The server's edge, with this server's settings."""
+    from havre.cli.edge import edge_for
+
+    return edge_for(state, engine)
+
+
+def _docker() -> DockerEngine:
+    from havre.engines.docker.engine import DockerEngine
+
+    return DockerEngine(host=environment().get("DOCKER_HOST"))
+
+
+def _process(app: App, state: State) -> Engine:
+    from havre.engines.process.engine import ProcessEngine
+
+    return ProcessEngine(state.processes, specs=app.processes)
+
+
+def _seal(state: State, content: bytes) -> bytes:
+    from havre.secrets import sealing
+
+    return sealing.seal(state.keys, content)
+
+
+def _unseal(state: State, content: bytes) -> bytes:
+    from havre.secrets import sealing
+
+    return sealing.unseal(state.keys, content)
+
+
+def _wish(chosen: Chosen) -> Wish:
+    return Wish(
+        manifest=chosen.manifest,
+        environment=chosen.environment,
+        compose=chosen.compose,
+        env_files=chosen.env_files,
+        profiles=chosen.profiles,
+        engine=chosen.engine,
+        variables=environment(),
+    )
+
+
+def _who() -> str:
+    variables = environment()
+    return variables.get("SUDO_USER") or variables.get("USER") or str(os.getuid())
