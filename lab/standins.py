@@ -21,6 +21,7 @@ HASH_LABEL = "havre.standin.hash"
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 MIRROR = "http://deb.debian.org/debian"
 SUITE = "bookworm"
+PULL_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,14 @@ def _is_wanted(standin: Standin, words: tuple[str, ...]) -> bool:
     return any(_is_called(standin, word) for word in words) if words else not standin.optional
 
 
+def pull_official(standins: tuple[Standin, ...], *, host: str) -> bool:
+    """Pull the official images instead, on an engine that has no stand-ins and reaches a registry; False otherwise."""
+    if any(LABEL in labels for labels in _existing_labels(standins, host).values()):
+        return False
+    tags = [tag for standin in standins for tag in standin.tags if not tag.startswith("havre-lab/")]
+    return all(_pull(tag, host) for tag in tags)
+
+
 def build(standins: tuple[Standin, ...], *, host: str, parallel: int = 2) -> int:
     """Build those that are missing or changed, two at a time, and return how many that were."""
     labels = _existing_labels(standins, host)
@@ -103,6 +112,17 @@ def fingerprint(standin: Standin) -> str:
     for parent in standin.needs:
         digest.update(fingerprint(BY_NAME[parent]).encode())
     return digest.hexdigest()[:16]
+
+
+def _pull(tag: str, host: str) -> bool:
+    """Whether the image is there now; an image that was there before is enough."""
+    if subprocess.run([*_docker(host), "image", "inspect", tag], capture_output=True, check=False).returncode == 0:
+        return True
+    try:
+        pull = [*_docker(host), "pull", "--quiet", tag]
+        return subprocess.run(pull, capture_output=True, check=False, timeout=PULL_SECONDS).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def _is_stale(standin: Standin, labels: dict[str, str] | None) -> bool:

@@ -20,10 +20,10 @@ def main() -> None:
     started = time.monotonic()
     host = answering_engine() or _start_engine()
     _publish(host)
-    install_missing(("docker", "debootstrap"))
+    install_missing(("docker",))
     wanted = standins.select(tuple(options.images), everything=options.all)
-    built = standins.build(wanted, host=host)
-    say(f"{len(wanted)} images ready ({built} built) on {host} in {time.monotonic() - started:.1f} s")
+    outcome = "official" if standins.pull_official(wanted, host=host) else _build(wanted, host)
+    say(f"{len(wanted)} images ready ({outcome}) on {host} in {time.monotonic() - started:.1f} s")
 
 
 def _options() -> argparse.Namespace:
@@ -36,6 +36,11 @@ def _options() -> argparse.Namespace:
 def _start_engine() -> str:
     install_missing()
     return dockerd.start()
+
+
+def _build(wanted: tuple[standins.Standin, ...], host: str) -> str:
+    install_missing(("debootstrap",))
+    return f"stand-ins, {standins.build(wanted, host=host)} built"
 
 
 def _publish(host: str) -> None:
