@@ -34,6 +34,11 @@ class KeyWalk:
             if key is not None:
                 yield self._used(key, path), value
 
+        for path, place in self._loaded.consumed:
+            key = key_of(path)
+            if key is not None:
+                yield Used(key=key, path=dotted(path), place=place, is_written=True), None
+
     def _used(self, key: str, path: Path) -> Used:
         shown = dotted(path)
         place = self._loaded.origin(shown).location

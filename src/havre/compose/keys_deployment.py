@@ -8,13 +8,13 @@ _S = "services.*"
 
 _BUILD = joined(
     rows(
-        f"{_S}.build", ". context", honoured("built before anything is replaced; unchanged input is not built again"),
+        f"{_S}.build", ".", honoured("built before anything is replaced; unchanged input is not built again"),
         changed("the service runs from this directory; its dependencies are prepared once per content"),
     ),
     rows(
         f"{_S}.build",
-        "dockerfile dockerfile_inline target args labels network tags cache_from extra_hosts shm_size no_cache pull"
-        " platforms",
+        "context dockerfile dockerfile_inline target args labels network tags cache_from extra_hosts shm_size no_cache"
+        " pull platforms",
         honoured(),
         FROM_SOURCE,
     ),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os.path
 from dataclasses import dataclass, field
 
+from havre.compose.consumed import consumed_keys
 from havre.compose.findings import Findings
 from havre.compose.paths import PathResolver
 from havre.compose.reader import Reader
-from havre.compose.tree import Sources
+from havre.compose.tree import Path, Sources
 from havre.compose.yamltext import Document, parse_documents
+from havre.errors import Location
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,7 @@ class Loading:
     switches: Switches = field(default_factory=Switches)
     sources: Sources = field(default_factory=Sources)
     files: list[str] = field(default_factory=list)
+    consumed: list[tuple[Path, Location]] = field(default_factory=list)
     findings: Findings = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,7 +61,10 @@ class Loading:
 
     def parse(self, path: str) -> list[Document]:
         """The documents of a Compose file."""
-        return parse_documents(self.read(path), self.shown(path), self.sources, self.findings)
+        documents = parse_documents(self.read(path), self.shown(path), self.sources, self.findings)
+        for document in documents:
+            self.consumed += consumed_keys(document.root, self.sources)
+        return documents
 
     def paths_below(self, directory: str) -> PathResolver:
         """A resolver of relative paths against `directory`."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from havre.compose.tree import Origin, Path
+from havre.errors import Location
 
 
 class NormalForm(Protocol):
@@ -19,6 +20,11 @@ class NormalForm(Protocol):
     @property
     def model(self) -> Mapping[str, Any]:
         """The project itself, long forms throughout."""
+        ...
+
+    @property
+    def consumed(self) -> Sequence[tuple[Path, Location]]:
+        """Keys that loading used up, with their places."""
         ...
 
     def origin(self, path: str) -> Origin:

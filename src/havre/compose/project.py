@@ -26,7 +26,7 @@ from havre.compose.normalise import normalise, resolve_contents
 from havre.compose.reader import DiskReader, Reader
 from havre.compose.selection import select_services
 from havre.compose.service_files import resolve_env_files, resolve_label_files
-from havre.compose.tree import Map, Origin, Origins, VariableUse, plain
+from havre.compose.tree import Map, Origin, Origins, Path, VariableUse, plain
 from havre.compose.values import convert_values
 from havre.errors import Location, Problem
 
@@ -57,6 +57,8 @@ class LoadedProject:
     files: tuple[str, ...]
     disabled_services: tuple[str, ...]
     variables: Mapping[str, VariableUse]
+    consumed: tuple[tuple[Path, Location], ...] = ()
+    """Keys that loading used up (`extends`, `env_file`, …) with their places, for the report."""
 
     def origin(self, path: str) -> Origin:
         """Where the value at `services.web.image` came from; the nearest ancestor answers for what is implied."""
@@ -75,6 +77,7 @@ class Plan:
     profiles: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     windows_paths: bool = False
+    prunes: bool = False
 
 
 def load_project(request: LoadRequest, *, read: Reader | None = None) -> LoadedProject:
@@ -174,6 +177,7 @@ def _loaded(loading: Loading, plan: Plan, root: Map, name: str, disabled: tuple[
         files=tuple(loading.files),
         disabled_services=disabled,
         variables=_variables(loading),
+        consumed=tuple(dict.fromkeys(loading.consumed)),
     )
 
 
