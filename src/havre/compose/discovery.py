@@ -80,7 +80,8 @@ def normal_name(name: str) -> str:
 
 def project_name(loading: Loading, files: Sequence[Parsed], environment: Environment, given: str, default: str) -> str:
     """The name given by the caller, else the last `name:` of the files, else the default."""
-    name = given or _name_in_files(loading, files, environment) or default
+    written = _name_in_files(files)
+    name = given or _expanded(loading, written, environment) or ("" if written else default)
     if name != normal_name(name):
         raise fail(
             f'invalid project name "{name}": must consist only of lowercase alphanumeric characters, hyphens, and '
@@ -103,12 +104,16 @@ def _first(loading: Loading, directory: str, names: Sequence[str]) -> str:
     return os.path.join(directory, found[0]) if found else ""
 
 
-def _name_in_files(loading: Loading, files: Sequence[Parsed], environment: Environment) -> str:
+def _name_in_files(files: Sequence[Parsed]) -> str:
     name = ""
     for _, documents in files:
         for document in documents:
             value = document.root.get("name") if isinstance(document.root, Map) else None
             name = value if isinstance(value, str) and value else name
+    return name
+
+
+def _expanded(loading: Loading, name: str, environment: Environment) -> str:
     if not loading.switches.interpolates or "$" not in name:
         return normal_name(name)
     try:

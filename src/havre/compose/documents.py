@@ -91,7 +91,7 @@ def _add_document(loading: Loading, base: Map, document: Document, file: str, sc
     if switches.includes:
         from havre.compose.include import Includer  # includes load documents in their turn
 
-        Includer(loading, scope, file).apply(root)
+        Includer(loading, scope, file, document.resets).apply(root)
     merged = Merger(findings).documents(base, root)
     enforce_unique(merged, findings)
     if switches.validates:

@@ -37,9 +37,12 @@ class Assignment:
     runs_command: bool = False
 
 
-def parse_env(text: str, lookup: Lookup) -> list[Assignment]:
-    """The assignments of an env file, later ones last; `lookup` is the environment, which wins in expansions."""
-    return _Parser(text, lookup).parse()
+def parse_env(text: str, lookup: Lookup, earlier: Lookup) -> list[Assignment]:
+    """The assignments of an env file, later ones last.
+
+    In expansions `lookup`, the environment, wins over the file itself, and the file over `earlier` files.
+    """
+    return _Parser(text, lookup, earlier).parse()
 
 
 def parse_raw(text: str, lookup: Lookup) -> list[Assignment]:
@@ -59,9 +62,10 @@ def parse_raw(text: str, lookup: Lookup) -> list[Assignment]:
 
 
 class _Parser:
-    def __init__(self, text: str, lookup: Lookup) -> None:
+    def __init__(self, text: str, lookup: Lookup, earlier: Lookup) -> None:
         self._text = text.removeprefix("\ufeff").replace("\r\n", "\n")
         self._environment = lookup
+        self._earlier = earlier
         self._position = 0
         self._counted = (0, 1)
         self._seen: dict[str, str] = {}
@@ -88,7 +92,9 @@ class _Parser:
 
     def _lookup(self, name: str) -> str | None:
         value = self._environment(name)
-        return self._seen.get(name) if value is None else value
+        if value is None:
+            value = self._seen.get(name)
+        return self._earlier(name) if value is None else value
 
     def _line(self) -> int:
         position, line = self._counted

@@ -50,8 +50,8 @@ class Environment:
         return Environment({**added, **self.variables})
 
     def with_value(self, name: str, value: str) -> Environment:
-        """With one more variable, unless it is set."""
-        return self.below({name: Variable(value)})
+        """With one variable set, whatever it was."""
+        return Environment({**self.variables, name: Variable(value)})
 
 
 def read_env_text(data: bytes, shown: str) -> str:
@@ -75,13 +75,15 @@ def read_env_text(data: bytes, shown: str) -> str:
 
 
 def assignments(
-    data: bytes, shown: str, lookup: Lookup, findings: Findings, file_format: str = ""
+    data: bytes, shown: str, lookup: Lookup, findings: Findings, *, earlier: Lookup, file_format: str = ""
 ) -> Iterable[Assignment]:
-    """The variables of one env file; suspicious `$(command)` values are recorded as warnings."""
+    """The variables of one env file; suspicious `$(command)` values are recorded as warnings.
+
+    In expansions `lookup` wins over the file itself, and the file over the `earlier` ones.
+    """
     text = read_env_text(data, shown)
-    parse = parse_raw if file_format == "raw" else parse_env
     try:
-        found = parse(text, lookup)
+        found = parse_raw(text, lookup) if file_format == "raw" else parse_env(text, lookup, earlier)
     except EnvFileError as error:
         raise fail(
             f"failed to read {shown}: line {error.line}: {error}",
@@ -101,14 +103,11 @@ def read_variables(
     """The variables of several env files, later files winning, expanded against `environment`."""
     found: dict[str, Variable] = {}
 
-    def lookup(name: str) -> str | None:
-        value = environment.get(name)
-        if value is None and name in found:
-            return found[name].value
-        return value
+    def earlier(name: str) -> str | None:
+        return found[name].value if name in found else None
 
     for data, shown in files:
-        for one in assignments(data, shown, lookup, findings):
+        for one in assignments(data, shown, environment.get, findings, earlier=earlier):
             found[one.name] = Variable(one.value, ENV_FILE, Location(shown, one.line))
     return found
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os.path
 from typing import Any
 
-from havre.compose.documents import Scope, load_documents
+from havre.compose.documents import Scope, drop, load_documents
 from havre.compose.environment import Environment, read_variables
 from havre.compose.findings import fail
 from havre.compose.loading import Loading, relative_to
-from havre.compose.tree import Map, Seq, put, spot_of
+from havre.compose.merge import RULES, Merger
+from havre.compose.tree import Map, Path, Seq, put, spot_of
 
 _SECTIONS = ("services", "volumes", "networks", "secrets", "configs", "models")
 _NOTHING = "/dev/null"
@@ -18,10 +19,11 @@ _NOTHING = "/dev/null"
 class Includer:
     """Takes the includes of one document in."""
 
-    def __init__(self, loading: Loading, scope: Scope, file: str) -> None:
+    def __init__(self, loading: Loading, scope: Scope, file: str, resets: tuple[Path, ...]) -> None:
         self._loading = loading
         self._scope = scope
         self._file = file
+        self._resets = resets
 
     def apply(self, root: Map) -> None:
         """Add the resources of all included projects, in place."""
@@ -53,7 +55,7 @@ class Includer:
             trail=trail,
         )
         imported = load_documents(self._loading, [(file, self._loading.parse(file)) for file in files], scope)
-        self._add(root, imported, spot)
+        self._add(root, imported)
 
     def _directory(self, config: Map, first: str) -> tuple[str, str]:
         """The directory of the included project, and the way to it from here."""
@@ -76,7 +78,7 @@ class Includer:
         found = read_variables(contents, self._scope.environment, self._loading.findings)
         return self._scope.environment.below(found)
 
-    def _add(self, root: Map, imported: Map, spot: int) -> None:
+    def _add(self, root: Map, imported: Map) -> None:
         for section in _SECTIONS:
             resources = imported.get(section)
             if not isinstance(resources, Map):
@@ -85,14 +87,21 @@ class Includer:
             if not isinstance(target, Map):
                 target = root[section] = Map()
             for name, resource in resources.items():
+                place = spot_of(resources, name)
                 if name in target and target[name] != resource:
-                    self._conflict(section, name, spot)
-                elif name not in target:
-                    put(target, name, resource, spot_of(resources, name))
+                    resource = self._overridden(section, name, resource, target)
+                    place = spot_of(target, name)
+                put(target, name, resource, place)
 
-    def _conflict(self, section: str, name: str, spot: int) -> None:
-        summary = f"{section}.{name} conflicts with imported resource"
-        self._error(summary, "rename one of the two, or override it in a second file given with `-f`", spot)
+    def _overridden(self, section: str, name: str, imported: Any, target: Map) -> Any:
+        """What the including file says about a resource is merged over what the included project says."""
+        for path in self._resets:
+            if path[:1] == (section,):
+                drop(Map({section: Map({name: imported})}), path)
+        rule = RULES.below(section)
+        below = rule.below(name) if rule else None
+        merger = Merger(self._loading.findings)
+        return merger.values(imported, target[name], (section, name), below, spot_of(target, name))
 
     def _cycle(self, trail: tuple[str, ...], spot: int) -> None:
         shown = [self._loading.shown(file) for file in trail]

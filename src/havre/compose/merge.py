@@ -51,7 +51,7 @@ class Merger:
         """Key by key; keys only one side has are taken as they are."""
         for key, value in override.items():
             spot = override.at.get(key, 0)
-            if key in base and not key.startswith("x-"):
+            if key in base:
                 below = rule.below(key) if rule is not None else None
                 value = self.values(base[key], value, (*path, key), below, spot)
             put(base, key, value, spot)
@@ -175,12 +175,6 @@ def _nothing() -> None:
     return None
 
 
-def _ulimit(merger: Merger, base: Any, override: Any, path: Path) -> Any:
-    if isinstance(base, Map) and isinstance(override, Map):
-        return merger.mappings(base, override, path, None)
-    return override
-
-
 def _ipam(merger: Merger, base: Any, override: Any, path: Path) -> Any:
     """Address pools are the same when their subnet is."""
     if not isinstance(base, Seq) or not isinstance(override, Seq):
@@ -231,10 +225,9 @@ RULES: Rule[Merge] = compile_rules(
             )
         },
         **dict.fromkeys(("services.*.extra_hosts", "services.*.build.extra_hosts"), _append_hosts),
-        **{f"services.*.{key}": _replace for key in ("command", "entrypoint", "healthcheck.test")},
+        **{f"services.*.{key}": _replace for key in ("command", "entrypoint", "healthcheck.test", "ulimits.*")},
         "services.*.depends_on": _depends_on,
         "services.*.logging": _logging,
         **dict.fromkeys(("services.*.models", "services.*.networks"), _named),
-        "services.*.ulimits.*": _ulimit,
     }
 )

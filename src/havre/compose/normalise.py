@@ -45,13 +45,20 @@ def resolve_environment(root: Map, environment: Environment) -> None:
 
 
 def resolve_contents(root: Map, environment: Environment) -> None:
-    """Secrets and configs declared with `environment: NAME` get their content from that variable."""
-    for section in ("secrets", "configs"):
-        for item in _mappings(root.get(section)):
-            name = item.get("environment")
-            value = environment.get(name) if isinstance(name, str) else None
-            if value is not None:
-                put(item, "content", value, spot_of(item, "environment"))
+    """Secrets declared with `environment: NAME` get their content from that variable."""
+    for name, value in contents(root, "secrets", environment):
+        secret = root["secrets"][name]
+        put(secret, "content", value, spot_of(secret, "environment"))
+
+
+def contents(root: Map, section: str, environment: Environment) -> Iterator[tuple[str, str]]:
+    """The content of every secret or config that takes it from a variable."""
+    resources = root.get(section)
+    for name, resource in resources.items() if isinstance(resources, Map) else ():
+        variable = resource.get("environment") if isinstance(resource, Map) else None
+        value = environment.get(variable) if isinstance(variable, str) else None
+        if value is not None:
+            yield name, value
 
 
 def _attach_default_network(root: Map, services: Map) -> None:
@@ -91,7 +98,7 @@ def _normalise_build(build: Map, environment: Environment) -> None:
     if build.get("dockerfile") is None and build.get("dockerfile_inline") is None:
         build["dockerfile"] = "Dockerfile"
     if build.get("args") is not None:
-        build["args"] = _with_values(build["args"], environment)
+        build["args"] = _known(_with_values(build["args"], environment))
 
 
 def _add_dependencies(service: Map) -> None:
@@ -133,6 +140,16 @@ def _with_values(value: Any, environment: Environment) -> Any:
     return value
 
 
+def _known(value: Any) -> Any:
+    """Build arguments nobody gave a value to are left out."""
+    if isinstance(value, Map):
+        return Map({name: item for name, item in value.items() if item is not None}, value.at)
+    if isinstance(value, Seq):
+        kept = [(item, spot) for item, spot in zip(value, value.spots(), strict=True) if "=" in str(item)]
+        return Seq([item for item, _ in kept], [spot for _, spot in kept])
+    return value
+
+
 def _pair(item: Any, environment: Environment) -> Any:
     if not isinstance(item, str) or "=" in item:
         return item
@@ -158,7 +175,7 @@ def _mappings(value: Any) -> Iterator[Map]:
 
 
 def _default_build(build: Map) -> None:
-    if build.get("context") is None and build.get("dockerfile_inline") is None:
+    if build.get("context") is None:
         build["context"] = "."
 
 

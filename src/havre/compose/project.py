@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from havre.compose.consistency import check_project
@@ -22,9 +22,9 @@ from havre.compose.documents import Scope, load_documents
 from havre.compose.environment import ENV_FILE, Environment
 from havre.compose.findings import fail
 from havre.compose.loading import Loading, Switches
-from havre.compose.normalise import normalise, resolve_contents
+from havre.compose.normalise import contents, normalise, resolve_contents
 from havre.compose.reader import DiskReader, Reader
-from havre.compose.selection import select_services
+from havre.compose.selection import drop_unused, select_services
 from havre.compose.service_files import resolve_env_files, resolve_label_files
 from havre.compose.tree import Map, Origin, Origins, Path, VariableUse, plain
 from havre.compose.values import convert_values
@@ -60,6 +60,9 @@ class LoadedProject:
     consumed: tuple[tuple[Path, Location], ...] = ()
     """Keys that loading used up (`extends`, `env_file`, …) with their places, for the report."""
 
+    config_contents: Mapping[str, str] = field(default_factory=dict)
+    """The content of configs declared with `environment: NAME`, which the normal form omits."""
+
     def origin(self, path: str) -> Origin:
         """Where the value at `services.web.image` came from; the nearest ancestor answers for what is implied."""
         return self.origins.origin(path)
@@ -72,11 +75,11 @@ class Plan:
     files: tuple[str, ...]
     directory: str
     environment: Environment
+    resolves_to: str | None = None
     given_name: str = ""
     default_name: str = ""
     profiles: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
-    windows_paths: bool = False
     prunes: bool = False
 
 
@@ -128,7 +131,8 @@ def load_plan(loading: Loading, plan: Plan) -> LoadedProject:
 def _model(loading: Loading, plan: Plan, parsed: list[Parsed], environment: Environment, name: str) -> Map:
     """The merged document with everything implied made explicit."""
     switches = loading.switches
-    scope = Scope(directory=plan.directory, resolves_to=plan.directory, environment=environment)
+    start = plan.directory if plan.resolves_to is None else plan.resolves_to
+    scope = Scope(directory=plan.directory, resolves_to=start, environment=environment)
     root = load_documents(loading, parsed, scope)
     if not root:
         raise fail(
@@ -156,6 +160,8 @@ def _finish(loading: Loading, plan: Plan, root: Map, environment: Environment) -
         if service is None:
             root["services"][name] = Map()
     disabled = select_services(root, plan.profiles, plan.services, loading.findings)
+    if plan.prunes:
+        drop_unused(root)
     loading.findings.stop_on_errors()
     if switches.checks_consistency:
         check_project(root, disabled, loading.findings)
@@ -177,6 +183,7 @@ def _loaded(loading: Loading, plan: Plan, root: Map, name: str, disabled: tuple[
         files=tuple(loading.files),
         disabled_services=disabled,
         variables=_variables(loading),
+        config_contents=dict(contents(root, "configs", plan.environment)),
         consumed=tuple(dict.fromkeys(loading.consumed)),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from havre.compose.findings import Findings, closest
 from havre.compose.tree import Map
@@ -25,6 +25,29 @@ def select_services(root: Map, profiles: Iterable[str], names: Iterable[str], fi
     for name in disabled:
         del services[name]
     return tuple(disabled)
+
+
+def drop_unused(root: Map) -> None:
+    """Remove the networks, volumes, secrets, configs and models no enabled service refers to, in place."""
+    services = root.get("services") or {}
+    used = {reference for service in services.values() for reference in _references(service)}
+    for section in ("networks", "volumes", "secrets", "configs", "models"):
+        resources = root.get(section)
+        for name in list(resources) if isinstance(resources, Map) else ():
+            if (section, name) not in used:
+                del resources[name]
+
+
+def _references(service: Map) -> Iterator[tuple[str, str]]:
+    for section in ("networks", "models"):
+        for name in service.get(section) or ():
+            yield section, name
+    for section in ("volumes", "secrets", "configs"):
+        for mount in service.get(section) or ():
+            yield section, mount.get("source")
+    build = service.get("build") or {}
+    for mount in build.get("secrets") or ():
+        yield "secrets", mount.get("source")
 
 
 def _has_profile(service: Map, active: set[str]) -> bool:

@@ -15,6 +15,10 @@ from havre.errors import Location
 def resolve_env_files(loading: Loading, root: Map, environment: Environment) -> None:
     """Fill the environment of each service from its env files; what the Compose file sets itself wins."""
     for service in (root.get("services") or {}).values():
+        own = service.get("environment")
+        for name, value in own.items() if isinstance(own, Map) else ():
+            if value is None:
+                own[name] = environment.get(name)
         files = service.get("env_file")
         if isinstance(files, Seq) and files:
             _add_environment(loading, service, files, environment)
@@ -42,9 +46,7 @@ def _add_environment(loading: Loading, service: Map, files: Seq, environment: En
 
     def lookup(name: str) -> str | None:
         value = environment.get(name)
-        if value is None and isinstance(own, Map):
-            value = own.get(name)
-        return found.get(name) if value is None else value
+        return own.get(name) if value is None and isinstance(own, Map) else value
 
     for index, file in enumerate(files):
         spot = spot_of(file, "path") or spot_of(files, index)
@@ -68,7 +70,10 @@ def _add_file(loading: Loading, found: Map, path: str, lookup: Lookup, spot: int
             code="env-file-missing",
         )
     source = loading.sources.add(shown)
-    for one in assignments(loading.read(path), shown, lookup, loading.findings, file_format):
+    read = assignments(
+        loading.read(path), shown, lookup, loading.findings, earlier=found.get, file_format=file_format
+    )
+    for one in read:
         place = spot_at(spot_base(source), one.line - 1, 0)
         put(found, one.name, one.value, place)
         use = VariableUse(name=one.name, source=ENV_FILE, at=Location(shown, one.line))

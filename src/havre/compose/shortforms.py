@@ -6,6 +6,7 @@ Each function takes the text and gives the long form as plain data, or raises Va
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ _PROTOCOLS = ("tcp", "udp", "sctp")
 _PROPAGATIONS = frozenset(("rprivate", "private", "rshared", "shared", "rslave", "slave"))
 _SELINUX = frozenset(("z", "Z"))
 _OPERATORS = frozenset(";&|<>")
+_INDENTATION = re.compile(r"\n[ \t]+")
 _WIDEST_RANGE = 65536
 
 
@@ -173,12 +175,15 @@ def _bare(address: str) -> str:
 
 
 def split_command(text: str) -> list[str]:
-    """A command line as its words, the way Compose splits it: what follows an unquoted `;&|<>` is dropped."""
+    """A command line as its words, the way Compose splits it.
+
+    Further lines lose their indentation, even inside quotes, and what follows an unquoted `;&|<>` is dropped.
+    """
     words: list[str] = []
     word: list[str] = []
     has_word = is_escaped = False
     quote = ""
-    for character in text:
+    for character in _INDENTATION.sub("\n", text):
         if is_escaped:
             word.append({"t": "\t", "n": "\n"}.get(character, character))
             is_escaped, has_word = False, True

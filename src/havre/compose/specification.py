@@ -53,7 +53,7 @@ _HOOK_KEYS = {
     "environment": _PAIRS,
 }
 _HOOK = mapping(_HOOK_KEYS, required=("command",))
-_PRE_START = mapping({**_HOOK_KEYS, "image": _TEXT, "per_replica": _FLAG}, required=("command",))
+_PRE_START = mapping({**_HOOK_KEYS, "image": _TEXT, "per_replica": _FLAG})
 _DEVICE_KEYS = {
     "capabilities": _NAMES,
     "count": _COUNT,

@@ -94,6 +94,7 @@ _BY_KEY = (
     "services.*.build.additional_contexts",
     "services.*.build.args",
     "services.*.build.labels",
+    "services.*.build.platform",
     "services.*.build.platforms",
     "services.*.build.tags",
     "services.*.cap_add",

@@ -24,6 +24,7 @@ _ALL_DEVICES = -1
 
 def convert_values(root: Any, findings: Findings, *, keeps_unreadable: bool = False) -> None:
     """Rewrite every value of the table, in place."""
+    _drop_unset(root)
     for container, key, path, convert in matches(root, RULES):
         value = container[key]
         if value is None and convert not in _KNOWS_NULL:
@@ -34,6 +35,18 @@ def convert_values(root: Any, findings: Findings, *, keeps_unreadable: bool = Fa
             if not (keeps_unreadable and "$" in str(value)):
                 spot = spot_of(container, key)
                 findings.error(str(error), hint="correct the value", spot=spot, path=path, code="value")
+
+
+def _drop_unset(root: Any) -> None:
+    """A key written without a value, or switched off where that is the default, says nothing."""
+    for service in (root.get("services") or {}).values():
+        if not isinstance(service, Map):
+            continue
+        for key in [key for key, value in service.items() if value is None]:
+            del service[key]
+        health = service.get("healthcheck")
+        if isinstance(health, Map) and health.get("disable") is False:
+            del health["disable"]
 
 
 def nullable_pairs(value: Any) -> Any:
@@ -136,7 +149,7 @@ def _hosts(value: Any) -> Any:
 def _ssh(value: Any) -> Any:
     if not isinstance(value, Map):
         return value
-    return Seq([f"{name}={path}" if path else name for name, path in value.items()])
+    return Seq([f"{name}: {path}" if path else name for name, path in value.items()])
 
 
 

@@ -23,6 +23,7 @@ _FREE_NODES = 1_000
 _FREE_ALIASED = 100
 _LARGEST_ALIASED_SHARE = 0.99
 _MERGE = "<<"
+_MERGE_TAG = "tag:yaml.org,2002:merge"
 _NO_KEY = object()
 _DROPPED = object()
 
@@ -168,12 +169,13 @@ class _Builder:
         frame = self._stack[-1]
         text = event.value
         is_plain = event.implicit[0]
+        is_merge = text == _MERGE and (is_plain or event.tag == _MERGE_TAG)
         key = resolve(text) if is_plain else text
         if event.anchor:
             self._anchors[event.anchor] = _Anchor(key, 1, ())
         if not isinstance(key, str) or isinstance(key, Date):
             self._bad_key(text, spot)
-        if text in frame.value or (text == _MERGE and is_plain and frame.merges):
+        if text in frame.value or (is_merge and frame.merges):
             first = self._sources.location(frame.value.at.get(text, 0) if isinstance(frame.value, Map) else 0)
             self._findings.error(
                 f'mapping key "{text}" already defined at line {first.line if first else "?"}',
@@ -182,7 +184,7 @@ class _Builder:
                 path=self._path(),
                 code="yaml-duplicate-key",
             )
-        frame.key = _MERGE_KEY if text == _MERGE and is_plain else text
+        frame.key = _MERGE_KEY if is_merge else text
         frame.key_spot = spot
 
     def _bad_key(self, text: str, spot: int) -> None:
