@@ -1,0 +1,265 @@
+"""The part of a release in which nothing that serves is given up: snapshot, migrate, start beside, prove.
+
+Services wait only for what they depend on, so independent work runs in parallel. Stop-first services (D11) are the
+exception that the plan names: requests for them are held, the old replica is drained and stopped, the new one
+started and proven; the old one is kept until the release has been verified, so that undoing can start it again.
+
+`update_config` counts for updates, not for first releases: `parallelism` replicas of a service start at a time
+(0: all), each must stay healthy for `monitor` seconds, and the next ones come `delay` seconds later. A stop-first
+service stops all old replicas before any new one starts: two versions never write the same data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from havre.model.app import App, Migration
+from havre.model.observed import Observed, ObservedReplica
+from havre.model.plan import (
+    AwaitHealthy,
+    Drain,
+    Hold,
+    Phase,
+    RunTask,
+    Safeguard,
+    StartReplica,
+    StopReplica,
+    Switch,
+)
+from havre.model.project import Condition, MountKind, Project, Service
+from havre.planning.compare import Change, Start, needs_of
+from havre.planning.draft import Draft
+from havre.planning.facts import EdgeFacts, Slots, ordered
+from havre.planning.order import everything_under, left_for_last
+from havre.planning.preparing import Prepared
+from havre.planning.reasons import interruption
+
+JOB_TIMEOUT = 3600.0
+"""Seconds a job may take: Compose knows no limit, but a release must end."""
+
+
+class Starting:
+    """Adds these steps to a draft. After `run`, `proof` holds the steps that prove all that is new."""
+
+    def __init__(
+        self,
+        draft: Draft,
+        prepared: Prepared,
+        changes: Mapping[str, Change],
+        edge: EdgeFacts,
+        *,
+        project: Project,
+        observed: Observed,
+        app: App | None,
+    ) -> None:
+        self._draft = draft
+        self._prepared = prepared
+        self._changes = changes
+        self._edge = edge
+        self._project = project
+        self._observed = observed
+        self._app = app
+        self._led = {service: slots for service, slots in edge.now if slots}
+        self._started: dict[str, tuple[int, ...]] = {}
+        self._ready: dict[str, tuple[int, ...]] = {}
+        self._gate: tuple[int, ...] = ()
+        self._snapshot: tuple[int, ...] = ()
+        self._early: tuple[int, ...] = ()
+        self.held: set[str] = set()
+        """Services whose requests wait for the switch."""
+        self.leads_to: Slots = edge.now
+        """Where the edge leads when these steps are done."""
+
+    def run(self) -> None:
+        """Add everything up to the proof of the last new replica."""
+        migration = self._migration()
+        last = left_for_last(self._changes)
+        first = everything_under(migration.service, self._changes) if migration else frozenset()
+        if migration and self._can_snapshot_now(migration):
+            self._safeguard(migration, after=self._prepared.images.values())
+        self._start(name for name in self._changes if name in first)
+        if migration:
+            self._migrate(migration)
+        self._start(name for name in self._changes if name not in first and name not in last)
+        self._start_last(sorted(last - first, key=list(self._changes).index))
+
+    @property
+    def proof(self) -> tuple[int, ...]:
+        """The steps after which every new replica is proven and every job done."""
+        return tuple(number for ready in self._ready.values() for number in ready)
+
+    # -- migration -----------------------------------------------------------------------------------------------
+
+    def _migration(self) -> Migration | None:
+        """It runs exactly when its service is made of something else (or new), not when a replica is repaired."""
+        migration = self._app.migration if self._app else None
+        change = self._changes.get(migration.service) if migration else None
+        return migration if change is not None and change.replaced else None
+
+    def _safeguarded(self, migration: Migration) -> tuple[str, ...]:
+        """The services to snapshot: those named, else what the migrated service depends on and that keeps data."""
+        if not migration.safeguard:
+            return ()
+        under = everything_under(migration.service, self._changes)
+        stateful = tuple(name for name in self._changes if name in under and self._service(name).stateful_mounts)
+        backed_up = {policy.service for policy in self._app.backups} if self._app else set()
+        chosen = migration.safeguard_services or tuple(n for n in stateful if n in backed_up) or stateful
+        return tuple(name for name in chosen if name in self._changes and self._holds_data(name))
+
+    def _holds_data(self, name: str) -> bool:
+        """False on a first release: there is nothing to lose yet."""
+        change = self._changes[name]
+        if change.keep or change.leave:
+            return True
+        keys = {mount.source for mount in change.service.mounts if mount.kind is MountKind.VOLUME}
+        names = {volume.name for volume in self._project.volumes if volume.key in keys}
+        return any(volume.name in names for volume in self._observed.volumes)
+
+    def _can_snapshot_now(self, migration: Migration) -> bool:
+        """True when all to be snapshot run: then it is done before any of them is replaced."""
+        services = [self._changes[name] for name in self._safeguarded(migration)]
+        return all(any(r.is_running for r in _all_replicas(change)) for change in services)
+
+    def _safeguard(self, migration: Migration, after: Iterable[int]) -> None:
+        services = self._safeguarded(migration)
+        if services and not self._snapshot:
+            step = Safeguard(services=services)
+            reason = f"before {migration.service}'s migration may change them"
+            self._snapshot = (self._draft.add(step, reason, phase=Phase.SAFEGUARD, after=after),)
+
+    def _migrate(self, migration: Migration) -> None:
+        change = self._changes[migration.service]
+        self._safeguard(migration, after=[*self._ready_of(self._safeguarded(migration)), *self._images()])
+        step = RunTask(
+            service=change.service,
+            command=migration.run,
+            title="migrate",
+            timeout=migration.timeout,
+            fingerprint=change.fingerprint,
+        )
+        after = [*self._images(), *self._prepared.for_service(change.service), *self._dependencies(change.service)]
+        reason = "before any new replica starts; if it fails, nothing has changed"
+        self._gate = (self._draft.add(step, reason, phase=Phase.MIGRATE, after=[*after, *self._snapshot]),)
+
+    # -- services ------------------------------------------------------------------------------------------------
+
+    def _start(self, names: Iterable[str]) -> None:
+        for name in names:
+            change = self._changes[name]
+            after = (*self._prepared.for_service(change.service), *self._dependencies(change.service), *self._gate)
+            if change.is_job:
+                self._run_job(change, after)
+            elif change.stops_first:
+                self._replace_stopped(change, after)
+                self._lead_early(change)
+            elif change.start:
+                self._start_beside(change, after)
+
+    def _start_last(self, names: Sequence[str]) -> None:
+        proof = self.proof
+        for name in names:
+            change = self._changes[name]
+            after = (*self._prepared.for_service(change.service), *self._gate, *proof)
+            self._replace_stopped(change, after)
+
+    def _run_job(self, change: Change, after: Sequence[int]) -> None:
+        for start in change.start:
+            step = RunTask(
+                service=change.service,
+                command=None,
+                role="job",
+                title="run job",
+                timeout=JOB_TIMEOUT,
+                fingerprint=change.fingerprint,
+            )
+            number = self._draft.add(step, start.reason, phase=Phase.START, after=after)
+            self._started[change.service.name] = self._ready[change.service.name] = (number,)
+
+    def _start_beside(self, change: Change, after: Sequence[int]) -> None:
+        update = change.service.update
+        size = len(change.start) if change.is_first or update.parallelism < 1 else update.parallelism
+        started: list[int] = []
+        ready: list[int] = []
+        barrier = tuple(after)
+        for at in range(0, len(change.start), size):
+            is_last = at + size >= len(change.start)
+            settle = 0.0 if change.is_first else update.monitor if is_last else max(update.monitor, update.delay)
+            batch = [self._start_one(change, one, barrier, settle) for one in change.start[at : at + size]]
+            started += [number for number, _ in batch]
+            ready += [number for _, number in batch]
+            barrier = tuple(number for _, number in batch)
+        self._started[change.service.name] = tuple(started)
+        self._ready[change.service.name] = tuple(ready)
+
+    def _start_one(self, change: Change, start: Start, after: Sequence[int], settle: float) -> tuple[int, int]:
+        step = StartReplica(service=change.service, slot=start.slot, fingerprint=change.fingerprint)
+        started = self._draft.add(step, start.reason, phase=Phase.START, after=after)
+        proof = AwaitHealthy(service=change.service, slot=start.slot, settle=settle)
+        return started, self._draft.add(proof, "no traffic before", phase=Phase.START, after=[started])
+
+    def _replace_stopped(self, change: Change, after: Sequence[int]) -> None:
+        """Hold, drain, stop, start, prove. It waits for all images: a failing build must not cost an interruption."""
+        service = change.service
+        after = (*after, *self._images(), *self._snapshot)
+        is_led = bool(self._led.get(service.name))
+        if is_led:
+            hold = Hold(service=service.name, limit=self._edge.hold_limit)
+            after = (self._draft.add(hold, "it stops before its successor starts", phase=Phase.START, after=after),)
+            self.held.add(service.name)
+        stopped = []
+        for leave in change.leave:
+            if leave.is_alive:
+                stopped.append(self._stop_old(service, leave.replica.slot, leave.reason, after, is_led=is_led))
+        pairs = [self._start_one(change, start, stopped, service.update.monitor) for start in change.start]
+        self._started[service.name] = tuple(number for number, _ in pairs)
+        self._ready[service.name] = tuple(number for _, number in pairs)
+        self._draft.note(interruption(service, self._edge.hold_limit if is_led else None))
+
+    def _stop_old(self, service: Service, slot: int, reason: str, after: Sequence[int], *, is_led: bool) -> int:
+        if is_led:
+            drain = Drain(service=service.name, slot=slot, limit=service.stop_grace)
+            after = (self._draft.add(drain, reason, phase=Phase.START, after=after),)
+        stop = StopReplica(service=service.name, slot=slot, grace=service.stop_grace)
+        return self._draft.add(stop, reason, phase=Phase.START, after=after)
+
+    def _lead_early(self, change: Change) -> None:
+        """Give a held service its requests back before the rest of the release, which may take long.
+
+        All other services are led as before, so this is possible only while the routes stay the same.
+        """
+        name = change.service.name
+        names = self._project.service_names
+        is_same = not self._edge.routes_changed and all(service in names for service in self._led)
+        if name not in self.held or not is_same:
+            return
+        back = self.leads_to
+        self.leads_to = ordered((*((s, slots) for s, slots in back if s != name), (name, change.slots)))
+        step = Switch(to=self.leads_to, back=ordered(self._edge.now))
+        reason = f"requests for {name} have waited"
+        after = [*self._ready[name], *self._early]
+        self._early = (self._draft.add(step, reason, phase=Phase.START, after=after),)
+        self._ready[name] = (*self._ready[name], *self._early)
+        self.held.discard(name)
+
+    # -- what to wait for ----------------------------------------------------------------------------------------
+
+    def _dependencies(self, service: Service) -> list[int]:
+        """The steps that meet `depends_on`; what already runs needs none."""
+        found: list[int] = []
+        for need in needs_of(service):
+            met_by = self._started if need.condition is Condition.STARTED else self._ready
+            found += met_by.get(need.service, ())
+        return found
+
+    def _ready_of(self, names: Iterable[str]) -> list[int]:
+        return [number for name in names for number in self._ready.get(name, ())]
+
+    def _images(self) -> tuple[int, ...]:
+        return tuple(self._prepared.images.values())
+
+    def _service(self, name: str) -> Service:
+        return self._changes[name].service
+
+
+def _all_replicas(change: Change) -> list[ObservedReplica]:
+    return [*change.keep, *(leave.replica for leave in change.leave)]
