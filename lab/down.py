@@ -24,7 +24,8 @@ def main() -> None:
 def _purge() -> None:
     for mount in _mounts_below(LAB):
         subprocess.run(["umount", mount], check=True)
-    shutil.rmtree(LAB, ignore_errors=False) if LAB.exists() else None
+    if LAB.exists():
+        shutil.rmtree(LAB)
     say(f"removed {LAB}")
 
 

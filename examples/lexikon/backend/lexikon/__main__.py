@@ -1,5 +1,8 @@
 """Start the server: `python -m lexikon`, in a container or straight from the source tree."""
 
+import signal
+import sys
+
 import uvicorn
 
 from lexikon.logs import LOGGING
@@ -9,6 +12,8 @@ from lexikon.settings import load
 def main() -> None:
     """Serve until SIGTERM, then finish the requests under way (for up to 20 s) and stop."""
     settings = load()
+    # uvicorn takes this signal over while it serves, and raises it again once all is finished: that is an orderly end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         "lexikon.app:app",
         host=settings.host,
