@@ -9,8 +9,8 @@ from havre.compose.lower_problems import problems_of_lowering
 from havre.compose.lower_service import lower_service, with_linked_aliases, with_shared_mounts
 from havre.compose.lower_values import canonical, pairs, text
 from havre.compose.normal_form import NormalForm, section
-from havre.errors import InputError
-from havre.model.project import FileSource, Network, Project, Volume
+from havre.errors import InputError, Problem
+from havre.model.project import FileSource, Network, Project, Service, Volume
 
 
 def lower(loaded: NormalForm, *, instance: str) -> Project:
@@ -21,6 +21,8 @@ def lower(loaded: NormalForm, *, instance: str) -> Project:
     if problems := problems_of_lowering(loaded):
         raise InputError(problems)
     services = tuple(lower_service(name, spec, instance) for name, spec in section(loaded, "services").items())
+    if problems := tuple(_crowded(loaded, service) for service in services if _is_crowded(service)):
+        raise InputError(problems)
     links = {name: spec.get("links") or () for name, spec in section(loaded, "services").items()}
     shared = {name: spec.get("volumes_from") or () for name, spec in section(loaded, "services").items()}
     return Project(
@@ -33,7 +35,27 @@ def lower(loaded: NormalForm, *, instance: str) -> Project:
             _volume(key, spec, _name(loaded, instance, key, spec)) for key, spec in section(loaded, "volumes").items()
         ),
         secrets=tuple(_file_source(key, spec) for key, spec in section(loaded, "secrets").items()),
-        configs=tuple(_file_source(key, spec) for key, spec in section(loaded, "configs").items()),
+        configs=tuple(
+            _file_source(key, {**_given(loaded, key), **spec}) for key, spec in section(loaded, "configs").items()
+        ),
+    )
+
+
+def _is_crowded(service: Service) -> bool:
+    return service.replicas > 1 and bool(service.held_alone)
+
+
+def _crowded(loaded: NormalForm, service: Service) -> Problem:
+    """Several replicas of what only one can be; TCP ports and container names are no obstacle (F37)."""
+    path = f"services.{service.name}"
+    key = "scale" if section(loaded, "services")[service.name].get("scale") is not None else "deploy.replicas"
+    return Problem(
+        summary=f"{service.replicas} replicas cannot share {', '.join(service.held_alone)}",
+        subject=path,
+        at=loaded.origin(f"{path}.{key}").location,
+        effect="the second replica could not start",
+        hint="ask for one replica, or drop what only one can hold (TCP ports are no obstacle: the edge opens them)",
+        code="compose.crowded",
     )
 
 
@@ -89,6 +111,11 @@ def _volume(key: str, spec: Mapping[str, Any], name: str) -> Volume:
         driver_opts=pairs(spec.get("driver_opts") or {}),
         labels=pairs(spec.get("labels") or {}),
     )
+
+
+def _given(loaded: NormalForm, config: str) -> dict[str, str]:
+    """The content that a config takes from a variable."""
+    return {"content": loaded.config_contents[config]} if config in loaded.config_contents else {}
 
 
 def _file_source(key: str, spec: Mapping[str, Any]) -> FileSource:

@@ -18,7 +18,6 @@ UNMOUNTABLE = {
 }
 """Kinds of mounts that Compose knows and Havre refuses, each with what to use."""
 
-_PROBES = frozenset({"CMD", "CMD-SHELL", "NONE"})
 _EVERYWHERE = {"0.0.0.0": 4, "": 4, "::": 6, "[::]": 6}  # noqa: S104 - compared with, never listened on
 
 
@@ -48,7 +47,6 @@ def _service(loaded: NormalForm, name: str, spec: Mapping[str, Any]) -> Iterator
             yield _unmountable(loaded, f"{path}.volumes[{index}]", text(volume.get("type")))
     for index, entry in enumerate(spec.get("volumes_from") or ()):
         yield from _volumes_from(loaded, f"{path}.volumes_from[{index}]", entry)
-    yield from _probe(loaded, f"{path}.healthcheck.test", (spec.get("healthcheck") or {}).get("test"))
 
 
 def _unmountable(loaded: NormalForm, path: str, kind: str) -> Problem:
@@ -67,15 +65,6 @@ def _volumes_from(loaded: NormalForm, path: str, entry: str) -> Iterator[Problem
         yield _problem(
             loaded, path, f"there is no service `{name}`", "name a service of this project", "compose.volumes-from"
         )
-
-
-def _probe(loaded: NormalForm, path: str, test: object) -> Iterator[Problem]:
-    if isinstance(test, list | tuple) and test and test[0] not in _PROBES:
-        yield _problem(
-            loaded, path, f"a health check cannot start with `{test[0]}`",
-            "start the list with CMD (a program and its arguments) or CMD-SHELL (one shell line)",
-            "compose.health-test",
-        )  # fmt: skip
 
 
 def _pools(loaded: NormalForm, path: str, pools: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:

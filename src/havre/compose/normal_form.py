@@ -27,6 +27,11 @@ class NormalForm(Protocol):
         """Keys that loading used up, with their places."""
         ...
 
+    @property
+    def config_contents(self) -> Mapping[str, str]:
+        """The content of configs that take it from a variable, which the printed form does not show."""
+        ...
+
     def origin(self, path: str) -> Origin:
         """Where the value at `services.web.ports[0]` came from, or its nearest known ancestor."""
         ...

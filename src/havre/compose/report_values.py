@@ -60,25 +60,20 @@ _RULES: Mapping[str, Callable[[Any, str], Treatment | None]] = {
 
 
 def _scaled(loaded: NormalForm, name: str, spec: Mapping[str, Any]) -> Iterator[Problem]:
-    """Replicas share no container name and no port of the server; with Havre they need not (F37)."""
+    """Replicas cannot share a port of the server; with the edge in front they need not (F37)."""
     replicas = lower_replicas(spec)
-    if replicas < 2:
-        return
-    shared = []
-    if spec.get("container_name"):
-        place = loaded.origin(f"services.{name}.container_name").location
-        shared.append(f"container_name `{spec['container_name']}` ({place}) becomes a name for all of them")
-    for index, port in enumerate(spec.get("ports") or ()):
-        if port.get("published") and text(port.get("protocol") or "tcp").lower() == "tcp":
-            place = loaded.origin(f"services.{name}.ports[{index}]").location
-            shared.append(f"port {port['published']} ({place}) is opened by the edge, which leads to all of them")
-    if shared:
+    shared = [
+        f"port {port['published']} ({loaded.origin(f'services.{name}.ports[{index}]').location}) is opened by the edge"
+        for index, port in enumerate(spec.get("ports") or ())
+        if port.get("published") and text(port.get("protocol") or "tcp").lower() == "tcp"
+    ]
+    if replicas > 1 and shared:
         yield Problem(
-            summary=f"{replicas} replicas share what Compose gives to one",
+            summary=f"{replicas} replicas behind one published port",
             subject=f"services.{name}",
             at=loaded.origin(f"services.{name}").location,
             evidence=tuple(shared),
-            hint="nothing to do; with `docker compose` alone the second replica could not start",
+            hint="nothing to do: the edge leads to all of them; with `docker compose` alone the second could not start",
             code="compose.shared-by-replicas",
             severity=Severity.NOTE,
         )
