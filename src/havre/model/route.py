@@ -184,7 +184,6 @@ class EdgeSettings:
     """Networks whose forwarded headers are believed: the front proxy, the CDN's ranges."""
     metrics: str | None = None
     """`address:port` for Prometheus, or None."""
-    peers_port: int = 8299
     max_connections: int = 4000
     threads: int | None = None
     spare_backends: int = 16

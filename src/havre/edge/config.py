@@ -1,0 +1,310 @@
+"""The part of HAProxy's configuration that all apps share: how requests come in, find their route and are logged.
+
+Everything that is particular to a route and changes often (where it leads, limits, redirects, maintenance) is
+looked up in a map, so that it can change without a reload; see `maps` for the map's fields.
+"""
+
+from __future__ import annotations
+
+from havre.edge.fields import BACKEND, BODY, FLAGS, INSTANCE, KEY, LIMIT, PERIOD, SERVICE, Flag
+from havre.edge.layout import Layout
+from havre.edge.state import Pool
+from havre.edge.text import lines, literal
+from havre.model.route import SECURITY_HEADERS, STRICT_TRANSPORT, EdgeSettings
+
+HTTP, TCP = "havre-http", "havre-tcp"
+CONNECT_TIMEOUT = 0.25
+"""Seconds; also the pause between two tries, so `retries` times this is how long a request is held."""
+HOLD_LIMIT = 15.0
+_ACCESS_LOG = (
+    '{"ts":"%[date(0,ms)]","id":"%[var(txn.id)]","ip":"%ci","method":"%HM",'
+    '"host":"%[var(txn.host),json(utf8s)]","path":"%[capture.req.uri,json(utf8s)]","proto":"%HV","status":%ST,'
+    '"bytes":%B,"tls":%[ssl_fc,iif(true,false)],"app":"%[var(txn.route),field(INSTANCE,|)]",'
+    '"service":"%[var(txn.route),field(SERVICE,|)]","route":"%[var(txn.route),field(KEY,|),json(utf8s)]",'
+    '"server":"%s","tw":%Tw,"tc":%Tc,"tr":%Tr,"ta":%Ta,"state":"%tsc","retries":"%rc"}'
+)
+
+
+def base(settings: EdgeSettings, layout: Layout, pool: Pool) -> str:
+    """The base file: `global`, defaults, rate-limit tables, the cache and the public frontend."""
+    return "\n".join(
+        [
+            _global(settings, layout, pool),
+            _defaults(),
+            _shared(layout, pool),
+            _frontend(settings, layout, pool),
+            *([_metrics(settings.metrics)] if settings.metrics else []),
+        ]
+    )
+
+
+def binds(settings: EdgeSettings, port: int) -> list[str]:
+    """The addresses of a public port."""
+    shown = [f"[{address}]" if ":" in address else address for address in settings.addresses]
+    return [f"{address}:{port}" + (" v6only" if ":" in address else "") for address in shown]
+
+
+def retries(hold_limit: float) -> int:
+    """How many tries make up `hold_limit` seconds."""
+    return max(1, round(hold_limit / CONNECT_TIMEOUT))
+
+
+def rate_table(period: int) -> str:
+    """The name of the table that counts over `period` seconds."""
+    return f"rate_{period}"
+
+
+def _global(settings: EdgeSettings, layout: Layout, pool: Pool) -> str:
+    return lines(
+        "global",
+        f"  description generation-{pool.generation}",
+        "  localpeer local",
+        "  log stdout len 8192 format raw local0",
+        f"  stats socket {layout.admin_socket} mode 600 level admin expose-fd listeners",
+        "  stats timeout 60s",
+        "  stats maxconn 20",
+        "  hard-stop-after 15m",
+        f"  maxconn {settings.max_connections}",
+        "  no strict-limits",
+        [f"  nbthread {settings.threads}"] if settings.threads else [],
+        "  ssl-default-bind-options ssl-min-ver TLSv1.2",
+        "  tune.ssl.default-dh-param 2048",
+        f"  lua-load-per-thread {layout.body_limit}",
+    )
+
+
+def _defaults() -> str:
+    shared = [
+        "  timeout connect 250ms",
+        "  timeout queue 10s",
+        f"  retries {retries(HOLD_LIMIT)}",
+        "  option redispatch 1",
+        "  default-server check inter 2s fall 2 rise 1 init-addr none",
+    ]
+    return lines(
+        f"defaults {HTTP}",
+        "  mode http",
+        shared,
+        "  timeout client 60s",
+        "  timeout server 60s",
+        "  timeout http-request 10s",
+        "  timeout http-keep-alive 15s",
+        "  timeout tunnel 1h",
+        "  retry-on conn-failure empty-response",
+        "  http-reuse safe",
+        "  option idle-close-on-response",
+        "  option dontlognull",
+        "",
+        f"defaults {TCP}",
+        "  mode tcp",
+        shared,
+        "  timeout client 24h",
+        "  timeout server 24h",
+        "  option clitcpka",
+        "  option srvtcpka",
+    )
+
+
+def _shared(layout: Layout, pool: Pool) -> str:
+    return lines(
+        "peers havre",
+        f"  bind unix@{layout.peers_socket}",
+        "  server local",
+        "",
+        [line for period in pool.periods for line in _rate_table(period)],
+        "cache havre",
+        "  total-max-size 64",
+        "  max-object-size 1000000",
+        "  max-age 86400",
+        "  process-vary on",
+    )
+
+
+def _rate_table(period: int) -> list[str]:
+    return [
+        f"backend {rate_table(period)} from {HTTP}",
+        (f"  stick-table type string len 160 size 100k expire {2 * period}s peers havre"
+        f" store gpc0,gpc0_rate({period}s)"),
+        "",
+    ]
+
+
+def _frontend(settings: EdgeSettings, layout: Layout, pool: Pool) -> str:
+    return lines(
+        f"frontend web from {HTTP}",
+        [f"  bind {bind}" for bind in binds(settings, settings.http_port)],
+        _tls_binds(settings, layout),
+        f"  log-format {literal(_log_format())}",
+        "  log global",
+        "  filter lua.bodylimit",
+        _who_asks(settings),
+        _challenge(pool),
+        _find_route(layout),
+        _redirects(settings, layout),
+        _limits(pool),
+        _forward(),
+        _answer_headers(),
+        f"  use_backend %[var(txn.route),field({BACKEND},|)]",
+    )
+
+
+def _tls_binds(settings: EdgeSettings, layout: Layout) -> list[str]:
+    if settings.https_port is None:
+        return []
+    tail = f"ssl crt-list {layout.certificate_list} alpn h2,http/1.1"
+    return [f"  bind {bind} {tail}" for bind in binds(settings, settings.https_port)]
+
+
+def _log_format() -> str:
+    fields = {"INSTANCE": INSTANCE, "SERVICE": SERVICE, "KEY": KEY}
+    text = _ACCESS_LOG
+    for name, number in fields.items():
+        text = text.replace(f"field({name},", f"field({number},")
+    return text
+
+
+def _who_asks(settings: EdgeSettings) -> list[str]:
+    """The client's address, scheme and request id; forwarded headers count only from trusted proxies.
+
+    Each hop is believed only when the one nearer to us is trusted, so a visitor cannot invent an address.
+    """
+    plain = ["  http-request set-var(txn.proto) ssl_fc,iif(https,http)", "  http-request set-var(txn.id) uuid"]
+    if not settings.trusted_proxies:
+        return [*plain, "  http-request set-var(txn.outer) req.hdr(host)"]
+    trusted = " ".join(settings.trusted_proxies)
+    forwarded = "req.hdr(x-forwarded-"
+    hops = ["  http-request set-var(txn.hop1) req.hdr_ip(x-forwarded-for,-1) if from_proxy"]
+    for depth in (2, 3, 4):
+        condition = f"{{ var(txn.hop{depth - 1}) -m ip {trusted} }}"
+        hops.append(f"  http-request set-var(txn.hop{depth}) req.hdr_ip(x-forwarded-for,-{depth}) if {condition}")
+    return [
+        f"  acl from_proxy src {trusted}",
+        *plain,
+        "  http-request set-var(txn.outer) req.hdr(host)",
+        ("  http-request set-var(txn.id) req.hdr(x-request-id) if from_proxy"
+        " { req.hdr(x-request-id) -m reg ^[A-Za-z0-9._-]{8,64}$ }"),
+        (f"  http-request set-var(txn.proto) {forwarded}proto),lower if from_proxy"
+        f" {{ {forwarded}proto),lower -m str http https }}"),
+        f"  http-request set-var(txn.outer) {forwarded}host) if from_proxy {{ {forwarded}host) -m found }}",
+        *hops,
+        *[
+            f"  http-request set-src var(txn.hop{depth}) if {{ var(txn.hop{depth}) -m found }}"
+            for depth in (1, 2, 3, 4)
+        ],
+    ]
+
+
+def _challenge(pool: Pool) -> list[str]:
+    if pool.thumbprint is None:
+        return []
+    answer = literal(f"%[path,field(4,/)].{pool.thumbprint}")
+    return [
+        (f"  http-request return status 200 content-type text/plain lf-string {answer}"
+        r" if { path_beg /.well-known/acme-challenge/ }"
+        r" { path -m reg ^/\.well-known/acme-challenge/[A-Za-z0-9_-]+$ }")
+    ]
+
+
+def _find_route(layout: Layout) -> list[str]:
+    """Exact host, else its wildcard; the longest path prefix by whole segments wins.
+
+    The path is looked up as the service will understand it (decoded, slashes joined), and one with dot segments is
+    refused: otherwise `//admin` or `/%61dmin` would slip past the limits and logins of `/admin`.
+    """
+    lookup = f"concat(,txn.path,/),map_beg({layout.routes})"
+    return [
+        "  http-request set-var(txn.host) req.hdr(host),host_only,lower",
+        "  http-request set-var(txn.path) path",
+        "  http-request set-var(txn.path) path,url_dec,'regsub(//+,/,g)' if { path -m sub % // }",
+        "  http-request deny deny_status 400 if { var(txn.path) -m sub /../ /./ } or { var(txn.path) -m end /.. /. }",
+        f"  http-request set-var(txn.route) var(txn.host),{lookup}",
+        (f"  http-request set-var(txn.route) var(txn.host),'regsub(^[^.]+,*)',{lookup}"
+        " if !{ var(txn.route) -m found }"),
+        ("  http-request return status 404 content-type text/plain string \"nothing is served under this name\\n\""
+        " if !{ var(txn.route) -m found }"),
+        f"  http-request set-var(txn.flags) var(txn.route),field({FLAGS},|)",
+    ]
+
+
+def _redirects(settings: EdgeSettings, layout: Layout) -> list[str]:
+    plain = f"{_has(Flag.HTTPS)} {{ var(txn.proto) -m str http }}"
+    standard = settings.https_port in {None, 443}
+    port = "" if standard else f":{settings.https_port}"
+    secure = f"location 'https://%[var(txn.host)]{port}%[capture.req.uri]'"
+    target = f"%[var(txn.route),field({KEY},|),map_str({layout.redirects})]"
+    other = f"{_has(Flag.REDIRECT)}"
+    keep = "!{ method GET HEAD }"
+    return [
+        f"  http-request redirect {secure} code 308 if {plain} {keep}",
+        f"  http-request redirect {secure} code 301 if {plain}",
+        f"  http-request redirect prefix {target} code 308 if {other} {keep}",
+        f"  http-request redirect prefix {target} code 301 if {other}",
+        (f"  http-request return status 503 content-type 'text/html; charset=utf-8' file {layout.maintenance_page}"
+        f" hdr Retry-After 120 hdr Cache-Control no-store if {_has(Flag.MAINTENANCE)}"),
+    ]
+
+
+def _limits(pool: Pool) -> list[str]:
+    """Refused requests are not counted, so a client that keeps asking still gets its share."""
+    limited = _has(Flag.LIMIT)
+    rules = [
+        f"  http-request set-var(txn.limit) var(txn.route),field({LIMIT},|),add(0) if {limited}",
+        f"  http-request set-var(txn.who) var(txn.route),field({KEY},|) if {limited}",
+        f"  http-request set-var(txn.who) src,concat(|,txn.who) if {limited}",
+    ]
+    for period in pool.periods:
+        table = rate_table(period)
+        here = f"{limited} {{ var(txn.route),field({PERIOD},|) -m str {period} }}"
+        rules += [
+            f"  http-request track-sc0 var(txn.who) table {table} if {here}",
+            (f"  http-request deny deny_status 429 hdr Retry-After {period} if {here}"
+            f" {{ sc0_gpc0_rate({table}),sub(txn.limit) ge 0 }}"),
+        ]
+    return [
+        *rules,
+        f"  http-request sc-inc-gpc0(0) if {limited}",
+        f"  http-request set-var(txn.maxbody) var(txn.route),field({BODY},|),add(0) if {_has(Flag.BODY)}",
+        f"  http-request deny deny_status 413 if {_has(Flag.BODY)} {{ req.body_size,sub(txn.maxbody) gt 0 }}",
+    ]
+
+
+def _forward() -> list[str]:
+    return [
+        "  http-request disable-l7-retry unless { method GET HEAD OPTIONS }",
+        "  http-request set-header X-Request-Id %[var(txn.id)]",
+        "  http-request set-header X-Forwarded-For %[src]",
+        "  http-request set-header X-Real-IP %[src]",
+        "  http-request set-header X-Forwarded-Proto %[var(txn.proto)]",
+        "  http-request set-header X-Forwarded-Host %[var(txn.outer)]",
+        "  http-request del-header Forwarded",
+        "  http-request del-header X-Forwarded-Prefix",
+    ]
+
+
+def _answer_headers() -> list[str]:
+    own = f"!{_has(Flag.HEADERS)}"
+    rules = [
+        f"  http-after-response set-header {name} {literal(value)} if {own} !{{ res.hdr({name}) -m found }}"
+        for name, value in SECURITY_HEADERS
+    ]
+    name, value = STRICT_TRANSPORT
+    return [
+        "  http-after-response set-header X-Request-Id %[var(txn.id)]",
+        *rules,
+        (f"  http-after-response set-header {name} {literal(value)} if {own} {{ var(txn.proto) -m str https }}"
+        f" !{{ res.hdr({name}) -m found }}"),
+    ]
+
+
+def _metrics(address: str) -> str:
+    return lines(
+        f"frontend metrics from {HTTP}",
+        f"  bind {address}",
+        "  no log",
+        "  http-request use-service prometheus-exporter if { path /metrics }",
+        "  http-request return status 404",
+    )
+
+
+def _has(flag: Flag) -> str:
+    return f"{{ var(txn.flags) -m sub {flag.value} }}"

@@ -1,0 +1,72 @@
+"""The maps that lead a request to its route: everything about a route that changes without a reload.
+
+A line of the routes map is `host/path/ backend|flags|period|limit|max body|instance|service|host/path/`.
+Keys end in a slash and are compared with the request's path plus a slash, so a prefix matches whole segments only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from havre.edge.fields import Flag
+from havre.edge.rules import adjusted_headers
+from havre.edge.state import Applied
+from havre.model.route import Route
+
+
+def route_key(route: Route) -> str:
+    """`shop.example/api/`: the host and path under which a route is found."""
+    path = "/" + route.path.strip("/")
+    return route.host.lower() + (path if path == "/" else path + "/")
+
+
+def route_lines(applied: Applied) -> dict[str, str]:
+    """The app's lines of the routes map."""
+    return {route_key(route): _line(applied, route) for route in applied.app.routes}
+
+
+def redirect_lines(applied: Applied) -> dict[str, str]:
+    """The app's lines of the redirects map."""
+    return {
+        route_key(route): route.redirect_to.rstrip("/")
+        for route in applied.app.routes
+        if route.redirect_to is not None
+    }
+
+
+def read_map(text: str) -> dict[str, str]:
+    """The lines of a map file."""
+    return dict(line.split(" ", 1) for line in text.splitlines() if line)
+
+
+def write_map(entries: Mapping[str, str]) -> str:
+    """A map file, sorted so that equal contents are equal texts."""
+    return "".join(f"{key} {entries[key]}\n" for key in sorted(entries))
+
+
+def _line(applied: Applied, route: Route) -> str:
+    backend = None if route.redirect_to is not None else applied.backend(route.endpoint)
+    limit = route.rate_limit
+    fields = (
+        backend.names[0] if backend else "-",
+        "".join(flag.value for flag in _flags(applied, route)) or "-",
+        str(limit.period) if limit else "",
+        str(limit.count) if limit else "",
+        "" if route.max_body is None else str(route.max_body),
+        applied.app.instance,
+        route.service,
+        route_key(route),
+    )
+    return "|".join(fields)
+
+
+def _flags(applied: Applied, route: Route) -> list[Flag]:
+    wanted = {
+        Flag.HTTPS: route.https_redirect and applied.app.tls.mode != "off",
+        Flag.REDIRECT: route.redirect_to is not None,
+        Flag.MAINTENANCE: route.maintenance,
+        Flag.LIMIT: route.rate_limit is not None,
+        Flag.BODY: route.max_body is not None,
+        Flag.HEADERS: adjusted_headers(route) is not None,
+    }
+    return [flag for flag, is_on in wanted.items() if is_on]

