@@ -1,0 +1,259 @@
+"""The life of one container: found by its labels, made, started, stopped and removed; each safe to do again."""
+
+from __future__ import annotations
+
+import io
+import math
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from havre.engines.base import Context, Executed
+from havre.engines.docker import labels
+from havre.engines.docker.client import DockerClient
+from havre.engines.docker.execution import run_in
+from havre.engines.docker.mounts import PlacedFile, placed_files
+from havre.engines.docker.sources import refuse_missing_sources, seccomp_profiles
+from havre.engines.docker.translate import Placement, container_body, endpoints, services_joined
+from havre.errors import FailedError, Problem, RefusedError
+from havre.model.project import Service
+
+Json = Mapping[str, Any]
+
+
+class Containers:
+    """The containers of one engine, as far as Havre made them."""
+
+    def __init__(self, client: DockerClient) -> None:
+        self._client = client
+
+    def listed(self, instance: str, service: str | None = None, slot: int | None = None) -> list[Json]:
+        """Those of an instance, running or not, as the engine lists them."""
+        query = {"all": True, "filters": labels.select(instance, service, slot)}
+        found: list[Json] = self._client.get("/containers/json", query, doing=f"list the containers of {instance}")
+        return found
+
+    def find(self, instance: str, service: str, slot: int) -> Json | None:
+        """The container in that slot, or None."""
+        return next(iter(self.listed(instance, service, slot)), None)
+
+    def inspect(self, container: str, *, doing: str) -> Json | None:
+        """Everything about one container, or None when it is gone."""
+        found: Json | None = self._client.find(f"/containers/{container}/json", doing=doing)
+        return found
+
+    def running(self, instance: str, service: str, slot: int) -> Json:
+        """The inspected container in that slot; an error a person can act on when it does not run."""
+        listed = self.find(instance, service, slot)
+        found = self.inspect(listed["Id"], doing=f"look at {service}.{slot}") if listed else None
+        if found is None or not found["State"].get("Running"):
+            raise FailedError(_not_running(instance, service, slot, found))
+        return found
+
+    def start_replica(self, service: Service, slot: int, fingerprint: str, context: Context) -> None:
+        """Make and start the replica; one this release has already started stays as it is."""
+        existing = self.find(context.instance, service.name, slot)
+        if existing is not None:
+            if _is_same(existing, context, fingerprint) and existing["State"] == "running":
+                return
+            self._make_room(existing, context, fingerprint)
+        placement = self.placement(service, context, slot=slot, fingerprint=fingerprint)
+        made = self.create(service, context, placement)
+        self.start(made, doing=f"start {service.name}.{slot}")
+        self._run_hooks(made, _option(service, "post_start"), doing=f"run post_start of {service.name}.{slot}")
+
+    def placement(
+        self, service: Service, context: Context, *, slot: int, role: str = "replica", fingerprint: str = "",
+        command: tuple[str, ...] | None = None,
+    ) -> Placement:  # fmt: skip
+        """Where a container of the service goes, with everything that has to be looked up for it."""
+        return Placement(
+            slot=slot,
+            role=role,
+            fingerprint=fingerprint,
+            command=command,
+            api=self._client.version,
+            peers={name: self._peer(context.instance, name) for name in services_joined(service)},
+            seccomp=seccomp_profiles(service),
+        )
+
+    def create(self, service: Service, context: Context, placement: Placement, *, task: str = "") -> str:
+        """Make the container, join its networks and place its files; its id."""
+        name = labels.container_name(context.instance, service.name, placement.slot, placement.role)
+        doing = f"create {name}"
+        if self._client.is_local:
+            refuse_missing_sources(service, context)
+        body = container_body(service, context, placement)
+        body["Labels"] |= {labels.TASK: task} if task else {}
+        reply = self._client.post(
+            "/containers/create", body, {"name": name, "platform": service.platform}, doing=doing, accept=(409,)
+        )
+        if reply.status == 409:
+            raise FailedError(self._name_taken(name, context.instance))
+        made: str = reply.json()["Id"]
+        for network, endpoint in endpoints(service, context, placement)[1:]:
+            joined = {"Container": made, "EndpointConfig": endpoint}
+            self._client.post(f"/networks/{network}/connect", joined, doing=f"{doing} on {network}")
+        self._place(made, placed_files(service, context), read_only=service.read_only, doing=doing)
+        return made
+
+    def start(self, container: str, *, doing: str) -> None:
+        """Start a container; one that runs already stays as it is."""
+        self._client.post(f"/containers/{container}/start", doing=doing, accept=(304,))
+
+    def restart_replica(self, instance: str, service: str, slot: int) -> None:
+        """Start a stopped replica again."""
+        found = self.find(instance, service, slot)
+        if found is None:
+            raise FailedError(_gone(instance, service, slot))
+        self.start(found["Id"], doing=f"start {service}.{slot} again")
+
+    def stop_replica(self, instance: str, service: str, slot: int, grace: float) -> None:
+        """Run its `pre_stop` hooks, ask it to stop and wait; a stopped or removed one is fine."""
+        found = self.find(instance, service, slot)
+        if found is None or found["State"] in {"exited", "created", "dead"}:
+            return
+        doing = f"stop {service}.{slot}"
+        hooks = (found.get("Labels") or {}).get(labels.PRE_STOP)
+        if hooks and found["State"] == "running":
+            self._run_hooks(found["Id"], hooks, doing=f"run pre_stop of {service}.{slot}")
+        self.stop(found["Id"], grace, doing=doing)
+
+    def stop(self, container: str, grace: float, *, doing: str) -> None:
+        """Signal, wait at most `grace` seconds, kill; returns when its process has ended."""
+        wait = math.ceil(grace)
+        self._client.post(
+            f"/containers/{container}/stop", None, {"t": wait}, doing=doing, timeout=wait + 60.0, accept=(304, 404)
+        )
+
+    def remove_replica(self, instance: str, service: str, slot: int) -> None:
+        """Remove a stopped replica with its anonymous volumes."""
+        found = self.find(instance, service, slot)
+        if found is not None:
+            self.remove(found["Id"], doing=f"remove {service}.{slot}")
+
+    def remove(self, container: str, *, doing: str, force: bool = False) -> None:
+        """Remove a container; named volumes stay (I8)."""
+        self._client.delete(f"/containers/{container}", {"v": True, "force": force}, doing=doing)
+
+    def _make_room(self, existing: Json, context: Context, fingerprint: str) -> None:
+        """A start that was cut short is begun anew; somebody else's replica in the slot is never touched."""
+        own = existing["Labels"]
+        if not _is_same(existing, context, fingerprint):
+            raise RefusedError(_slot_taken(context.instance, own[labels.SERVICE], own[labels.SLOT], existing))
+        self.remove(existing["Id"], doing=f"remove the unfinished {own[labels.SERVICE]}.{own[labels.SLOT]}", force=True)
+
+    def _peer(self, instance: str, service: str) -> str:
+        running = [entry for entry in self.listed(instance, service) if entry["State"] == "running"]
+        newest = max(running, key=lambda entry: int(entry.get("Created") or 0), default=None)
+        return newest["Id"] if newest else service
+
+    def _place(self, container: str, files: Sequence[PlacedFile], *, read_only: bool, doing: str) -> None:
+        if not files:
+            return
+        if not read_only:
+            self._client.put(f"/containers/{container}/archive", _tar(files), {"path": "/"}, doing=doing)
+            return
+        for placed in files:
+            directory, _, name = placed.path.rpartition("/")
+            content = _tar([replace(placed, path=name)])
+            self._client.put(f"/containers/{container}/archive", content, {"path": directory or "/"}, doing=doing)
+
+    def _run_hooks(self, container: str, hooks: str | None, *, doing: str) -> None:
+        for hook in msgspec.json.decode(hooks) if hooks else ():
+            done = self._run_hook(container, hook, doing=doing)
+            if done.exit_code != 0:
+                raise FailedError(_hook_failed(doing, hook, done))
+
+    def _run_hook(self, container: str, hook: Json, *, doing: str) -> Executed:
+        command = hook["command"]
+        argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+        given = hook.get("environment") or {}
+        pairs = list(given.items()) if isinstance(given, Mapping) else [entry.split("=", 1) for entry in given]
+        extra = {"Privileged": bool(hook.get("privileged")), "WorkingDir": hook.get("working_dir") or ""}
+        return run_in(
+            self._client, container, argv, doing=doing, user=hook.get("user"), extra=extra,
+            environment=[(str(name), str(value)) for name, value in pairs],
+        )  # fmt: skip
+
+    def _name_taken(self, name: str, instance: str) -> Problem:
+        found = self.inspect(name, doing=f"look who is called {name}") or {}
+        own = (found.get("Config") or {}).get("Labels") or {}
+        project = own.get("com.docker.compose.project")
+        if project:
+            where = own.get("com.docker.compose.project.working_dir", "its directory")
+            hint = f"it belongs to the Compose project `{project}`: run `docker compose down` in {where} (data is kept)"
+        else:
+            hint = f"see what it is with `docker inspect {name}`, then `docker rename {name} {name}-old` or remove it"
+        return Problem(
+            summary=f"the name {name} is taken by a container that Havre did not start",
+            subject=instance,
+            evidence=(f"container {found.get('Id', '?')[:12]}, {(found.get('State') or {}).get('Status', 'unknown')}",),
+            effect="nothing that serves was touched",
+            hint=hint,
+            code="name-taken",
+        )
+
+
+def _is_same(existing: Json, context: Context, fingerprint: str) -> bool:
+    own: Mapping[str, str] = existing["Labels"]
+    return own.get(labels.RELEASE) == str(context.release) and own.get(labels.FINGERPRINT) == fingerprint
+
+
+def _option(service: Service, wanted: str) -> str | None:
+    return next((value for name, value in service.options if name == wanted), None)
+
+
+def _tar(files: Sequence[PlacedFile]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for placed in files:
+            content = placed.content.encode()
+            entry = tarfile.TarInfo(placed.path.lstrip("/"))
+            entry.size, entry.mode, entry.uid, entry.gid = len(content), placed.mode, placed.uid, placed.gid
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _not_running(instance: str, service: str, slot: int, found: Json | None) -> Problem:
+    state = found["State"] if found else None
+    told = f"it is {state['Status']}, exit code {state.get('ExitCode')}" if state else "there is no such replica"
+    return Problem(
+        summary=f"{service}.{slot} does not run",
+        subject=instance,
+        evidence=(told,),
+        hint=f"`havre ps` shows all replicas; `havre logs {service}` its last words",
+        code="not-running",
+    )
+
+
+def _gone(instance: str, service: str, slot: int) -> Problem:
+    return Problem(
+        summary=f"{service}.{slot} cannot be started again: it no longer exists",
+        subject=instance,
+        hint="deploy again: `havre deploy` starts what is missing",
+        code="replica-gone",
+    )
+
+
+def _slot_taken(instance: str, service: str, slot: str, existing: Json) -> Problem:
+    release = existing["Labels"].get(labels.RELEASE)
+    return Problem(
+        summary=f"slot {slot} of {service} holds a replica of release {release} ({existing['State']})",
+        subject=instance,
+        effect="it was left as it is",
+        hint="the server changed since the plan was made: plan again (`havre plan`)",
+        code="slot-taken",
+    )
+
+
+def _hook_failed(doing: str, hook: Json, done: Executed) -> Problem:
+    return Problem(
+        summary=f"could not {doing}: exit code {done.exit_code}",
+        evidence=(f"{hook['command']}", *done.output.strip().splitlines()[-5:]),
+        hint="the lines above are the hook's own words; correct it in the Compose file",
+        code="hook-failed",
+    )

@@ -1,0 +1,234 @@
+"""The docker engine: looks and does, by translating and calling; it never decides (D2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, assert_never
+
+from havre.engines.base import Context, Executed, LogLine, LogQuery, Progress, Usage
+from havre.engines.docker import labels, snapshot
+from havre.engines.docker.builds import Builder
+from havre.engines.docker.client import DockerClient
+from havre.engines.docker.containers import Containers
+from havre.engines.docker.execution import run_attached, run_in
+from havre.engines.docker.images import Images
+from havre.engines.docker.logs import Logs
+from havre.engines.docker.probe import check_command, judge, known_port, listens
+from havre.engines.docker.pulls import Credentials, pull
+from havre.engines.docker.resources import Resources
+from havre.engines.docker.tasks import Tasks
+from havre.engines.docker.usage import usage_of
+from havre.errors import FailedError, Problem
+from havre.host import clock
+from havre.model.health import HealthState, ProbeResult
+from havre.model.observed import Observed, ObservedReplica
+from havre.model.plan import (
+    BuildImage,
+    CreateNetwork,
+    CreateVolume,
+    EngineStep,
+    PullImage,
+    RemoveNetwork,
+    RemoveReplica,
+    RemoveVolume,
+    RestartReplica,
+    RunTask,
+    StartReplica,
+    StopReplica,
+)
+from havre.model.project import Service
+
+_PARALLEL = 8
+
+
+class DockerEngine:
+    """A Docker Engine, as `havre` uses it. Safe to share between threads.
+
+    `host` is what DOCKER_HOST says (None: the usual socket); `config` is the directory of the Docker client's own
+    configuration, where `docker login` leaves its credentials.
+    """
+
+    name = "docker"
+
+    def __init__(self, host: str | None = None, *, config: Path | None = None) -> None:
+        self.client = DockerClient(host)
+        self._credentials = Credentials(config or Path("~/.docker").expanduser())
+        self._containers = Containers(self.client)
+        self._resources = Resources(self.client)
+        self._tasks = Tasks(self.client, self._containers)
+        self._logs = Logs(self.client, self._containers)
+        self._builder = Builder(self.client, self._credentials)
+        self.images = Images(self.client)
+
+    def describe(self) -> str:
+        """`Docker Engine 20.10.24 (API 1.41) at unix:///var/run/docker.sock`."""
+        version = self.client.get("/version", doing="ask the Docker Engine for its version")["Version"]
+        major, minor = self.client.version
+        return f"Docker Engine {version} (API {major}.{minor}) at {self.client.host}"
+
+    def observe(self, instance: str, *, references: Sequence[str] = ()) -> Observed:
+        """One snapshot in four calls, and one more for each replica that does not plainly run and each new image."""
+        listed = self._containers.listed(instance)
+        now = clock.now()
+        replicas = [self._observed(entry, now) for entry in listed]
+        return Observed(
+            instance=instance,
+            replicas=tuple(sorted((r for r in replicas if r is not None), key=lambda r: (r.service, r.slot))),
+            networks=tuple(sorted(map(snapshot.network, self._resources.networks()), key=lambda n: n.name)),
+            volumes=tuple(sorted(map(snapshot.volume, self._resources.volumes()), key=lambda v: v.name)),
+            images=self.images.present(references),
+        )
+
+    def instances(self) -> tuple[str, ...]:
+        """The names of all instances of which there are containers."""
+        query = {"all": True, "filters": {"label": [labels.INSTANCE]}}
+        found = self.client.get("/containers/json", query, doing="list the instances on this server")
+        return tuple(sorted({entry["Labels"][labels.INSTANCE] for entry in found}))
+
+    def perform(self, step: EngineStep, context: Context, *, progress: Progress | None = None) -> None:
+        """Do one step; doing it again is no error."""
+        instance = context.instance
+        match step:
+            case CreateNetwork(network=network):
+                self._resources.create_network(network, instance)
+            case CreateVolume(volume=volume):
+                self._resources.create_volume(volume, instance)
+            case PullImage(reference=reference, platform=platform):
+                pull(self.client, reference, platform, self._credentials, progress)
+            case BuildImage():
+                self._builder.build(step, context, progress)
+            case RunTask():
+                self._tasks.run(step, context, progress)
+            case StartReplica(service=service, slot=slot, fingerprint=fingerprint):
+                self._containers.start_replica(service, slot, fingerprint, context)
+            case RestartReplica(service=name, slot=slot):
+                self._containers.restart_replica(instance, name, slot)
+            case StopReplica(service=name, slot=slot, grace=grace):
+                self._containers.stop_replica(instance, name, slot, grace)
+            case RemoveReplica(service=name, slot=slot):
+                self._containers.remove_replica(instance, name, slot)
+            case RemoveNetwork(name=name):
+                self._resources.remove_network(name, instance)
+            case RemoveVolume(name=name):
+                self._resources.remove_volume(name)
+            case _:
+                assert_never(step)
+
+    def probe(self, service: Service, slot: int, context: Context) -> ProbeResult:
+        """Run the container's health check (Compose's, else its image's) now; without one try its port."""
+        doing = f"probe {service.name}.{slot}"
+        listed = self._containers.find(context.instance, service.name, slot)
+        found = self._containers.inspect(listed["Id"], doing=doing) if listed else None
+        if found is None or found["State"]["Status"] != "running":
+            return _not_up(found)
+        check = check_command(found["Config"])
+        if check is None:
+            return self._try_port(service, found)
+        argv, asked = check
+        timeout = service.health.timeout if service.health else 30.0
+        try:
+            return judge(asked, run_in(self.client, found["Id"], argv, doing=doing, timeout=timeout or 30.0))
+        except FailedError as error:
+            return ProbeResult(state=HealthState.UNHEALTHY, asked=asked, output=error.problems[0].summary)
+
+    def address(self, service: Service, slot: int, context: Context) -> str:
+        """The container's IP address on the first of its networks that this machine is on."""
+        found = self._containers.running(context.instance, service.name, slot)
+        address = self._address(service, found)
+        if address is None:
+            raise FailedError(_unreachable(service.name, slot, context.instance))
+        return address
+
+    def meeting_point(self, service: Service, caller: Service, context: Context, observed: Observed) -> str | None:
+        """The gateway of the first network that both are on: this machine, as seen from inside it."""
+        theirs = {attachment.network for attachment in caller.networks}
+        for attachment in service.networks:
+            if attachment.network in theirs:
+                found = observed.network(context.network(attachment.network).name)
+                if found is not None and found.gateway:
+                    return found.gateway
+        return None
+
+    def logs(self, instance: str, query: LogQuery) -> Iterator[LogLine]:
+        """Lines in order of time, followed when asked."""
+        return self._logs.read(instance, query)
+
+    def execute(
+        self, instance: str, service: str, slot: int, command: Sequence[str], *, stdin: bytes | None = None,
+        environment: Sequence[tuple[str, str]] = (), user: str | None = None, timeout: float | None = None,
+    ) -> Executed:  # fmt: skip
+        """Run a command in a running replica and wait for it."""
+        found = self._containers.running(instance, service, slot)
+        doing = f"run `{command[0]}` in {service}.{slot}"
+        return run_in(
+            self.client, found["Id"], command, doing=doing, stdin=stdin, environment=environment, user=user,
+            timeout=timeout,
+        )  # fmt: skip
+
+    def interactive(
+        self, instance: str, service: str, slot: int, command: Sequence[str], *, user: str | None = None
+    ) -> int:
+        """Run a command on the caller's terminal; its exit code."""
+        found = self._containers.running(instance, service, slot)
+        doing = f"run `{command[0]}` in {service}.{slot}"
+        return run_attached(self.client, found["Id"], command, doing=doing, user=user)
+
+    def usage(self, instance: str) -> tuple[Usage, ...]:
+        """Memory and CPU of every running replica, measured over a quarter of a second, all at once."""
+        running = [entry for entry in self._containers.listed(instance) if entry["State"] == "running"]
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            found = pool.map(lambda entry: usage_of(self.client, entry), running)
+        return tuple(sorted((u for u in found if u is not None), key=lambda u: (u.service, u.slot)))
+
+    def _observed(self, entry: Any, now: float) -> ObservedReplica | None:
+        listed = snapshot.replica(entry)
+        if snapshot.is_plainly_running(entry, now):
+            return listed
+        found = self._containers.inspect(entry["Id"], doing=f"look at {listed.name}")
+        return replace(snapshot.inspected_replica(found), image=listed.image) if found else None
+
+    def _try_port(self, service: Service, found: Any) -> ProbeResult:
+        port, address = known_port(service, found["Config"]), self._address(service, found)
+        if port is None or address is None:
+            return ProbeResult(state=HealthState.NONE, asked="is it running", output="it runs; it has no health check")
+        return listens(address, port)
+
+    def _address(self, service: Service, found: Any) -> str | None:
+        mode = service.network_mode or ""
+        if mode == "host":
+            return "127.0.0.1"
+        if mode.startswith(("service:", "container:")):
+            other = found["HostConfig"]["NetworkMode"].partition(":")[2]
+            found = self._containers.inspect(other, doing=f"find the address of {service.name}") or found
+        networks = found["NetworkSettings"].get("Networks") or {}
+        return next((entry["IPAddress"] for entry in networks.values() if entry.get("IPAddress")), None)
+
+
+def _not_up(found: Any) -> ProbeResult:
+    """Why there is nothing to probe."""
+    asked = "is it running"
+    if found is None:
+        return ProbeResult(state=HealthState.UNHEALTHY, asked=asked, output="there is no such replica")
+    state = found["State"]
+    told = f"it is {state['Status']}, exit code {state.get('ExitCode')}"
+    if state.get("OOMKilled"):
+        told += ", killed because it used more memory than its limit"
+    if found.get("RestartCount"):
+        told += f", restarted {found['RestartCount']} times"
+    if state.get("Error"):
+        told += f": {state['Error']}"
+    return ProbeResult(state=HealthState.UNHEALTHY, asked=asked, output=told, exit_code=state.get("ExitCode"))
+
+
+def _unreachable(service: str, slot: int, instance: str) -> Problem:
+    return Problem(
+        summary=f"{service}.{slot} has no address that this server can reach",
+        subject=instance,
+        hint="attach it to a bridge network, or use `network_mode: host`",
+        code="no-address",
+    )
+
+
