@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from ipaddress import ip_network
 from typing import Any, TypeAlias
 
@@ -184,10 +184,10 @@ def _read_target(value: Any) -> tuple[str, int]:
 
 
 def _read_date(value: Any) -> str:
-    try:
-        return date.fromisoformat(str(value)).isoformat()
-    except ValueError:
-        raise ValueError(f"`{value}` is not a date") from None
+    match = re.fullmatch(r"([0-9]{4})-(0[1-9]|1[0-2])-([0-9]{2})", str(value))
+    if match and 0 < int(match[1]) and 0 < int(match[3]) <= calendar.monthrange(int(match[1]), int(match[2]))[1]:
+        return match[0]
+    raise ValueError(f"`{value}` is not a date")
 
 
 def _read_network(value: Any) -> str:

@@ -291,6 +291,7 @@ def test_keys_that_begin_with_x_are_the_users_own() -> None:
         ),
         ("release: {migrate: {run: a}}", "release.migrate: `service` is missing"),
         ("waivers: [{check: a, reason: b, until: soon}]", "waivers[0].until: `soon` is not a date"),
+        ("waivers: [{check: a, reason: b, until: 2027-02-30}]", "waivers[0].until: `2027-02-30` is not a date"),
         ("backups: {db: {drill: often}}", "backups.db.drill: `often` is not daily, weekly, monthly or a cron schedule"),
         ("backups: {db: {schedule: 0 25 * * *}}", "backups.db.schedule: `0 25 * * *` is not a cron schedule"),
         ("backups: {db: {schedule: 0 2 x! * *}}", "backups.db.schedule: `0 2 x! * *` is not a cron schedule"),

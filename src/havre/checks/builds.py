@@ -1,0 +1,172 @@
+"""Checks of builds before they start: contexts, COPY sources and lock files, all in one list (F40)."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import posixpath
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from havre.checks.case import Case, Check
+from havre.checks.dockerfile import Copied, copied, instructions
+from havre.errors import Location, Problem, Severity
+from havre.model.server import BuildFact
+
+_LOCKS = (
+    (re.compile(r"\bnpm ci\b"), ("package-lock.json", "npm-shrinkwrap.json"), "npm install"),
+    (re.compile(r"\bpnpm (?:i|install)\b.*--frozen-lockfile"), ("pnpm-lock.yaml",), "pnpm install"),
+    (re.compile(r"\byarn\b.*--(?:frozen-lockfile|immutable)"), ("yarn.lock",), "yarn install"),
+    (re.compile(r"\buv sync\b.*--(?:frozen|locked)"), ("uv.lock",), "uv lock"),
+    (re.compile(r"\bpoetry (?:install|sync)\b"), ("poetry.lock",), "poetry lock"),
+    (re.compile(r"\bpipenv (?:sync|install)\b.*(?:--deploy)?"), ("Pipfile.lock",), "pipenv lock"),
+    (re.compile(r"\bbundle install\b"), ("Gemfile.lock",), "bundle lock"),
+    (re.compile(r"\bcargo build\b.*--locked"), ("Cargo.lock",), "cargo generate-lockfile"),
+)
+"""(what a RUN says, the lock files one of which it needs, what writes it)."""
+
+
+def _contexts(case: Case) -> Iterator[Problem]:
+    for fact in case.files.builds:
+        if not fact.context_exists:
+            build = next(one.build for one in case.project.services if one.name == fact.service)
+            yield Problem(
+                summary=f"the build context {build.context if build else ''} does not exist",
+                subject=fact.service,
+                at=case.place(f"services.{fact.service}.build"),
+                hint="correct `build.context`; it is relative to the Compose file",
+            )
+        elif fact.text is None:
+            yield Problem(
+                summary=f"{fact.dockerfile} does not exist",
+                subject=fact.service,
+                at=case.place(f"services.{fact.service}.build"),
+                hint="correct `build.dockerfile`; it is relative to the build context",
+            )
+
+
+def _sources(case: Case) -> Iterator[Problem]:
+    for fact in case.files.builds:
+        if fact.files is None or fact.text is None:
+            continue
+        for one in copied(fact.text):
+            if not _is_there(one.source, fact.files):
+                yield _missing(fact, one, fact.files)
+
+
+def _is_there(source: str, files: frozenset[str]) -> bool:
+    wanted = posixpath.normpath(source.lstrip("/") or ".")
+    if wanted == ".":
+        return True
+    if re.search(r"[*?\[]", wanted):
+        depth = wanted.count("/") + 1
+        starts = {"/".join(path.split("/")[:depth]) for path in files if path.count("/") + 1 >= depth}
+        return any(fnmatch.fnmatchcase(start, wanted) for start in starts)
+    return any(path == wanted or path.startswith(wanted + "/") for path in files)
+
+
+def _missing(fact: BuildFact, one: Copied, files: frozenset[str]) -> Problem:
+    at = Location(fact.dockerfile, one.line)
+    if _is_there(one.source, fact.ignored):
+        return Problem(
+            summary=f"COPY {one.source}: .dockerignore keeps it from the builder",
+            subject=fact.service,
+            at=at,
+            effect="the build would fail",
+            hint=f"add `!{one.source}` to .dockerignore, or do not copy it",
+        )
+    name = posixpath.basename(posixpath.normpath(one.source))
+    known = {posixpath.basename(path): path for path in sorted(files, reverse=True)}
+    close = [known[name]] if name in known else [known[word] for word in get_close_matches(name, known, n=1)]
+    return Problem(
+        summary=f"COPY {one.source}: it is not in the build context",
+        subject=fact.service,
+        at=at,
+        evidence=tuple(f"similar: {path}" for path in close),
+        effect="the build would fail",
+        hint=f"did you mean {close[0]}?"
+        if close
+        else "add the file, or correct the path; it is relative to the context",
+    )
+
+
+def _locks(case: Case) -> Iterator[Problem]:
+    for fact in case.files.builds:
+        if fact.text is None or fact.files is None:
+            continue
+        names = {posixpath.basename(path) for path in fact.files}
+        for one in instructions(fact.text):
+            for pattern, locks, writes in _LOCKS if one.name == "RUN" else ():
+                if pattern.search(one.words) and not names.intersection(locks):
+                    yield Problem(
+                        summary=f"the build needs {' or '.join(locks)}, which is not in the context",
+                        subject=fact.service,
+                        at=Location(fact.dockerfile, one.line),
+                        effect="the build would fail, or take versions nobody has tried",
+                        hint=f"run `{writes}` and commit the file",
+                    )
+
+
+def _steps(case: Case) -> Iterator[Problem]:
+    """package.json and package-lock.json say different things: `npm ci` refuses that, after the download."""
+    for fact in case.files.builds:
+        texts = dict(fact.texts)
+        for path in sorted(path for path in texts if posixpath.basename(path) == "package.json"):
+            lock = posixpath.join(posixpath.dirname(path), "package-lock.json")
+            differing = _differing(texts[path], texts.get(lock, ""))
+            if differing:
+                yield Problem(
+                    summary=f"{lock} is out of step with {path}",
+                    subject=fact.service,
+                    at=Location(posixpath.join(posixpath.dirname(fact.dockerfile), lock)),
+                    evidence=(f"differing: {', '.join(differing[:8])}",),
+                    effect="`npm ci` would refuse it",
+                    hint="run `npm install` there and commit both files",
+                )
+
+
+def _differing(package: str, lock: str) -> list[str]:
+    try:
+        wanted, locked = json.loads(package), json.loads(lock).get("packages", {}).get("")
+    except (ValueError, AttributeError):
+        return []
+    if not isinstance(locked, dict) or not isinstance(wanted, dict):
+        return []
+    names = set()
+    for kind in ("dependencies", "devDependencies", "optionalDependencies"):
+        one, other = wanted.get(kind) or {}, locked.get(kind) or {}
+        names |= {name for name in {*one, *other} if one.get(name) != other.get(name)}
+    return sorted(names)
+
+
+CHECKS = (
+    Check(
+        id="build-context",
+        severity=Severity.ERROR,
+        title="build contexts and Dockerfiles exist",
+        doc="Looked at before anything is built.",
+        find=_contexts,
+    ),
+    Check(
+        id="build-source",
+        severity=Severity.ERROR,
+        title="everything a Dockerfile copies is in its context",
+        doc="Every COPY and ADD source that is missing, or kept back by .dockerignore, in one list.",
+        find=_sources,
+    ),
+    Check(
+        id="build-lock",
+        severity=Severity.ERROR,
+        title="lock files that a build relies on are there",
+        doc="`npm ci`, `pnpm install --frozen-lockfile`, `uv sync --locked` and similar need their lock file.",
+        find=_locks,
+    ),
+    Check(
+        id="build-lock-step",
+        severity=Severity.ERROR,
+        title="package-lock.json says what package.json says",
+        doc="`npm ci` refuses a lock file that is out of step.",
+        find=_steps,
+    ),
+)

@@ -1,0 +1,26 @@
+"""The list of all checks, in the order of their families; nothing registers itself."""
+
+from __future__ import annotations
+
+from havre.checks import binds, builds, exposure, health, hygiene, memory, networks, passwords, ports, routes, variables
+from havre.checks.case import Check
+
+FAMILIES: tuple[tuple[str, tuple[Check, ...]], ...] = (
+    ("Variables", (*variables.CHECKS, *passwords.CHECKS)),
+    ("Secrets", exposure.CHECKS),
+    ("Health checks", health.CHECKS),
+    ("Routes and manifest", routes.CHECKS),
+    ("Ports", ports.CHECKS),
+    ("Networks and names", networks.CHECKS),
+    ("Files", binds.CHECKS),
+    ("Builds", builds.CHECKS),
+    ("Memory and disk", memory.CHECKS),
+    ("Upkeep", hygiene.CHECKS),
+)
+
+ALL: tuple[Check, ...] = tuple(check for _, family in FAMILIES for check in family)
+
+
+def check_called(check_id: str) -> Check | None:
+    """The check with that id, or None."""
+    return next((check for check in ALL if check.id == check_id), None)

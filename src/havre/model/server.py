@@ -1,0 +1,131 @@
+"""What is known of the server and of the files around a project: facts the shell gathers and checks look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """A socket of this machine that waits for connections.
+
+    `pid` is None and `program` empty where the kernel does not tell us; `ours` means Havre's own edge, or a
+    replica that Havre runs: it holds the port on behalf of an instance.
+    """
+
+    port: int
+    address: str
+    protocol: str = "tcp"
+    pid: int | None = None
+    program: str = ""
+    user: str = ""
+    detail: str = ""
+    """More for people, such as the container a docker-proxy works for."""
+    ours: bool = False
+
+    def __str__(self) -> str:
+        who = f"pid {self.pid} ({self.program})" if self.pid else "a process this user may not see"
+        user = f", user {self.user}" if self.user else ""
+        return f"{who}{user}{f', {self.detail}' if self.detail else ''}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Claim:
+    """Something an instance owns on the server; `detail` says for whom and where it is written.
+
+    By `kind`, `value` is: `port` `0.0.0.0:8080/tcp`; `host` `app.example.org/api`; `subnet` `172.21.0.0/24`;
+    `network`, `volume`, `container` a name; `memory` bytes with everything running once; `surplus` the bytes
+    a release needs on top.
+    """
+
+    instance: str
+    kind: str
+    value: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """A file system that matters to Havre: `purpose` is `state`, `images`, `backups`."""
+
+    purpose: str
+    path: str
+    total: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """This machine at one moment; sizes in bytes. `claims` are those of all instances on it."""
+
+    memory_total: int = 0
+    memory_available: int = 0
+    swap_total: int = 0
+    cpus: int = 1
+    disks: tuple[Disk, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+    subnets: tuple[tuple[str, str], ...] = ()
+    """(subnet, interface) the machine itself is attached to; the engine's networks are not among them."""
+    claims: tuple[Claim, ...] = ()
+
+    def claims_of_others(self, instance: str, kind: str) -> tuple[Claim, ...]:
+        """The claims of one kind that other instances hold."""
+        return tuple(claim for claim in self.claims if claim.kind == kind and claim.instance != instance)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathFact:
+    """What lies at a path: `file`, `directory`, `other` (sockets, devices) or `missing` with similar files."""
+
+    path: str
+    kind: str
+    similar: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildFact:
+    """A service's build as it lies on disk.
+
+    `files` are the relative paths that reach the builder (after `.dockerignore`), `ignored` those that do
+    not; both are None where the context is a URL or too large to list. `texts` holds (path, content) of the
+    small files that say what is installed (`package.json`, `package-lock.json`, …).
+    """
+
+    service: str
+    dockerfile: str
+    """As shown to people: relative to the manifest where it lies below it."""
+    text: str | None = None
+    """The Dockerfile; None when it does not exist."""
+    context_exists: bool = True
+    files: frozenset[str] | None = None
+    ignored: frozenset[str] = frozenset()
+    texts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFacts:
+    """The files around a project. `is_complete` False means: nobody looked, so nothing is said to be missing."""
+
+    is_complete: bool = False
+    paths: tuple[PathFact, ...] = ()
+    builds: tuple[BuildFact, ...] = ()
+    tracked: frozenset[str] = frozenset()
+    """Absolute paths of sensitive-looking files that git tracks (env files, databases, private keys)."""
+    exposed: frozenset[str] = frozenset()
+    """Absolute paths of env files that git neither tracks nor ignores."""
+
+    def at(self, path: str) -> PathFact | None:
+        """What is known of a path."""
+        return next((fact for fact in self.paths if fact.path == path), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariableFact:
+    """A variable of the project's environment: its value is looked at, and never shown."""
+
+    name: str
+    value: str = field(repr=False)
+    source: str = "environment"
+    """`environment`, `env file`, `secret` (the sealed store or a command)."""
+    file: str = ""
+    line: int = 0
