@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +24,6 @@ from havre.compose.discovery import (
     no_files,
     normal_name,
 )
-from havre.compose.documents import drop
 from havre.compose.environment import Environment, read_variables
 from havre.compose.interpolate import Interpolation
 from havre.compose.loading import Loading, Switches
@@ -35,7 +35,7 @@ from havre.compose.shapes import check
 from havre.compose.shortforms import parse_hosts, parse_ports, parse_volume, split_command
 from havre.compose.specification import DOCUMENT
 from havre.compose.template import references, substitute
-from havre.compose.tree import Map, located, plain
+from havre.compose.tree import Map, Seq, drop, located, plain
 from havre.compose.unique import enforce_unique
 from havre.compose.units import parse_duration, parse_size
 from havre.compose.values import text_pairs
@@ -61,7 +61,7 @@ def answer(case: Case) -> Case:
     operation = _OPERATIONS.get(case["op"])
     if operation is None:
         return {"ok": False, "unsupported": True, "error": case["op"]}
-    here = os.getcwd()
+    here = posixpath.abspath("")
     try:
         os.chdir(case["input"].get("cwd") or here)
         return {"ok": True, **operation(case["input"])}
@@ -77,12 +77,12 @@ def answer(case: Case) -> Case:
 
 def _load(given: Case) -> Case:
     options = given.get("options") or {}
-    directory = os.path.abspath(given.get("working_dir") or ".")
+    directory = posixpath.abspath(given.get("working_dir") or ".")
     loading = _loading(directory, _switches(options))
     name = options.get("project_name") or ""
     is_imperative = bool(options.get("project_name_imperative"))
     plan = Plan(
-        files=tuple(os.path.abspath(file) for file in given["config_files"]),
+        files=tuple(posixpath.abspath(file) for file in given["config_files"]),
         directory=directory,
         resolves_to=given.get("working_dir") or "",
         environment=Environment.of(given.get("env") or {}),
@@ -116,29 +116,29 @@ def _switches(options: Case) -> Switches:
 def _project(given: Case) -> Case:
     is_cli = bool(given.get("compose_cli"))
     directory = given.get("project_directory") or ""
-    files = tuple(os.path.abspath(file) for file in given.get("config_files") or ())
-    here = os.path.abspath(directory or (os.path.dirname(files[0]) if files else "."))
+    files = tuple(posixpath.abspath(file) for file in given.get("config_files") or ())
+    here = posixpath.abspath(directory or (posixpath.dirname(files[0]) if files else "."))
     switches = Switches(keeps_env_files=not (is_cli or given.get("discard_env_files")))
     loading = _loading(here, switches)
     environment = Environment.of({**(given.get("os_env") or {}), **(given.get("env") or {})})
     if is_cli or given.get("use_env_files") or given.get("env_files"):
-        env_files = tuple(os.path.abspath(file) for file in given.get("env_files") or ())
+        env_files = tuple(posixpath.abspath(file) for file in given.get("env_files") or ())
         env_files = env_files or default_env_files(loading, environment, here)
         if is_cli or given.get("use_dot_env"):
             environment = environment.below(env_file_variables(loading, env_files, environment))
     if not files and (is_cli or given.get("use_config_file_env")):
-        files = files_from_environment(loading, environment, os.getcwd())
+        files = files_from_environment(loading, environment, posixpath.abspath(""))
     if not files and (is_cli or given.get("use_default_config_path")):
         files = discover_files(loading, here)
     if not files:
         raise no_files(here)
-    here = os.path.abspath(directory or os.path.dirname(files[0]))
+    here = posixpath.abspath(directory or posixpath.dirname(files[0]))
     plan = Plan(
         files=files,
         directory=here,
         environment=environment,
         given_name=given.get("name") or environment.get("COMPOSE_PROJECT_NAME") or "",
-        default_name=normal_name(os.path.basename(here)),
+        default_name=normal_name(posixpath.basename(here)),
         profiles=tuple(given.get("profiles") or (environment.get("COMPOSE_PROFILES") or "").split(",")),
     )
     return {**_result(load_plan(loading, plan)), "compose_files": list(files)}
@@ -180,7 +180,7 @@ def _texts(value: Any) -> list[str]:
 
 
 def _interpolate(given: Case) -> Case:
-    loading = _loading(os.getcwd())
+    loading = _loading(posixpath.abspath(""))
     root = located(given["dict"])
     Interpolation(Environment.of(given.get("env") or {}), loading.findings).apply(root)
     loading.findings.stop_on_errors()
@@ -188,14 +188,14 @@ def _interpolate(given: Case) -> Case:
 
 
 def _dotenv(given: Case) -> Case:
-    loading = _loading(os.getcwd())
-    contents = [(loading.read(os.path.abspath(file)), file) for file in given["env_files"]]
+    loading = _loading(posixpath.abspath(""))
+    contents = [(loading.read(posixpath.abspath(file)), file) for file in given["env_files"]]
     found = read_variables(contents, Environment.of(given.get("env") or {}), loading.findings)
     return {"model": {name: variable.value for name, variable in found.items()}}
 
 
 def _merge(given: Case) -> Case:
-    loading = _loading(os.getcwd())
+    loading = _loading(posixpath.abspath(""))
     merged = Map()
     for text in given["docs"]:
         for document in parse_documents(text, "document", loading.sources, loading.findings):
@@ -214,7 +214,7 @@ def _normalize(given: Case) -> Case:
 
 
 def _schema(given: Case) -> Case:
-    loading = _loading(os.getcwd())
+    loading = _loading(posixpath.abspath(""))
     check(located(given["dict"]), DOCUMENT, loading.findings)
     loading.findings.stop_on_errors()
     return {"model": True}
@@ -222,7 +222,7 @@ def _schema(given: Case) -> Case:
 
 def _pairs(value: Any) -> Any:
     tree = located(value)
-    return pairs_as_mapping(tree) if isinstance(tree, list) else tree
+    return pairs_as_mapping(tree) if isinstance(tree, Seq) else tree
 
 
 def _project_name(given: Case) -> Case:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os.path
+import posixpath
 import re
 from collections.abc import Sequence
 
@@ -34,7 +34,7 @@ def discover_files(loading: Loading, directory: str) -> tuple[str, ...]:
         if found:
             override = _first(loading, directory, OVERRIDE_FILES)
             return (found, override) if override else (found,)
-        parent = os.path.dirname(directory)
+        parent = posixpath.dirname(directory)
         if parent == directory:
             return ()
         directory = parent
@@ -63,7 +63,7 @@ def default_env_files(loading: Loading, environment: Environment, directory: str
     disabled = environment.get("COMPOSE_DISABLE_ENV_FILE")
     if disabled and _is_true(disabled):
         return ()
-    default = os.path.join(directory, ".env")
+    default = posixpath.join(directory, ".env")
     return (default,) if loading.reader.is_file(default) else ()
 
 
@@ -93,15 +93,15 @@ def project_name(loading: Loading, files: Sequence[Parsed], environment: Environ
 
 
 def _first(loading: Loading, directory: str, names: Sequence[str]) -> str:
-    found = [name for name in names if loading.reader.is_file(os.path.join(directory, name))]
+    found = [name for name in names if loading.reader.is_file(posixpath.join(directory, name))]
     if len(found) > 1:
         loading.findings.warn(
             f"found several configuration files: {', '.join(found)}; using {found[0]}",
             hint="remove the others, or name the files to use",
-            at=Location(loading.shown(os.path.join(directory, found[0]))),
+            at=Location(loading.shown(posixpath.join(directory, found[0]))),
             code="several-files",
         )
-    return os.path.join(directory, found[0]) if found else ""
+    return posixpath.join(directory, found[0]) if found else ""
 
 
 def _name_in_files(files: Sequence[Parsed]) -> str:

@@ -7,7 +7,6 @@ against the specification, expand short forms. Then, for all of them: defaults, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from havre.compose.canonical import Expander
 from havre.compose.consistency import check_values
@@ -20,7 +19,7 @@ from havre.compose.merge import Merger
 from havre.compose.normalise import resolve_environment, set_defaults
 from havre.compose.shapes import check
 from havre.compose.specification import DOCUMENT
-from havre.compose.tree import Map, Path, Seq, spot_of
+from havre.compose.tree import Map, Path, Seq, drop, spot_of
 from havre.compose.unique import enforce_unique
 from havre.compose.yamltext import Document
 from havre.errors import Location
@@ -60,7 +59,8 @@ def load_documents(loading: Loading, files: list[tuple[str, list[Document]]], sc
 
 def read_services(loading: Loading, file: str, environment: Environment) -> tuple[Map, tuple[Path, ...]]:
     """The services of a file that others extend, in long form, and what the file resets."""
-    merged, resets = Map(), []
+    merged = Map()
+    resets: list[Path] = []
     for document in loading.parse(file):
         root = _mapping(document, loading.shown(file))
         _interpolate(loading, root, environment)
@@ -70,14 +70,6 @@ def read_services(loading: Loading, file: str, environment: Environment) -> tupl
     enforce_unique(merged, loading.findings)
     services = merged.get("services")
     return services if isinstance(services, Map) else Map(), tuple(resets)
-
-
-def drop(root: Any, path: Path) -> None:
-    """Remove the entry at `path`, when there is one."""
-    for key in path[:-1]:
-        root = root.get(key) if isinstance(root, Map) else None
-    if isinstance(root, Map) and path:
-        root.pop(str(path[-1]), None)
 
 
 def _add_document(loading: Loading, base: Map, document: Document, file: str, scope: Scope) -> Map:

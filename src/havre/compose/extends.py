@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os.path
+import posixpath
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +10,7 @@ from havre.compose.environment import Environment
 from havre.compose.findings import closest
 from havre.compose.loading import Loading, relative_to
 from havre.compose.merge import Merger
-from havre.compose.tree import Map, Path, clone, spot_of
+from havre.compose.tree import Map, Path, clone, drop, spot_of
 
 ReadServices = Callable[[Loading, str, Environment], tuple[Map, tuple[Path, ...]]]
 
@@ -85,7 +85,7 @@ class Extender:
         path = self._loading.absolute(name, origin.directory)
         if path not in self._files:
             services, resets = self._read(self._loading, path, self._environment)
-            self._files[path] = _File(path, os.path.dirname(path), services, resets)
+            self._files[path] = _File(path, posixpath.dirname(path), services, resets)
         return self._files[path]
 
     def _merge(self, base: Any, service: Map, name: str, file: _File, base_file: _File) -> Map:
@@ -95,7 +95,7 @@ class Extender:
             self._loading.paths_below(start).resolve(Map({"services": Map({name: source})}))
         for path in file.resets:
             if path[:2] == ("services", name):
-                _drop(source, path[2:])
+                drop(source, path[2:])
         merged = Merger(self._loading.findings).service(source, service, name)
         merged.pop("extends", None)
         return merged
@@ -114,10 +114,3 @@ class Extender:
 def _ring(links: tuple[_Link, ...]) -> str:
     first = f"{links[0][1]} in {links[0][0]}"
     return f"Circular reference: {first}, " + ", ".join(f"extends {name} in {file}" for file, name in links[1:])
-
-
-def _drop(root: Any, path: Path) -> None:
-    for key in path[:-1]:
-        root = root.get(key) if isinstance(root, Map) else None
-    if isinstance(root, Map) and path:
-        root.pop(str(path[-1]), None)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os.path
+import posixpath
 from typing import Any
 
-from havre.compose.documents import Scope, drop, load_documents
+from havre.compose.documents import Scope, load_documents
 from havre.compose.environment import Environment, read_variables
 from havre.compose.findings import fail
 from havre.compose.loading import Loading, relative_to
 from havre.compose.merge import RULES, Merger
-from havre.compose.tree import Map, Path, Seq, put, spot_of
+from havre.compose.tree import Map, Path, Seq, drop, put, spot_of
 
 _SECTIONS = ("services", "volumes", "networks", "secrets", "configs", "models")
 _NOTHING = "/dev/null"
@@ -61,15 +61,15 @@ class Includer:
         """The directory of the included project, and the way to it from here."""
         here = self._scope.directory
         given = config.get("project_directory")
-        directory = self._loading.absolute(str(given), here) if given else os.path.dirname(first)
-        if given and os.path.isabs(str(given)):
+        directory = self._loading.absolute(str(given), here) if given else posixpath.dirname(first)
+        if given and posixpath.isabs(str(given)):
             return directory, directory
         return directory, relative_to(directory, here)
 
     def _environment(self, config: Map, directory: str) -> Environment:
         names = _texts(config.get("env_file"))
         if not names:
-            default = os.path.join(directory, ".env")
+            default = posixpath.join(directory, ".env")
             files = [default] if self._loading.reader.is_file(default) else []
         else:
             given = [name for name in names if name != _NOTHING]

@@ -132,8 +132,8 @@ def to_number(text: str) -> float:
 
 
 def _cast_hint(cast: Cast) -> str:
-    kind = {to_boolean: "true or false", to_integer: "a whole number", to_number: "a number"}.get(cast, "another value")
-    return f"this key takes {kind}"
+    kinds: dict[Cast, str] = {to_boolean: "true or false", to_integer: "a whole number", to_number: "a number"}
+    return f"this key takes {kinds.get(cast, 'another value')}"
 
 
 def _shorten(text: str) -> str:

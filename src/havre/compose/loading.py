@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os.path
+import posixpath
 from dataclasses import dataclass, field
 
 from havre.compose.consumed import consumed_keys
@@ -50,7 +50,7 @@ class Loading:
     def shown(self, path: str) -> str:
         """A path as the user would type it: relative when it lies below the directory of the command."""
         below = self.base.rstrip("/") + "/"
-        return path[len(below) :] if path.startswith(below) else path
+        return path.removeprefix(below)
 
     def read(self, path: str) -> bytes:
         """The content of a file, which is remembered as one this project consists of."""
@@ -77,4 +77,4 @@ class Loading:
 
 def relative_to(path: str, directory: str) -> str:
     """`path` as seen from `directory`, both absolute."""
-    return os.path.relpath(path, directory)
+    return posixpath.relpath(path, directory)

@@ -60,7 +60,7 @@ class Merger:
     def _conflict(self, path: Path, spot: int) -> None:
         self._findings.error(
             f"cannot override {dotted(path)}",
-            hint="the two files use different kinds of value here (mapping, list or text): use the same, or `!override`",
+            hint="the two files use different kinds of value here: use the same kind, or `!override`",
             spot=spot,
             path=path,
             code="merge-kind",

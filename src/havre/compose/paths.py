@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os.path
+import posixpath
 from collections.abc import Callable
 from typing import Any
 
@@ -36,14 +36,14 @@ class PathResolver:
     def absolute(self, path: str) -> str:
         """`path` below the base; `~` is the home of whoever runs the command."""
         path = self.expand_home(path)
-        if not path or os.path.isabs(path) or is_windows_absolute(path):
+        if not path or posixpath.isabs(path) or is_windows_absolute(path):
             return path
-        return os.path.normpath(os.path.join(self._base, path))
+        return posixpath.normpath(posixpath.join(self._base, path))
 
     def expand_home(self, path: str) -> str:
         """`~` and `~/...` only, as Compose does."""
         if path == "~" or path.startswith("~/"):
-            return os.path.normpath(self._home + path[1:]) if self._home else path
+            return posixpath.normpath(self._home + path[1:]) if self._home else path
         return path
 
 
@@ -98,9 +98,10 @@ def _volume(resolver: PathResolver, value: Any) -> Any:
 def _local_volume(resolver: PathResolver, value: Any) -> Any:
     """A local volume mounted with `o: bind` is a bind mount in disguise."""
     options = value.get("driver_opts") if isinstance(value, Map) else None
-    if isinstance(options, Map) and value.get("driver") == "local" and options.get("o") == "bind":
-        if isinstance(options.get("device"), str):
-            options["device"] = resolver.absolute(options["device"])
+    if not isinstance(options, Map) or "device" not in options:
+        return value
+    if value.get("driver") == "local" and options.get("o") == "bind":
+        options["device"] = _text(resolver, options["device"])
     return value
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os.path
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,7 +85,7 @@ class Plan:
 
 def load_project(request: LoadRequest, *, read: Reader | None = None) -> LoadedProject:
     """Load a project as `docker compose config` would; raises InputError with all problems found."""
-    base = os.path.abspath(request.working_dir)
+    base = posixpath.abspath(request.working_dir)
     switches = Switches(interpolates=request.resolve, is_strict=request.environment_strict)
     home = request.environment.get("HOME", "")
     loading = Loading(reader=read or DiskReader(), base=base, home=home, switches=switches)
@@ -96,13 +96,13 @@ def plan_load(loading: Loading, request: LoadRequest) -> Plan:
     """Find the files, the directory and the variables of a request, as the Compose CLI does."""
     process = Environment.of(request.environment)
     files = tuple(loading.absolute(file, loading.base) for file in request.files)
-    directory = os.path.dirname(files[0]) if files else loading.base
+    directory = posixpath.dirname(files[0]) if files else loading.base
     env_files = tuple(loading.absolute(file, loading.base) for file in request.env_files)
     env_files = env_files or default_env_files(loading, process, directory)
     environment = process.below(env_file_variables(loading, env_files, process))
     if not files:
         files = files_from_environment(loading, environment, loading.base) or discover_files(loading, loading.base)
-        directory = os.path.dirname(files[0]) if files else directory
+        directory = posixpath.dirname(files[0]) if files else directory
     if not files:
         raise no_files(loading.base)
     profiles = request.profiles or tuple((environment.get("COMPOSE_PROFILES") or "").split(","))
@@ -111,7 +111,7 @@ def plan_load(loading: Loading, request: LoadRequest) -> Plan:
         directory=directory,
         environment=environment,
         given_name=request.project_name or environment.get("COMPOSE_PROJECT_NAME") or "",
-        default_name=normal_name(os.path.basename(directory)),
+        default_name=normal_name(posixpath.basename(directory)),
         profiles=profiles,
         services=request.services,
     )

@@ -53,7 +53,7 @@ def matches(value: Any, rule: Rule[Action], path: Path = ()) -> Iterator[tuple[A
         if child.action is not None:
             yield value, key, here, child.action
         if child.named or child.every:
-            inner = value.get(key) if isinstance(value, dict) else value[key]  # type: ignore[index]
+            inner = value.get(key) if isinstance(value, dict) else value[key]
             if isinstance(inner, dict | list):
                 yield from matches(inner, child, here)
 

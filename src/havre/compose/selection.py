@@ -32,10 +32,9 @@ def drop_unused(root: Map) -> None:
     services = root.get("services") or {}
     used = {reference for service in services.values() for reference in _references(service)}
     for section in ("networks", "volumes", "secrets", "configs", "models"):
-        resources = root.get(section)
-        for name in list(resources) if isinstance(resources, Map) else ():
-            if (section, name) not in used:
-                del resources[name]
+        resources = root.get(section) or Map()
+        for name in [name for name in resources if (section, name) not in used]:
+            del resources[name]
 
 
 def _references(service: Map) -> Iterator[tuple[str, str]]:

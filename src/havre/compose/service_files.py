@@ -70,9 +70,7 @@ def _add_file(loading: Loading, found: Map, path: str, lookup: Lookup, spot: int
             code="env-file-missing",
         )
     source = loading.sources.add(shown)
-    read = assignments(
-        loading.read(path), shown, lookup, loading.findings, earlier=found.get, file_format=file_format
-    )
+    read = assignments(loading.read(path), shown, lookup, loading.findings, earlier=found.get, file_format=file_format)
     for one in read:
         place = spot_at(spot_base(source), one.line - 1, 0)
         put(found, one.name, one.value, place)

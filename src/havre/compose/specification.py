@@ -8,7 +8,6 @@ from havre.compose.shapes import (
     BOOLEAN,
     INTEGER,
     LIST,
-    MAPPING,
     NULL,
     NUMBER,
     STRING,
@@ -36,9 +35,7 @@ _COMMAND = listing(_TEXT, STRING, NULL)
 _HOSTS = mapping(None, LIST, every=_TEXT_OR_LIST, extensible=False, items=_TEXT, is_set=True)
 _STRICT: dict[str, bool] = {"extensible": False}
 
-_FILE_MOUNTS = listing(
-    mapping({"source": _TEXT, "target": _TEXT, "uid": _TEXT, "gid": _TEXT, "mode": _AMOUNT}, STRING)
-)
+_FILE_MOUNTS = listing(mapping({"source": _TEXT, "target": _TEXT, "uid": _TEXT, "gid": _TEXT, "mode": _AMOUNT}, STRING))
 _ULIMITS = mapping(
     None,
     every=mapping({"hard": _COUNT, "soft": _COUNT}, INTEGER, STRING, required=("soft", "hard")),
@@ -245,23 +242,17 @@ SERVICE_KEYS: dict[str, Shape] = {
     "cpu_count": one(STRING, INTEGER, least=0),
     "cpu_percent": one(STRING, NUMBER, INTEGER, least=0, most=100),
     "credential_spec": mapping({"config": _TEXT, "file": _TEXT, "registry": _TEXT}),
-    "depends_on": mapping(
-        None, LIST, every=_DEPENDENCY, key_pattern=_NAME, items=_TEXT, is_set=True, extensible=False
-    ),
+    "depends_on": mapping(None, LIST, every=_DEPENDENCY, key_pattern=_NAME, items=_TEXT, is_set=True, extensible=False),
     "deploy": _DEPLOY,
     "develop": mapping({"watch": listing(_WATCH)}, NULL),
-    "devices": listing(
-        mapping({"source": _TEXT, "target": _TEXT, "permissions": _TEXT}, STRING, required=("source",))
-    ),
+    "devices": listing(mapping({"source": _TEXT, "target": _TEXT, "permissions": _TEXT}, STRING, required=("source",))),
     "env_file": _ENV_FILES,
     "extends": mapping({"service": _TEXT, "file": _TEXT}, STRING, required=("service",), **_STRICT),
     "extra_hosts": _HOSTS,
     "gpus": listing(mapping(_DEVICE_KEYS), STRING, choices=("all",)),
     "healthcheck": _HEALTHCHECK,
     "label_file": _TEXT_OR_LIST,
-    "logging": mapping(
-        {"driver": _TEXT, "options": mapping(None, every=one(STRING, NUMBER, NULL), extensible=False)}
-    ),
+    "logging": mapping({"driver": _TEXT, "options": mapping(None, every=one(STRING, NUMBER, NULL), extensible=False)}),
     "models": mapping(
         None,
         LIST,
@@ -320,9 +311,7 @@ MODEL_KEYS: dict[str, Shape] = {
     "context_size": one(INTEGER),
     "runtime_flags": _TEXTS,
 }
-INCLUDE = mapping(
-    {"path": _TEXT_OR_LIST, "env_file": _TEXT_OR_LIST, "project_directory": _TEXT}, STRING, **_STRICT
-)
+INCLUDE = mapping({"path": _TEXT_OR_LIST, "env_file": _TEXT_OR_LIST, "project_directory": _TEXT}, STRING, **_STRICT)
 
 SERVICE = mapping(SERVICE_KEYS)
 TOP_KEYS: dict[str, Shape] = {

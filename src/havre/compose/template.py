@@ -47,11 +47,9 @@ def references(template: str) -> Iterator[Reference]:
             yield part
 
 
-def _expand(
-    template: str, lookup: Lookup, used: Callable[[Reference, bool], None] | None, depth: int
-) -> Iterator[str]:
+def _expand(template: str, lookup: Lookup, used: Callable[[Reference, bool], None] | None, depth: int) -> Iterator[str]:
     if depth > _DEEPEST:
-        raise TemplateError(f'Invalid template: variables nested more than {_DEEPEST} deep')
+        raise TemplateError(f"Invalid template: variables nested more than {_DEEPEST} deep")
     for part in _parts(template):
         if isinstance(part, str):
             yield part

@@ -131,6 +131,14 @@ def put(target: Map, key: str, value: Any, spot: int) -> None:
         target.at[key] = spot
 
 
+def drop(root: Any, path: Path) -> None:
+    """Remove the entry at `path`, when there is one."""
+    for key in path[:-1]:
+        root = root.get(str(key)) if isinstance(root, Map) else None
+    if isinstance(root, Map) and path:
+        root.pop(str(path[-1]), None)
+
+
 def clone(value: Any) -> Any:
     """A deep copy that keeps the spots."""
     if isinstance(value, Map):

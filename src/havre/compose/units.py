@@ -73,7 +73,8 @@ def format_duration(nanoseconds: int) -> str:
 def _times(number: str, factor: int) -> int:
     """A decimal number times an integer, rounded down, without floating point."""
     whole, _, decimals = number.partition(".")
-    return int((whole or "0") + decimals) * factor // 10 ** len(decimals)
+    scale: int = 10 ** len(decimals)
+    return int((whole or "0") + decimals) * factor // scale
 
 
 def _decimal(amount: int, unit: int) -> str:

@@ -152,9 +152,8 @@ def _ssh(value: Any) -> Any:
     return Seq([f"{name}: {path}" if path else name for name, path in value.items()])
 
 
-
 def _service_network(value: Any) -> Any:
-    return value if value else None
+    return value or None
 
 
 _KNOWS_NULL: frozenset[Convert] = frozenset((_service_network,))

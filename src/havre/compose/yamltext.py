@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from havre.compose.findings import Findings, fail
+from havre.compose.libyaml import Parser, errors, events
 from havre.compose.scalars import Date, resolve
 from havre.compose.tree import Map, Path, Seq, Sources, clone, dotted, spot_at, spot_base
 from havre.errors import HavreError, Location
@@ -65,13 +64,13 @@ def parse_documents(data: bytes | str, name: str, sources: Sources, findings: Fi
     try:
         for event in _events(data):
             builder.take(event)
-    except yaml.YAMLError as error:
+    except errors.YAMLError as error:
         raise _syntax_error(error, name) from error
     return builder.documents
 
 
 def _events(data: bytes | str) -> Iterator[Any]:
-    loader: Any = getattr(yaml, "CLoader", yaml.Loader)(data)
+    loader: Any = Parser(data)
     try:
         while (event := loader.get_event()) is not None:
             yield event
@@ -79,7 +78,7 @@ def _events(data: bytes | str) -> Iterator[Any]:
         loader.dispose()
 
 
-def _syntax_error(error: yaml.YAMLError, name: str) -> HavreError:
+def _syntax_error(error: errors.YAMLError, name: str) -> HavreError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     at = Location(name, mark.line + 1, mark.column + 1) if mark else Location(name)
     said = [getattr(error, "context", None), getattr(error, "problem", None) or getattr(error, "reason", None)]
@@ -101,14 +100,14 @@ class _Builder:
         self._sources = sources
         self._findings = findings
         self._steps = {
-            yaml.ScalarEvent: self._scalar,
-            yaml.MappingStartEvent: self._open,
-            yaml.SequenceStartEvent: self._open,
-            yaml.MappingEndEvent: self._close,
-            yaml.SequenceEndEvent: self._close,
-            yaml.AliasEvent: self._alias,
-            yaml.DocumentStartEvent: self._start,
-            yaml.DocumentEndEvent: self._end,
+            events.ScalarEvent: self._scalar,
+            events.MappingStartEvent: self._open,
+            events.SequenceStartEvent: self._open,
+            events.MappingEndEvent: self._close,
+            events.SequenceEndEvent: self._close,
+            events.AliasEvent: self._alias,
+            events.DocumentStartEvent: self._start,
+            events.DocumentEndEvent: self._end,
         }
         self._reset()
 
@@ -162,7 +161,8 @@ class _Builder:
             return text
         value = resolve(text)
         if not isinstance(value, wanted):  # type: ignore[arg-type]
-            self._findings.error(f"`{text}` is not a {kind}", hint=f"remove the !!{kind} tag", spot=spot, code="yaml-tag")
+            hint = f"remove the !!{kind} tag"
+            self._findings.error(f"`{text}` is not a {kind}", hint=hint, spot=spot, code="yaml-tag")
         return float(value) if kind == "float" and isinstance(value, int) else value
 
     def _key(self, event: Any, spot: int) -> None:
@@ -202,15 +202,13 @@ class _Builder:
         spot = spot_at(self._base, mark.line, mark.column)
         if len(self._stack) >= DEEPEST:
             raise self._refuse(f"nested more than {DEEPEST} levels deep", spot, "yaml-depth")
-        is_map = type(event) is yaml.MappingStartEvent
+        is_map = type(event) is events.MappingStartEvent
         if self._stack and self._stack[-1].key is _NO_KEY and type(self._stack[-1].value) is Map:
             raise self._refuse("a mapping key must be plain text", spot, "yaml-key")
         self._count(1, spot)
         if event.anchor:
             self._anchors[event.anchor] = None
-        frame = _Frame(
-            Map() if is_map else Seq(), spot, event.anchor, event.tag, self._nodes - 1, len(self._resets)
-        )
+        frame = _Frame(Map() if is_map else Seq(), spot, event.anchor, event.tag, self._nodes - 1, len(self._resets))
         self._stack.append(frame)
 
     def _close(self, _event: Any) -> None:
