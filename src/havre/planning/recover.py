@@ -77,7 +77,7 @@ def plan_undo_interrupted(interrupted: Interrupted, observed: Observed, *, befor
     edge_touched = any(entry.kind in ("Hold", "Switch") for entry in begun)
     undo = Undo(
         observed=observed,
-        new=_sorted(r for r in observed.replicas if r.role == "replica" and r.release == interrupted.release),
+        new=_sorted(r for r in observed.replicas if _is_new(r, interrupted.release)),
         stopped=_sorted(r for r in observed.replicas if _was_stopped(r, interrupted.release, texts)),
         failed=set(),
         back=interrupted.targets_before if edge_touched else None,
@@ -98,6 +98,11 @@ def _verified_first(plan: Plan, checks: int) -> Plan:
     for note in plan.notes:
         draft.note(note)
     return draft.plan()
+
+
+def _is_new(replica: ObservedReplica, release: int) -> bool:
+    """True for what the release started; a migration or job cut short may still be running."""
+    return replica.release == release and (replica.role == "replica" or replica.is_running)
 
 
 def _was_stopped(replica: ObservedReplica, release: int, texts: set[str]) -> bool:

@@ -68,7 +68,7 @@ def pin_images(project: Project, images: Sequence[PinnedImage], observed: Observ
 def _by_id(observed: Observed) -> tuple[ObservedImage, ...]:
     """Images as known by their ids; a running replica's image is here even when no reference leads to it."""
     ids = {image.id for image in observed.images} | {replica.image_id for replica in observed.replicas}
-    return tuple(ObservedImage(reference=id_, id=id_) for id_ in sorted(ids))
+    return tuple(ObservedImage(reference=id_, id=id_) for id_ in sorted(ids) if id_)
 
 
 def _pinned_reference(pin: PinnedImage | None, observed: Observed, present: set[str]) -> str | None:
