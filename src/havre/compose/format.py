@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +11,9 @@ import yaml
 
 from havre.compose.scalars import resolve
 from havre.model.secrets_mask import mask_setting
+
+_ODD_BREAKS = re.compile("[\r\x85\u2028\u2029\ufeff]")
+"""Characters that some YAML versions take for the end of a line."""
 
 _TOP = ("name", "services", "networks", "volumes", "secrets", "configs", "models")
 
@@ -77,8 +81,10 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    plain = bool(value) and isinstance(resolve(value), str) and type(resolve(value)) is str
-    style = "|" if "\n" in value else None if plain else '"'
+    if _ODD_BREAKS.search(value) or not value or type(resolve(value)) is not str:
+        style = '"'
+    else:
+        style = "|" if "\n" in value else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 

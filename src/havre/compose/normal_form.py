@@ -39,14 +39,14 @@ class NormalForm(Protocol):
 
 def section(loaded: NormalForm, name: str) -> Mapping[str, Mapping[str, Any]]:
     """A top-level mapping (`services`, `networks`, …) with absent entries as empty ones."""
-    return {key: spec or {} for key, spec in (loaded.model.get(name) or {}).items() if not key.startswith("x-")}
+    return {key: spec or {} for key, spec in (loaded.model.get(name) or {}).items()}
 
 
 def values_below(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every value with its path, parents before what is in them; extensions (`x-…`) are left out."""
+    """Every value with its path, parents before what is in them."""
     entries: Iterator[tuple[str | int, Any]]
     if isinstance(value, Mapping):
-        entries = ((key, item) for key, item in value.items() if not key.startswith("x-"))
+        entries = ((key, item) for key, item in value.items())
     elif isinstance(value, list | tuple):
         entries = iter(enumerate(value))
     else:

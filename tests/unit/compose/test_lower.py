@@ -179,8 +179,8 @@ class TestReplicasAndUpdates:
         assert web(tmp_path, keys).replicas == replicas
 
     def test_an_update_policy(self, tmp_path: Path) -> None:
-        keys = "deploy: {update_config: {order: stop-first, parallelism: 0, delay: 10s, monitor: 1m, failure_action: pause}}"
-        assert web(tmp_path, keys).update == UpdatePolicy(
+        update = "{order: stop-first, parallelism: 0, delay: 10s, monitor: 1m, failure_action: pause}"
+        assert web(tmp_path, f"deploy: {{update_config: {update}}}").update == UpdatePolicy(
             order=Order.STOP_FIRST, parallelism=0, delay=10.0, monitor=60.0, failure_action="pause"
         )
 
