@@ -1,0 +1,218 @@
+"""BuildImage and PullImage: from a source tree or an image's name to something that replicas can run."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from havre.engines.process.dockerfile import Recipe, read_recipe
+from havre.engines.process.images import Image, Images
+from havre.engines.process.known import family_called, family_of, known_images
+from havre.engines.process.prepare import Prepared, base_python, prepare_node, prepare_python
+from havre.engines.process.servers import ENTRY, choose_server, write_entry
+from havre.engines.process.source import copy_files, digest_of, files_of
+from havre.errors import InputError, Problem, RefusedError
+from havre.host import clock
+from havre.host.commands import run
+from havre.host.locks import exclusive
+from havre.model.app import ProcessSpec
+from havre.model.project import Build, Service
+
+FORMAT = "2"
+"""Part of every source image's id: raised when the same source must be prepared anew."""
+
+_BUILD_TIME = 1800.0
+Tell = Callable[[str], None]
+
+
+class Builder:
+    """Fills `images`; dependencies are shared below `caches`. `processes` is the manifest's word on how to run."""
+
+    def __init__(self, images: Images, caches: Path, processes: Sequence[ProcessSpec]) -> None:
+        self._images = images
+        self._caches = caches
+        self._processes = {spec.service: spec for spec in processes}
+
+    def build(self, service: str, reference: str, build: Build, owner: str, tell: Tell) -> Image:
+        """The image of a service's source tree, prepared unless it is here already."""
+        spec = self._processes.get(service) or ProcessSpec(service=service)
+        context = Path(build.context)
+        if not context.is_dir():
+            raise InputError(_no_context(service, build.context))
+        source = (context / spec.source) if spec.source else context
+        arguments = {name: value for name, value in build.args if value is not None}
+        return self._prepared(source, _recipe(context, build, arguments), spec, reference, owner, arguments, tell)
+
+    def pull(self, reference: str, services: Sequence[Service], owner: str, tell: Tell) -> Image:
+        """The image a reference names: a known server, or a service whose command the manifest gives."""
+        spec = next((self._processes[one.name] for one in services if one.name in self._processes), None)
+        if spec is not None and spec.command:
+            source = Path(spec.source) if spec.source else None
+            return self._prepared(source, Recipe(), spec, reference, owner, {}, tell)
+        family = family_of(reference)
+        if family is None:
+            raise RefusedError(_unknown(reference, [service.name for service in services]))
+        server = choose_server(family, reference, self._caches, tell)
+        image_id = f"{family.name}-{server.major}-{hashlib.sha256(server.programs.encode()).hexdigest()[:8]}"
+        entry = write_entry(self._images.directory(image_id) / "entry", server)
+        is_postgres = family.name == "postgres"
+        programs = server.programs if is_postgres else str(Path(server.programs).parent)
+        image = Image(
+            id=image_id, kind=family.name, version=server.major, ports=(family.port,), owner=owner,
+            workdir="/" if is_postgres else family.volume, programs=(str(entry), programs),
+            reveal=(str(entry), str(_whole(Path(programs))), str(base_python().parent.parent), str(ENTRY)),
+            environment=(("HAVRE_BIN" if is_postgres else "HAVRE_REDIS", server.programs),),
+            entrypoint=("docker-entrypoint.sh",), command=("postgres" if is_postgres else "redis-server",),
+            health=family_called(family.name).health or None, created=clock.now(),
+        )  # fmt: skip
+        self._images.keep(image, reference=reference)
+        tell(f"{reference}: {family.title} {server.major} from {server.origin}")
+        return image
+
+    def _prepared(
+        self, source: Path | None, recipe: Recipe, spec: ProcessSpec, reference: str, owner: str,
+        arguments: dict[str, str], tell: Tell,
+    ) -> Image:  # fmt: skip
+        files = files_of(source) if source else ()
+        image_id = _image_id(source, files, recipe, spec, arguments)
+        with exclusive(self._images.directory(f"{image_id}.lock"), what=image_id, doing="prepare", wait=_BUILD_TIME):
+            found = self._images.get(image_id)
+            if found is None:
+                found = self._prepare(image_id, source, files, recipe, spec, owner, arguments, tell)
+            else:
+                tell(f"{reference}: unchanged ({image_id})")
+                self._images.touch(found, clock.now())
+        self._images.keep(found, reference=reference)
+        return found
+
+    def _prepare(
+        self, image_id: str, source: Path | None, files: Sequence[str], recipe: Recipe, spec: ProcessSpec, owner: str,
+        arguments: dict[str, str], tell: Tell,
+    ) -> Image:  # fmt: skip
+        directory = self._images.directory(image_id)
+        shutil.rmtree(directory, ignore_errors=True)
+        app = directory / "app"
+        app.mkdir(parents=True)
+        if source is not None:
+            copy_files(source, files, app)
+        parts = [
+            part for part in (prepare_python(app, self._caches, tell), prepare_node(app, self._caches, tell)) if part
+        ]
+        prepared = _joined(parts)
+        for command in _build_commands(app, spec):
+            tell(f"building: {command}")
+            _run_build(command, app, prepared, arguments, spec)
+        python = next((f"{folder}/python" for folder in prepared.programs if "/venvs/" in folder), None)
+        if python:
+            run([python, "-m", "compileall", "-q", str(app)], check=False, timeout=300.0)
+        commands = _procfile(app)
+        return Image(
+            id=image_id, workdir=recipe.workdir, ports=recipe.ports, entrypoint=recipe.entrypoint,
+            command=recipe.command or _conventional(app), commands=commands, health=recipe.health, owner=owner,
+            own=((spec.service, spec.command),) if spec.command else (), programs=prepared.programs,
+            environment=(*recipe.environment, *prepared.environment, *spec.environment), reveal=prepared.reveal,
+            caches=prepared.caches, created=clock.now(), size=_size(app),
+        )  # fmt: skip
+
+
+def _recipe(context: Path, build: Build, arguments: dict[str, str]) -> Recipe:
+    if build.dockerfile_inline is not None:
+        return read_recipe(build.dockerfile_inline, arguments, build.target)
+    path = context / build.dockerfile
+    return read_recipe(path.read_text(), arguments, build.target) if path.is_file() else Recipe()
+
+
+def _image_id(
+    source: Path | None, files: Sequence[str], recipe: Recipe, spec: ProcessSpec, arguments: dict[str, str]
+) -> str:
+    content = digest_of(source, files) if source else ""
+    parts = (FORMAT, content, msgspec.to_builtins(recipe), msgspec.to_builtins(spec), arguments, sys.version_info[:3])
+    settled = msgspec.json.encode((*parts[:4], sorted(arguments.items()), parts[5]), order="sorted")
+    return f"source-{hashlib.sha256(settled).hexdigest()[:16]}"
+
+
+def _joined(parts: Sequence[Prepared]) -> Prepared:
+    joined = Prepared()
+    for part in parts:
+        joined = replace(
+            joined,
+            programs=(*joined.programs, *part.programs),
+            environment=(*joined.environment, *part.environment),
+            reveal=(*joined.reveal, *part.reveal),
+            caches=(*joined.caches, *part.caches),
+        )
+    return joined
+
+
+def _build_commands(app: Path, spec: ProcessSpec) -> Iterator[str]:
+    """What the manifest says; else a `build` script of package.json, as every Node host does."""
+    if spec.build:
+        yield from spec.build
+    elif (app / "package.json").exists():
+        scripts = msgspec.json.decode((app / "package.json").read_bytes(), type=dict[str, object]).get("scripts")
+        if isinstance(scripts, dict) and "build" in scripts:
+            yield "npm run build"
+
+
+def _run_build(command: str, app: Path, prepared: Prepared, arguments: dict[str, str], spec: ProcessSpec) -> None:
+    folders = [folder if folder.startswith("/") else str(app / folder) for folder in prepared.programs]
+    variables = {**arguments, **dict(prepared.environment), **dict(spec.environment)}
+    words = [f"{name}={value}" for name, value in variables.items()]
+    line = f'PATH="{":".join(folders)}:$PATH"; export PATH; {command}'
+    run(["env", *words, "/bin/sh", "-ec", line], cwd=app, timeout=_BUILD_TIME)
+
+
+def _procfile(app: Path) -> tuple[tuple[str, str], ...]:
+    path = app / "Procfile"
+    if not path.is_file():
+        return ()
+    pairs = (line.partition(":") for line in path.read_text().splitlines() if not line.lstrip().startswith("#"))
+    return tuple((name.strip(), command.strip()) for name, colon, command in pairs if colon and command.strip())
+
+
+def _conventional(app: Path) -> tuple[str, ...]:
+    """`npm start` where package.json has such a script."""
+    path = app / "package.json"
+    if path.exists():
+        scripts = msgspec.json.decode(path.read_bytes(), type=dict[str, object]).get("scripts")
+        if isinstance(scripts, dict) and isinstance(scripts.get("start"), str):
+            return ("/bin/sh", "-c", str(scripts["start"]))
+    return ()
+
+
+def _whole(programs: Path) -> Path:
+    """The installation that a directory of programs belongs to: they find their own files beside it."""
+    return programs.parent if programs.name == "bin" else programs
+
+
+def _size(directory: Path) -> int:
+    return sum(path.lstat().st_size for path in directory.rglob("*") if path.is_file())
+
+
+def _no_context(service: str, context: str) -> Problem:
+    return Problem(
+        summary=f"the build context {context} is not a directory on this server",
+        subject=service,
+        hint="the process engine builds from local source; check it out here, or use the Docker engine",
+        code="process-context",
+    )
+
+
+def _unknown(reference: str, services: Sequence[str]) -> Problem:
+    service = services[0] if services else "SERVICE"
+    return Problem(
+        summary=f"the process engine cannot run the image {reference}: it is not one that it knows",
+        subject=", ".join(services),
+        evidence=(f"it knows: {known_images()}",),
+        hint=(
+            f"say in havre.yaml how to run it (`processes: {{{service}: {{command: …, source: …}}}}`), "
+            "give the service a `build:`, or use the Docker engine"
+        ),
+        code="process-image-unknown",
+    )

