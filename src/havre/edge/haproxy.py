@@ -42,7 +42,7 @@ class Edge:
     def __init__(self, home: Path, runner: EdgeRunner, settings: EdgeSettings) -> None:
         self.layout = Layout(home)
         self.settings = settings
-        self.runtime = Runtime(Socket(self.layout.admin_socket), Socket(self.layout.master_socket))
+        self.runtime = Runtime(Socket(self.layout.admin_socket), Socket(self.layout.master_socket, is_master=True))
         self._runner = runner
         self._disk = Disk(self.layout, settings)
 

@@ -34,9 +34,10 @@ class ServerLine:
 
 @dataclass(frozen=True, slots=True)
 class Socket:
-    """One of HAProxy's command sockets."""
+    """One of HAProxy's command sockets; the master's goes on listening until we say that we are done."""
 
     path: Path
+    is_master: bool = False
 
     def ask(self, command: str) -> str:
         """The reply to `command`; raises UnavailableError when nobody answers."""
@@ -45,6 +46,8 @@ class Socket:
                 connection.settimeout(_ANSWER_LIMIT)
                 connection.connect(str(self.path))
                 connection.sendall(command.encode() + b"\n")
+                if self.is_master:
+                    connection.shutdown(socket.SHUT_WR)
                 parts = []
                 while part := connection.recv(1 << 18):
                     parts.append(part)

@@ -1,0 +1,152 @@
+"""Moving traffic between replicas: nothing may fail, whatever is asked meanwhile."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from havre.errors import FailedError, RefusedError
+from havre.model.route import AppEdge, Route
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
+from strict_client import Client, Load
+
+pytestmark = pytest.mark.process
+WEB = ("web", 3000)
+SHOP = Route(host="shop.example", service="web", port=3000)
+
+
+def drained(edge: Any, limit: float = 5.0) -> dict[str, int]:
+    """Wait until nothing is open on draining replicas."""
+    deadline = time.monotonic() + limit
+    while any(edge.draining("shop").values()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return dict(edge.draining("shop"))
+
+
+def test_twenty_releases_under_load_fail_nothing(world: Any) -> None:
+    current = world.replica("web.0")
+    world.edge.apply(world.app(SHOP, upstreams=((WEB, (current.upstream,)),)))
+    load = Load(url=f"http://127.0.0.1:{world.port}/", connections=32, seconds=60, hosts=("shop.example",), think=(0, 0.02))
+    client = Client(load).start()
+    for number in range(1, 21):
+        successor = world.replica(f"web.{number}", f"127.0.0.{2 + number % 2}")
+        world.edge.switch("shop", {WEB: [successor.upstream]})
+        assert drained(world.edge) == {current.name: 0}
+        world.edge.forget("shop", current.name)
+        current.stop()
+        current = successor
+    tally = client.stop()
+    assert tally.failed == 0, tally.summary()
+    assert tally.requests > 500
+    assert world.ask().told["replica"] == "web.20"
+
+
+def test_requests_wait_while_a_stop_first_service_is_replaced(world: Any) -> None:
+    old = world.replica("web.1")
+    world.edge.apply(world.app(SHOP, upstreams=((WEB, (old.upstream,)),)))
+    load = Load(url=f"http://127.0.0.1:{world.port}/", connections=16, seconds=60, hosts=("shop.example",))
+    client = Client(load).start()
+    time.sleep(0.3)
+    world.edge.hold("shop", *WEB)
+    assert drained(world.edge) == {"web.1": 0}
+    old.stop()
+    time.sleep(1.5)
+    new = world.replica("web.2", "127.0.0.3")
+    world.edge.switch("shop", {WEB: [new.upstream]})
+    time.sleep(1.0)
+    tally = client.stop()
+    assert tally.failed == 0, tally.summary()
+    assert tally.slowest > 1.4, "some request must have waited"
+
+
+def test_a_hold_ends_after_its_limit(world: Any) -> None:
+    old = world.replica("web.1")
+    world.edge.apply(world.app(SHOP, upstreams=((WEB, (old.upstream,)),), hold_limit=1.0))
+    world.edge.hold("shop", *WEB)
+    began = time.monotonic()
+    assert world.ask().status == 503
+    assert 0.8 < time.monotonic() - began < 3
+
+
+def test_a_websocket_stays_open_across_a_release(world: Any) -> None:
+    old, new = world.replica("web.1"), world.replica("web.2", "127.0.0.3")
+    world.edge.apply(world.app(SHOP, upstreams=((WEB, (old.upstream,)),)))
+    with socket.create_connection(("127.0.0.1", world.port), timeout=5) as visitor:
+        visitor.sendall(
+            b"GET /live HTTP/1.1\r\nHost: shop.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        assert b"101" in visitor.recv(4096)
+        world.edge.switch("shop", {WEB: [new.upstream]})
+        assert world.ask().told["replica"] == "web.2"
+        assert world.edge.draining("shop") == {"web.1": 1}
+        visitor.sendall(b"still there")
+        assert visitor.recv(4096) == b"web.1:still there"
+    assert drained(world.edge) == {"web.1": 0}
+
+
+def test_all_services_move_in_one_switch(world: Any) -> None:
+    api = Route(host="shop.example", path="/api", service="api", port=8000)
+    first = [world.replica(name) for name in ("web.1", "api.1")]
+    second = [world.replica(name, "127.0.0.3") for name in ("web.2", "api.2")]
+    endpoints = (WEB, ("api", 8000))
+    world.edge.apply(world.app(SHOP, api, upstreams=tuple((e, (r.upstream,)) for e, r in zip(endpoints, first, strict=True))))
+    world.edge.switch("shop", {e: [r.upstream] for e, r in zip(endpoints, second, strict=True)})
+    assert [world.ask(path).told["replica"] for path in ("/", "/api/x")] == ["web.2", "api.2"]
+    assert set(world.edge.draining("shop")) == {"web.1", "api.1"}
+
+
+def test_sticky_visitors_leave_a_draining_replica(world: Any) -> None:
+    sticky = Route(host="shop.example", service="web", port=3000, sticky=True)
+    old, new = world.replica("web.1"), world.replica("web.2", "127.0.0.3")
+    world.edge.apply(world.app(sticky, upstreams=((WEB, (old.upstream,)),)))
+    cookie = world.ask().headers["set-cookie"].split(";")[0]
+    both = [old.upstream, new.upstream]
+    world.edge.switch("shop", {WEB: both})
+    assert {world.ask(headers={"Cookie": cookie}).told["replica"] for _ in range(6)} == {"web.1"}
+    world.edge.switch("shop", {WEB: [new.upstream]})
+    assert world.ask(headers={"Cookie": cookie}).told["replica"] == "web.2"
+
+
+def test_many_replicas_grow_the_slots_without_a_failure(world: Any) -> None:
+    first = world.replica("web.0")
+    world.edge.apply(world.app(SHOP, upstreams=((WEB, (first.upstream,)),)))
+    more = [world.replica(f"web.{number}") for number in range(1, 8)]
+    world.edge.switch("shop", {WEB: [one.upstream for one in more]})
+    assert world.edge.await_old_workers(20)
+    assert {world.ask().told["replica"] for _ in range(40)} == {one.name for one in more}
+
+
+def test_a_switch_of_an_unknown_app_is_refused(world: Any) -> None:
+    with pytest.raises(RefusedError, match="knows no app `nobody`"):
+        world.edge.switch("nobody", {})
+
+
+def test_two_switches_at_once_leave_one_clear_result(world: Any) -> None:
+    replicas = [world.replica(f"web.{number}") for number in range(3)]
+    world.edge.apply(world.app(SHOP, upstreams=((WEB, (replicas[0].upstream,)),)))
+    errors: list[Exception] = []
+
+    def switch(number: int) -> None:
+        try:
+            world.edge.switch("shop", {WEB: [replicas[number].upstream]})
+        except FailedError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=switch, args=(number,)) for number in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    applied = world.edge.read("shop")
+    assert errors == []
+    assert isinstance(applied, AppEdge)
+    (winner,) = applied.replicas(WEB)
+    assert {world.ask().told["replica"] for _ in range(5)} == {winner.name}
