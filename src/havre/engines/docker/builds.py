@@ -140,8 +140,9 @@ class _Transcript:
 
     def read(self, messages: Any) -> None:
         """Read to the end; raises FailedError when the builder reports an error."""
-        rest = ""
+        rest, built = "", False
         for message in messages:
+            built = built or "ID" in (message.get("aux") or {})
             *whole, rest = (rest + (message.get("stream") or "")).split("\n")
             for line in whole:
                 self._note(line.rstrip())
@@ -149,6 +150,8 @@ class _Transcript:
                 self._note(rest)
                 seconds = clock.elapsed() - self._started
                 raise build_failed(self._service, self._step, list(self._lines), message["error"], seconds)
+        if not built:
+            raise FailedError(_cut_short(self._service))
 
     def _note(self, line: str) -> None:
         if not line.strip():
@@ -160,6 +163,15 @@ class _Transcript:
             self._lines.append(line)
         if self._progress is not None:
             self._progress(line)
+
+
+def _cut_short(service: str) -> Problem:
+    return Problem(
+        summary=f"the build of {service} ended without an image",
+        subject=service,
+        hint="the Docker Engine may have been restarted (`journalctl -u docker`); deploy again",
+        code="build-failed",
+    )
 
 
 def _needs_buildkit(step: BuildImage) -> Problem:

@@ -199,25 +199,21 @@ class DockerClient:
 
     def _kept(self, timeout: float) -> http.client.HTTPConnection:
         """This thread's connection, unless the engine has closed it meanwhile (which it shows by being readable)."""
-        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if connection is not None and connection.sock is not None:
-            readable, _, _ = select.select([connection.sock], [], [], 0)
+        kept: _Kept | None = getattr(self._local, "kept", None)
+        if kept is not None and kept.connection.sock is not None:
+            readable, _, _ = select.select([kept.connection.sock], [], [], 0)
             if not readable:
-                connection.sock.settimeout(timeout)
-                return connection
-        self._drop()
-        self._local.connection = fresh = self._connect(timeout)
-        return fresh
+                kept.connection.sock.settimeout(timeout)
+                return kept.connection
+        self._local.kept = fresh = _Kept(self._connect(timeout))
+        return fresh.connection
 
     def _count(self) -> None:
         with self._counting:
             self._calls += 1
 
     def _drop(self) -> None:
-        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            self._local.connection = None
+        self._local.kept = None
 
     def _connect(self, timeout: float | None) -> http.client.HTTPConnection:
         if self.host.startswith("tcp://"):
@@ -280,6 +276,16 @@ class Stream:
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
+
+
+class _Kept:
+    """A connection that is closed when nobody needs it any more: its thread has ended, or its client is gone."""
+
+    def __init__(self, connection: http.client.HTTPConnection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
 
 
 class _SocketConnection(http.client.HTTPConnection):

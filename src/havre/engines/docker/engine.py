@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, BinaryIO, assert_never
 
 from havre.engines.base import Context, Executed, LogLine, LogQuery, Progress, Usage
 from havre.engines.docker import labels, snapshot
@@ -19,10 +19,12 @@ from havre.engines.docker.logs import Logs
 from havre.engines.docker.probe import check_command, judge, known_port, listens
 from havre.engines.docker.pulls import Credentials, pull
 from havre.engines.docker.resources import Resources
+from havre.engines.docker.streaming import read_files, stream_in, write_files
 from havre.engines.docker.tasks import Tasks
 from havre.engines.docker.usage import usage_of
 from havre.errors import FailedError, Problem
 from havre.host import clock
+from havre.model.backup import Streamed
 from havre.model.health import HealthState, ProbeResult
 from havre.model.observed import Observed, ObservedReplica
 from havre.model.plan import (
@@ -167,6 +169,29 @@ class DockerEngine:
             self.client, found["Id"], command, doing=doing, stdin=stdin, environment=environment, user=user,
             timeout=timeout,
         )  # fmt: skip
+
+    def stream(
+        self, instance: str, service: str, slot: int, command: Sequence[str], *, stdout: BinaryIO,
+        stdin: BinaryIO | None = None, environment: Sequence[tuple[str, str]] = (), user: str | None = None,
+        timeout: float | None = None,
+    ) -> Streamed:  # fmt: skip
+        """Run a command in a running replica with its streams connected to the caller's files."""
+        found = self._containers.running(instance, service, slot)
+        doing = f"run `{command[0]}` in {service}.{slot}"
+        return stream_in(
+            self.client, found["Id"], command, doing=doing, stdin=stdin, stdout=stdout, environment=environment,
+            user=user, timeout=timeout,
+        )  # fmt: skip
+
+    def read_files(self, instance: str, service: str, slot: int, path: str, sink: BinaryIO) -> None:
+        """A file or directory of a replica, running or stopped, as a tar stream."""
+        found = self._containers.existing(instance, service, slot)
+        read_files(self.client, found["Id"], path, sink, doing=f"read {path} of {service}.{slot}")
+
+    def write_files(self, instance: str, service: str, slot: int, path: str, source: BinaryIO) -> None:
+        """Unpack a tar stream in a replica, running or stopped."""
+        found = self._containers.existing(instance, service, slot)
+        write_files(self.client, found["Id"], path, source, doing=f"write {path} of {service}.{slot}")
 
     def interactive(
         self, instance: str, service: str, slot: int, command: Sequence[str], *, user: str | None = None

@@ -238,6 +238,12 @@ REFUSALS = (
         code="not-running",
     ),
     Refusal(
+        words=("logging driver does not support reading",),
+        meaning="its log driver sends the logs elsewhere and cannot read them back",
+        hint="read them where the driver sends them, or use the `local` or `json-file` driver",
+        code="logs-elsewhere",
+    ),
+    Refusal(
         words=("minimum memory limit",),
         meaning="its memory limit is lower than the engine accepts",
         hint="raise `mem_limit` (at least 6m)",

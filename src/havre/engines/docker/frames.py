@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from havre.engines.docker.snapshot import seconds
 
 _HEADER = 8
+_STAMP = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]+Z")
 _STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
 
 
@@ -40,6 +42,22 @@ def lines(pieces: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, str]]:
     for stream, line in rest.items():
         if line:
             yield stream, _text(line)
+
+
+def rejoin(pieces: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+    """Log frames, with the time taken out of those that continue a line.
+
+    The engine cuts long lines (16 KiB) and puts the time in front of every part.
+    """
+    open_lines: set[str] = set()
+    for stream, piece in pieces:
+        stamp, space, rest = piece.partition(b" ")
+        continues = stream in open_lines and space and _STAMP.fullmatch(stamp)
+        yield stream, rest if continues else piece
+        if piece.endswith(b"\n"):
+            open_lines.discard(stream)
+        else:
+            open_lines.add(stream)
 
 
 def timed(line: str) -> tuple[float, str]:

@@ -149,8 +149,9 @@ def _parameters(*, since: float | None, until: float | None, tail: int | None = 
 
 
 def _lines(stream: Stream, found: Json, own: Mapping[str, str]) -> Iterator[LogLine]:
-    unframe = frames.raw if found["Config"].get("Tty") else frames.demultiplex
+    chunks = stream.chunks()
+    pieces = frames.raw(chunks) if found["Config"].get("Tty") else frames.rejoin(frames.demultiplex(chunks))
     service, slot = own.get(labels.SERVICE, ""), labels.number(own, labels.SLOT)
-    for name, line in frames.lines(unframe(stream.chunks())):
+    for name, line in frames.lines(pieces):
         at, text = frames.timed(line)
         yield LogLine(service=service, slot=slot, at=at, stream=name, text=text)

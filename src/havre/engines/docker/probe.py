@@ -12,20 +12,26 @@ from havre.engines.base import Executed
 from havre.model.health import HealthState, ProbeResult
 from havre.model.project import Service
 
-CONTRADICTIONS: tuple[tuple[str, str], ...] = (
-    (r"\bNOAUTH\b|\bWRONGPASS\b|Authentication required", "it was not let in: the probe needs the password"),
-    (r"^\(error\) |^-?ERR ", "the server answered with an error"),
-    (r"^LOADING\b|\bMASTERDOWN\b", "the server says that it is not ready"),
-    (r"[Cc]onnection refused|[Cc]ould not connect|Name or service not known", "it reached nobody"),
-    (r"(?:^|: )(?:command not found|not found)$|executable file not found", "the probe's own program is missing"),
+NOT_YET = HealthState.UNHEALTHY
+CANNOT_FAIL = HealthState.UNVERIFIED
+
+CONTRADICTIONS: tuple[tuple[str, HealthState, str], ...] = (
+    (r"\bNOAUTH\b|\bWRONGPASS\b|Authentication required", CANNOT_FAIL, "it was not let in: it needs the password"),
+    (r"(?:^|: )(?:command )?not found$|executable file not found", CANNOT_FAIL, "the probe's own program is missing"),
+    (r"^\(error\) |^-?ERR ", CANNOT_FAIL, "the server answered with an error"),
+    (r"^LOADING\b|\bMASTERDOWN\b|starting up$|no response$", NOT_YET, "the server says that it is not ready"),
+    (r"[Cc]onnection refused|[Cc]ould not connect|Name or service not known", NOT_YET, "it reached nobody"),
     (
-        r"\"(?:status|health|state)\"\s*:\s*\"(?:unhealthy|down|error|fail(?:ed|ing)?|degraded)\"",
+        r"\"(?:status|health|state)\"\s*:\s*\"(?:unhealthy|down|error|fail(?:ed|ing)?|degraded|starting)\"",
+        NOT_YET,
         "the answer itself says that the service is not healthy",
     ),
-    (r"^HTTP/[0-9.]+ [45]\d\d\b", "the answer was an error"),
-    (r"FATAL: |no response$", "the database refused"),
+    (r"^HTTP/[0-9.]+ [45]\d\d\b", NOT_YET, "the answer was an error"),
 )
-"""What a probe that ended with exit code 0 must not have said; then it is unverified, not healthy."""
+"""What a probe that ended with exit code 0 must not have said.
+
+Some words mean that the probe cannot fail at all (D14: unverified), others that the service is not well yet.
+"""
 
 _CONNECT_TIMEOUT = 1.0
 
@@ -35,17 +41,18 @@ def judge(asked: str, done: Executed) -> ProbeResult:
     output = done.output.strip()
     if done.exit_code != 0:
         return ProbeResult(state=HealthState.UNHEALTHY, asked=asked, output=output, exit_code=done.exit_code)
-    if reason := contradiction(output):
+    if found := contradiction(output):
+        state, reason = found
         told = f"{output}\n(exit code 0, but {reason})"
-        return ProbeResult(state=HealthState.UNVERIFIED, asked=asked, output=told, exit_code=0)
+        return ProbeResult(state=state, asked=asked, output=told, exit_code=0)
     return ProbeResult(state=HealthState.HEALTHY, asked=asked, output=output, exit_code=0)
 
 
-def contradiction(output: str) -> str | None:
+def contradiction(output: str) -> tuple[HealthState, str] | None:
     """Why output that came with exit code 0 does not show health; None when nothing speaks against it."""
-    for pattern, reason in CONTRADICTIONS:
+    for pattern, state, reason in CONTRADICTIONS:
         if re.search(pattern, output, re.MULTILINE):
-            return reason
+            return state, reason
     return None
 
 

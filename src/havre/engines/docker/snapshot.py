@@ -125,7 +125,8 @@ def image(reference: str, found: Json) -> ObservedImage:
 
 def digest_of(reference: str, digests: Iterable[str]) -> str | None:
     """The registry digest under the repository that `reference` names."""
-    repository = familiar(reference).partition("@")[0].rpartition(":")[0]
+    named = familiar(reference)
+    repository = named.partition("@")[0] if "@" in named else named.rpartition(":")[0]
     for entry in digests:
         name, _, digest = entry.partition("@")
         if name == repository:
@@ -139,9 +140,10 @@ def familiar(reference: str) -> str:
     for prefix in ("docker.io/", "index.docker.io/", "library/"):
         short = short.removeprefix(prefix)
     name, at, digest = short.partition("@")
-    if ":" not in name.rpartition("/")[2] and not at:
-        name += ":latest"
-    return f"{name}{at}{digest}"
+    last = name.rpartition("/")[2]
+    if at:
+        return f"{name.removesuffix(last)}{last.partition(':')[0]}@{digest}"
+    return name if ":" in last else f"{name}:latest"
 
 
 def seconds(text: str) -> float:
