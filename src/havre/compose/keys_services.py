@@ -36,7 +36,12 @@ _IDENTITY = joined(
         _S, "hostname", honoured(), changed("one more name for the service; the process sees this machine's host name")
     ),
     rows(_S, "user", honoured(), changed("used when Havre runs as root; otherwise the process runs as you")),
-    rows(_S, "platform pull_policy pull_refresh_after", honoured(), changed("no effect: no image is pulled")),
+    rows(_S, "platform", honoured(), changed("no effect: no image is pulled")),
+    rows(
+        _S, "pull_policy pull_refresh_after",
+        changed("an image is pulled when it is missing, and `havre deploy --pull` asks for newer ones first"),
+        changed("no effect: no image is pulled"),
+    ),
     rows(_S, "domainname init tty stdin_open runtime userns_mode uts", honoured(), NO_CONTAINER),
     rows(_S, "annotations", honoured(), NO_CONTAINER, since=(1, 43), before=refused(
         "this Docker Engine cannot annotate containers", "upgrade it to 24.0 or later, or use `labels`")),

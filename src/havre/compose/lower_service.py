@@ -68,7 +68,8 @@ _ELSEWHERE = frozenset(
 _LOADING_ONLY = frozenset({"name", "profiles", "env_file", "label_file", "extends", "attach", "develop"})
 """Keys that have done their work when the file is loaded, or that a deployment has no use for (see keys.py)."""
 
-_READ = frozenset(name for name, _ in _FIELDS) | _ELSEWHERE | _LOADING_ONLY
+READ = frozenset(name for name, _ in _FIELDS) | _ELSEWHERE | _LOADING_ONLY
+"""Keys of a service that lowering itself deals with; all others become options for the engine."""
 
 _DEPLOY_READ = frozenset({"replicas", "restart_policy", "resources", "update_config"})
 
@@ -230,7 +231,7 @@ def _build(build: Mapping[str, Any]) -> Build:
 
 def _options(spec: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Every other key, so that an engine can honour it without the model knowing it."""
-    rest = {key: value for key, value in spec.items() if key not in _READ and not key.startswith("x-")}
+    rest = {key: value for key, value in spec.items() if key not in READ and not key.startswith("x-")}
     for key, value in (spec.get("deploy") or {}).items():
         if key not in _DEPLOY_READ and not key.startswith("x-"):
             rest[f"deploy.{key}"] = value

@@ -153,6 +153,10 @@ class Ulimit:
     hard: int
 
 
+_JOINING = ("host", "service:", "container:")
+"""Network modes that put a replica into a network where another's ports are taken already."""
+
+
 class Order(enum.Enum):
     """Whether new replicas start beside the old ones or after they have stopped."""
 
@@ -235,11 +239,12 @@ class Service:
 
     @property
     def held_alone(self) -> tuple[str, ...]:
-        """What only one replica can hold at a time, in words: the host's network, addresses, ports no edge carries."""
+        """What only one replica can hold at a time, in words: a joined network, addresses, ports no edge carries."""
+        joined = self.network_mode or ""
         fixed = [(place.ipv4_address, place.ipv6_address, place.mac_address) for place in self.networks]
         ports = [port for port in self.ports if port.published and port.protocol != "tcp"]
         return (
-            *(["the host's network"] if self.network_mode == "host" else []),
+            *([f"the network of {joined.removeprefix('service:')}"] if joined.startswith(_JOINING) else []),
             *(f"the address {address}" for addresses in fixed for address in addresses if address),
             *(f"port {port.published}/{port.protocol}" for port in ports),
         )

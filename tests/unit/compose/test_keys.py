@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from havre.compose import lower_service
 from havre.compose.key_paths import key_of
 from havre.compose.key_rows import honoured, joined, rows
 from havre.compose.keys import ENGINES, KEYS, Kind, treatment
 from havre.compose.shapes import Shape
 from havre.compose.specification import DOCUMENT
+from havre.engines.docker import options
 
 ENGINE_MAP = Path(__file__).parents[4] / "shared/conformance/compose/engine_map.json"
 
@@ -59,6 +61,14 @@ def test_what_is_changed_says_how_and_what_is_refused_says_what_to_do(engine: st
             found = treatment(key, engine, api)
             assert found.why or found.kind is Kind.HONOURED, key
             assert bool(found.instead) == (found.kind is Kind.REFUSED), key
+
+
+def test_what_is_honoured_on_docker_is_lowered_or_passed_on_by_that_engine() -> None:
+    done = lower_service.READ | options.HONOURED.keys() | options.BY_HOOKS
+    for key, row in KEYS.items():
+        parts = key.split(".")
+        if parts[:2] == ["services", "*"] and len(parts) == 3 and row.docker.kind is Kind.HONOURED:
+            assert parts[2] in done, key
 
 
 def test_a_newer_docker_engine_can_do_more() -> None:

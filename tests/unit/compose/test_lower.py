@@ -193,6 +193,7 @@ class TestReplicasAndUpdates:
             ("volumes: ['./data:/data']\ndeploy: {update_config: {order: start-first}}", Order.START_FIRST),
             ("ports: ['53:53/udp']", Order.STOP_FIRST),
             ("network_mode: host", Order.STOP_FIRST),
+            ("network_mode: none", Order.START_FIRST),
             ("networks: {default: {ipv4_address: 10.1.0.9}}", Order.STOP_FIRST),
         ],
     )
@@ -204,7 +205,7 @@ class TestReplicasAndUpdates:
         [
             ("scale: 2\nports: ['53:53/udp']", "port 53/udp"),
             ("scale: 2\nnetworks: {default: {ipv4_address: 10.1.0.9}}", "the address 10.1.0.9"),
-            ("deploy: {replicas: 2}\nnetwork_mode: host", "the host's network"),
+            ("deploy: {replicas: 2}\nnetwork_mode: host", "the network of host"),
         ],
     )
     def test_replicas_that_cannot_exist_together_are_refused(self, tmp_path: Path, keys: str, held: str) -> None:
