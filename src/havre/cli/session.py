@@ -7,13 +7,19 @@ import platform
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from havre.cli.options import Chosen
+from havre.compose import LoadedProject
 from havre.engines.base import Engine
+from havre.errors import UnavailableError
 from havre.model.app import App
 from havre.store.state import State, default_directory
-from havre.workflows.intent import Intent, Wish, read_app, read_intent
-from havre.workflows.server import Server
+from havre.workflows.intent import Intent, Wish, load_compose, read_app, read_intent
+from havre.workflows.server import Server, Traffic
+
+if TYPE_CHECKING:
+    from havre.engines.docker.engine import DockerEngine
 
 
 def environment() -> Mapping[str, str]:
@@ -25,6 +31,12 @@ def load(chosen: Chosen, *, strict: bool = True) -> Intent:
     """The manifest and Compose files; raises InputError with every problem."""
     wish = _wish(chosen)
     return read_intent(wish, read_app(wish), strict=strict)
+
+
+def load_normal_form(chosen: Chosen, *, resolve: bool = True) -> LoadedProject:
+    """The Compose files alone, unset variables left blank with a warning."""
+    wish = _wish(chosen)
+    return load_compose(wish, read_app(wish), strict=False, resolve=resolve)
 
 
 def load_app(chosen: Chosen) -> App:
@@ -45,7 +57,7 @@ def open_server(chosen: Chosen, app: App) -> Server:
     return Server(
         state=state,
         engine=engine,
-        traffic=open_edge(state, engine),
+        traffic=open_edge(state),
         seal=partial(_seal, state),
         unseal=partial(_unseal, state),
         who=_who(),
@@ -71,22 +83,30 @@ def open_engine(chosen: Chosen, app: App, state: State) -> Engine:
     if wanted == "process":
         return _process(app, state)
     docker = _docker()
-    if wanted == "docker" or docker.answers():
+    if wanted == "docker" or _answers(docker):
         return docker
     return _process(app, state)
 
 
-def open_edge(state: State, engine: Engine) -> Traffic:
+def open_edge(state: State) -> Traffic:
     """The server's edge, with this server's settings."""
     from havre.cli.edge import edge_for
 
-    return edge_for(state, engine)
+    return edge_for(state)
 
 
 def _docker() -> DockerEngine:
     from havre.engines.docker.engine import DockerEngine
 
     return DockerEngine(host=environment().get("DOCKER_HOST"))
+
+
+def _answers(docker: DockerEngine) -> bool:
+    try:
+        docker.describe()
+    except UnavailableError:
+        return False
+    return True
 
 
 def _process(app: App, state: State) -> Engine:

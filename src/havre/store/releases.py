@@ -5,15 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
 import msgspec
 
 from havre.model.release import JournalEntry, PinnedImage, Release, ReleaseState, StepState
+from havre.model.route import AppEdge
 from havre.store.database import Database
-
-Targets: TypeAlias = dict[str, tuple[int, ...]]
-"""For each service that the edge leads to, the slots it led to."""
 
 
 class Releases:
@@ -22,7 +19,7 @@ class Releases:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def open(self, release: Release, *, sealed: bytes, targets_before: Targets) -> Release:
+    def open(self, release: Release, *, sealed: bytes, edge_before: AppEdge | None) -> Release:
         """Record the start of a release under the next free number, and return it with that number."""
         with self._database.transaction() as sql:
             (last,) = sql.execute(
@@ -31,11 +28,11 @@ class Releases:
             numbered = replace(release, number=last + 1)
             sql.execute(
                 "INSERT INTO releases (instance, number, state, kind, started_at, by_whom, commit_id, dirty, plan,"
-                " rolled_back_to, waivers, targets_before, sealed) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                " rolled_back_to, waivers, edge_before, sealed) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     numbered.instance, numbered.number, numbered.state.value, numbered.kind, numbered.started_at,
                     numbered.by, numbered.commit, int(numbered.dirty), numbered.plan, numbered.rolled_back_to,
-                    _json(numbered.waivers), _json(targets_before), sealed,
+                    _json(numbered.waivers), _edge_json(edge_before), sealed,
                 ),
             )  # fmt: skip
         return numbered
@@ -79,10 +76,10 @@ class Releases:
         """The sealed configuration of a release."""
         return self._column("sealed", instance, number)  # type: ignore[return-value]
 
-    def targets_before(self, instance: str, number: int) -> Targets:
-        """Where the edge led when the release began."""
-        text = self._column("targets_before", instance, number) or "{}"
-        return msgspec.json.decode(str(text), type=dict[str, tuple[int, ...]])
+    def edge_before(self, instance: str, number: int) -> AppEdge | None:
+        """What the edge served when the release began."""
+        text = self._column("edge_before", instance, number)
+        return None if text is None else msgspec.json.decode(str(text), type=AppEdge)
 
     def write_journal(self, instance: str, entries: Sequence[JournalEntry]) -> None:
         """Record steps, replacing what was known of them; durable when this returns."""
@@ -129,6 +126,10 @@ class Releases:
 
 def _json(value: Mapping[str, object] | Sequence[object]) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _edge_json(edge: AppEdge | None) -> str | None:
+    return None if edge is None else msgspec.json.encode(edge).decode()
 
 
 def _release(row: sqlite3.Row) -> Release:

@@ -21,7 +21,7 @@ MIGRATIONS: tuple[str, ...] = (
         rolled_back_to INTEGER,
         schema_head    TEXT,
         waivers        TEXT    NOT NULL DEFAULT '[]',
-        targets_before TEXT    NOT NULL DEFAULT '{}',
+        edge_before    TEXT,
         sealed         BLOB,
         PRIMARY KEY (instance, number)
     ) STRICT;

@@ -17,15 +17,18 @@ from havre.model.observed import Observed
 from havre.model.plan import Phase, Plan, PullImage
 from havre.model.release import Release, ReleaseState
 from havre.model.route import AppEdge
-from havre.planning import EdgeFacts, plan_rollout, plan_undo
+from havre.planning.facts import EdgeFacts
+from havre.planning.rollout import plan_rollout
+from havre.planning.undo import plan_undo
 from havre.store.instances import KnownInstance
 from havre.workflows.execute import Cancellation, Outcome, Witness, execute
 from havre.workflows.intent import Intent
 from havre.workflows.journal import Journal
 from havre.workflows.perform import Performer, TakeSnapshot, Work, no_snapshot
-from havre.workflows.record import pinned_images, seal_configuration, source_commit
-from havre.workflows.routing import app_edge, inside_ports, plan_inside, published
-from havre.workflows.server import Server, slots_by_service
+from havre.workflows.record import seal_configuration, serving_configuration, source_commit
+from havre.workflows.recover import recover_held
+from havre.workflows.release_work import carry_back, close_serving, edge_facts, look, ports_inside
+from havre.workflows.server import Server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +41,10 @@ class Choices:
     remove_orphans: bool = True
     scale: Mapping[str, int] = field(default_factory=dict)
     rolled_back_to: int | None = None
-    images: Mapping[str, str] = field(default_factory=dict)
-    """Service -> image id, where a rollback pins what a release ran."""
+
+
+Planner = Callable[[Observed, EdgeFacts], Plan]
+"""From what is observed to a plan: a rollout, a rollback, …"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,7 @@ class Proposal:
     intent: Intent
     choices: Choices
     plan: Plan
+    planner: Planner
     serving: Release | None
     ports: Mapping[str, tuple[int, ...]]
     warnings: tuple[Problem, ...] = ()
@@ -65,18 +71,31 @@ def propose(server: Server, intent: Intent, choices: Choices | None = None, *, c
     choices = choices or Choices()
     if choices.pull:
         _pull_all(server, intent)
-    observed = _observe(server, intent)
-    warnings = [*intent.loaded.warnings, *(check(server, intent, observed) if check else ())]
+    observed = look(server, intent)
+    warnings = [*intent.warnings, *(check(server, intent, observed) if check else ())]
     if errors := [problem for problem in warnings if problem.severity is Severity.ERROR]:
         raise RefusedError(errors)
-    ports = _inside_ports(intent, observed)
+    return proposal_of(server, intent, choices, _rollout(intent, choices), observed, tuple(warnings))
+
+
+def proposal_of(
+    server: Server,
+    intent: Intent,
+    choices: Choices,
+    planner: Planner,
+    observed: Observed,
+    warnings: tuple[Problem, ...] = (),
+) -> Proposal:
+    """A proposal made by any planner, from one snapshot."""
+    ports = ports_inside(intent, observed)
     return Proposal(
         intent=intent,
         choices=choices,
-        plan=_plan(server, intent, choices, observed, ports),
+        plan=planner(observed, edge_facts(server, intent, observed, ports)),
+        planner=planner,
         serving=server.state.releases.serving(intent.app.instance),
         ports=ports,
-        warnings=tuple(warnings),
+        warnings=warnings,
     )
 
 
@@ -97,6 +116,7 @@ def apply(
     instance = proposal.intent.app.instance
     lock = server.state.lock(instance)
     with exclusive(lock, what=f"the instance {instance}", doing=proposal.choices.kind, wait=wait):
+        recover_held(server, instance, witnesses=witnesses)
         _refuse_if_moved(server, proposal)
         return _release(server, proposal, witnesses, progress, snapshot)
 
@@ -110,39 +130,34 @@ def _release(
 ) -> Release:
     intent, instance = proposal.intent, proposal.intent.app.instance
     before = server.traffic.read(instance)
-    release = _open(server, proposal, slots_by_service(before))
+    release = _open(server, proposal, before)
     journal = Journal(server.state.releases, instance, release.number, others=witnesses)
     journal.begin(proposal.plan)
-    cancellation = Cancellation()
-    performer = Performer(
-        server=server,
-        work=Work(
-            app=intent.app,
-            project=intent.project,
-            number=release.number,
-            ports=proposal.ports,
-            before=before,
-            snapshot=snapshot,
-            progress=progress,
-        ),
-        cancellation=cancellation,
+    work = Work(
+        app=intent.app,
+        project=intent.project,
+        number=release.number,
+        ports=proposal.ports,
+        before=before,
+        snapshot=snapshot,
+        progress=progress,
     )
+    cancellation = Cancellation()
+    performer = Performer(server=server, work=work, cancellation=cancellation)
     outcome = execute(proposal.plan, performer, journal, cancellation)
     if outcome.succeeded:
-        return _close(server, proposal, release, journal)
-    undone = _undo(server, proposal, performer, outcome, journal)
+        return close_serving(server, intent, release, journal.phases)
+    undone = _undo(server, proposal, work, outcome, journal)
     _record_failure(server, release, journal, outcome, undone)
     raise _failure(instance, release, outcome, undone)
 
 
-def _plan(
-    server: Server, intent: Intent, choices: Choices, observed: Observed, ports: Mapping[str, tuple[int, ...]]
-) -> Plan:
-    return plan_rollout(
+def _rollout(intent: Intent, choices: Choices) -> Planner:
+    return lambda observed, edge: plan_rollout(
         intent.project,
         observed,
         app=intent.app,
-        edge=edge_facts(server, intent, observed, ports),
+        edge=edge,
         files=intent.files,
         force=choices.force,
         scale=choices.scale,
@@ -150,56 +165,16 @@ def _plan(
     )
 
 
-def edge_facts(server: Server, intent: Intent, observed: Observed, ports: Mapping[str, tuple[int, ...]]) -> EdgeFacts:
-    """What planning must know of the edge: whom it will lead to, and where it leads now."""
-    app, project = intent.app, intent.project
-    applied = server.traffic.read(app.instance)
-    context = Context(instance=app.instance, release=0, project=project)
-    inside = plan_inside(
-        project,
-        app,
-        ports,
-        lambda service, caller: server.engine.meeting_point(service, caller, context, observed),
-    )
-    wanted = app_edge(app, project, inside, {})
-    return EdgeFacts(
-        routed=frozenset(route.service for route in app.routes if route.redirect_to is None),
-        published=frozenset(port.service for port in published(project)),
-        inside=frozenset(ports),
-        now=tuple(sorted(slots_by_service(applied).items())),
-        routes_changed=_apart_from_replicas(applied) != _apart_from_replicas(wanted),
-        hold_limit=app.hold_limit,
-    )
-
-
-def _apart_from_replicas(edge: AppEdge | None) -> AppEdge | None:
-    if edge is None or not (edge.routes or edge.tcp_ports or edge.inside):
-        return None
-    return replace(edge, upstreams=())
-
-
-def _observe(server: Server, intent: Intent) -> Observed:
-    references = sorted({service.image for service in intent.project.services})
-    return server.engine.observe(intent.app.instance, references=references)
-
-
-def _inside_ports(intent: Intent, observed: Observed) -> dict[str, tuple[int, ...]]:
-    exposed = {}
-    for service in intent.project.services:
-        image = observed.image(service.image)
-        exposed[service.name] = image.exposed if image else ()
-    return inside_ports(intent.project, intent.app, exposed)
-
-
 def _refuse_if_moved(server: Server, proposal: Proposal) -> None:
     """The plan the user saw is the plan that is carried out, or none."""
-    observed = _observe(server, proposal.intent)
-    again = _plan(server, proposal.intent, proposal.choices, observed, _inside_ports(proposal.intent, observed))
+    observed = look(server, proposal.intent)
+    ports = ports_inside(proposal.intent, observed)
+    again = proposal.planner(observed, edge_facts(server, proposal.intent, observed, ports))
     if str(again) != str(proposal.plan):
         raise RefusedError(_moved(proposal.intent.app.instance))
 
 
-def _open(server: Server, proposal: Proposal, targets: Mapping[str, tuple[int, ...]]) -> Release:
+def _open(server: Server, proposal: Proposal, before: AppEdge | None) -> Release:
     intent = proposal.intent
     commit, dirty = source_commit(intent.app.directory)
     release = Release(
@@ -225,42 +200,17 @@ def _open(server: Server, proposal: Proposal, targets: Mapping[str, tuple[int, .
             created_at=release.started_at,
         )
     )
-    return server.state.releases.open(release, sealed=sealed, targets_before=dict(targets))
+    return server.state.releases.open(release, sealed=sealed, edge_before=before)
 
 
-def _close(server: Server, proposal: Proposal, release: Release, journal: Journal) -> Release:
-    intent = proposal.intent
-    done = replace(
-        release,
-        state=ReleaseState.SERVING,
-        ended_at=clock.now(),
-        images=pinned_images(intent.project, _observe(server, intent)),
-        phases=journal.phases,
-        result="every step done",
-    )
-    server.state.releases.close(done)
-    recent = server.state.releases.list(intent.app.instance, limit=200)
-    returnable = [r.number for r in recent if r.state in (ReleaseState.SERVING, ReleaseState.SUPERSEDED)]
-    server.state.releases.forget_sealed(intent.app.instance, returnable[: intent.app.keep_releases + 1])
-    return done
-
-
-def _undo(server: Server, proposal: Proposal, performer: Performer, outcome: Outcome, journal: Journal) -> Outcome:
+def _undo(server: Server, proposal: Proposal, work: Work, outcome: Outcome, journal: Journal) -> Outcome:
     """Take back what was done; a step of the undoing that fails is reported beside the first failure."""
-    observed = server.engine.observe(proposal.intent.app.instance)
-    before = tuple(sorted(slots_by_service(performer.work.before).items()))
-    undo = plan_undo(proposal.plan, outcome.states, observed, before=before)
-    cancellation = Cancellation()
-    undoing = Performer(server=server, work=performer.work, cancellation=cancellation)
-    recorded = Journal(
-        server.state.releases,
-        proposal.intent.app.instance,
-        performer.work.number,
-        offset=len(proposal.plan.steps),
-        others=journal.others,
+    instance = proposal.intent.app.instance
+    served = serving_configuration(server, instance)
+    undo = plan_undo(
+        proposal.plan, outcome.states, server.engine.observe(instance), before=served.project if served else None
     )
-    recorded.begin(undo)
-    return execute(undo, undoing, recorded, cancellation)
+    return carry_back(server, work, served, undo, offset=len(proposal.plan.steps), others=journal.others)
 
 
 def _record_failure(server: Server, release: Release, journal: Journal, outcome: Outcome, undone: Outcome) -> None:

@@ -43,9 +43,15 @@ class Intent:
 
     app: App
     project: Project
-    loaded: LoadedProject
     files: FileDigests
     """Per service: (target, sha256) of the configuration files and secrets mounted into it."""
+    loaded: LoadedProject | None = None
+    """The Compose files; None where the intent comes from a release's record."""
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What loading the files had to say."""
+        return self.loaded.warnings if self.loaded else ()
 
 
 def read_app(wish: Wish) -> App:

@@ -27,6 +27,7 @@ from havre.model.project import Project, Service
 from havre.model.route import AppEdge, Route
 from havre.workflows.execute import Cancellation
 from havre.workflows.prove import prove
+from havre.workflows.record import Recorded
 from havre.workflows.routing import Inside, app_edge, plan_inside
 from havre.workflows.server import Server, slots_by_service, upstream_name, upstreams_for
 from havre.workflows.verify import Target, verify
@@ -51,6 +52,19 @@ class Work:
     """What the edge served when the release began."""
     snapshot: TakeSnapshot
     progress: Progress
+    going_back: bool = False
+    """True while undoing: traffic is led as `before` said, not as the manifest says."""
+    known: tuple[Service, ...] = ()
+    """Services of the release that served before, whose replicas may still be there."""
+
+    def taken_back(self, served: Recorded | None) -> Work:
+        """The same release, being undone; `served` is the configuration that served before."""
+        return replace(self, going_back=True, known=served.project.services if served else ())
+
+    def service(self, name: str) -> Service:
+        """The service of that name as it served before (while undoing), else as this release has it."""
+        known = {service.name: service for service in (*self.project.services, *self.known)}
+        return known[name]
 
 
 @dataclass(slots=True)
@@ -123,15 +137,26 @@ class Performer:
         return app_edge(self.work.app, self.work.project, inside, found) if routes else _with(wanted, found)
 
     def _address(self, service: str, slot: int) -> str:
-        return self.server.engine.address(self.work.project.service(service), slot, self.context())
+        return self.server.engine.address(self.work.service(service), slot, self.context())
 
     def _switch(self, to: Mapping[str, tuple[int, ...]]) -> None:
+        if self.work.going_back:
+            self._switch_back(to)
+            return
         wanted = self._edge(to, routes=True)
         if wanted.endpoints or wanted.routes:
             self.server.traffic.ensure_running()
             self.server.traffic.apply(wanted)
         elif self.server.traffic.read(self.work.app.instance) is not None:
             self.server.traffic.remove(self.work.app.instance)
+
+    def _switch_back(self, to: Mapping[str, tuple[int, ...]]) -> None:
+        before = self.work.before
+        if before is None:
+            self.server.traffic.remove(self.work.app.instance)
+            return
+        found = upstreams_for(before.endpoints, to, self._address)
+        self.server.traffic.apply(_with(before, found))
 
     def _hold(self, step: Hold) -> None:
         applied = self.server.traffic.read(self.work.app.instance)

@@ -48,6 +48,14 @@ def unseal_configuration(server: Server, instance: str, number: int) -> Recorded
     )
 
 
+def serving_configuration(server: Server, instance: str) -> Recorded | None:
+    """The configuration of the release that serves; None before the first, or when it is no longer kept."""
+    serving = server.state.releases.serving(instance)
+    if serving is None or not server.state.releases.sealed(instance, serving.number):
+        return None
+    return unseal_configuration(server, instance, serving.number)
+
+
 def pinned_images(project: Project, observed: Observed) -> tuple[PinnedImage, ...]:
     """What each service's image reference means on this server now."""
     found = []

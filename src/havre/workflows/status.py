@@ -83,4 +83,4 @@ def _state(replica: ObservedReplica) -> str:
     if replica.state is ReplicaState.EXITED:
         why = ", out of memory" if replica.oom_killed else ""
         return f"exited ({replica.exit_code}{why})"
-    return replica.state.value
+    return str(replica.state.value)

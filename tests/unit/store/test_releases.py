@@ -10,9 +10,16 @@ import pytest
 
 from havre.errors import UnavailableError
 from havre.model.release import JournalEntry, PinnedImage, Release, ReleaseState, StepState
+from havre.model.route import AppEdge, Route, Upstream
 from havre.store.database import Database
 from havre.store.instances import Instances, KnownInstance, StoredClaim
 from havre.store.releases import Releases
+
+EDGE = AppEdge(
+    instance="shop",
+    routes=(Route(host="shop.example", service="web", port=3000),),
+    upstreams=((("web", 3000), (Upstream(name="web.1", address="172.20.0.2", port=3000),)),),
+)
 
 
 @pytest.fixture
@@ -27,15 +34,15 @@ def begun(instance: str = "shop", kind: str = "deploy") -> Release:
 
 
 def served(releases: Releases, release: Release) -> Release:
-    opened = releases.open(release, sealed=b"sealed", targets_before={})
+    opened = releases.open(release, sealed=b"sealed", edge_before=None)
     done = replace(opened, state=ReleaseState.SERVING, ended_at=120.0)
     releases.close(done)
     return done
 
 
 def test_numbers_count_up_per_instance_and_are_never_reused(releases: Releases) -> None:
-    assert [releases.open(begun(), sealed=b"", targets_before={}).number for _ in range(3)] == [1, 2, 3]
-    assert releases.open(begun("blog"), sealed=b"", targets_before={}).number == 1
+    assert [releases.open(begun(), sealed=b"", edge_before=None).number for _ in range(3)] == [1, 2, 3]
+    assert releases.open(begun("blog"), sealed=b"", edge_before=None).number == 1
 
 
 def test_exactly_one_release_serves(releases: Releases) -> None:
@@ -47,24 +54,25 @@ def test_exactly_one_release_serves(releases: Releases) -> None:
 
 def test_a_failed_release_leaves_the_serving_one_in_place(releases: Releases) -> None:
     good = served(releases, begun())
-    bad = releases.open(begun(), sealed=b"", targets_before={})
+    bad = releases.open(begun(), sealed=b"", edge_before=None)
     releases.close(replace(bad, state=ReleaseState.FAILED, result="web exited with code 3"))
     assert releases.serving("shop") == good
 
 
 def test_a_release_cut_short_is_found_again(releases: Releases) -> None:
     served(releases, begun())
-    cut = releases.open(begun(), sealed=b"", targets_before={"web": (1, 2)})
+    cut = releases.open(begun(), sealed=b"", edge_before=EDGE)
     found = releases.unfinished("shop")
     assert found is not None
     assert found.number == cut.number
-    assert releases.targets_before("shop", cut.number) == {"web": (1, 2)}
+    assert releases.edge_before("shop", cut.number) == EDGE
+    assert releases.edge_before("shop", 1) is None
 
 
 def test_the_whole_record_comes_back(releases: Releases) -> None:
     image = PinnedImage(service="web", reference="shop:2", image_id="sha256:1", digest="sha256:2")
     done = replace(
-        releases.open(begun(), sealed=b"\x00age", targets_before={}),
+        releases.open(begun(), sealed=b"\x00age", edge_before=None),
         state=ReleaseState.SERVING,
         ended_at=130.5,
         images=(image,),

@@ -1,0 +1,112 @@
+"""What every release does alike, whoever asked for it: look, know the edge, take back, close the record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from havre.engines.base import Context
+from havre.host import clock
+from havre.model.observed import Observed
+from havre.model.plan import Plan, Switch
+from havre.model.release import Release, ReleaseState
+from havre.model.route import AppEdge
+from havre.planning.facts import EdgeFacts
+from havre.workflows.execute import Cancellation, Outcome, Witness, execute
+from havre.workflows.intent import Intent
+from havre.workflows.journal import Journal
+from havre.workflows.perform import Performer, Work
+from havre.workflows.record import Recorded, pinned_images
+from havre.workflows.routing import app_edge, inside_ports, plan_inside, published
+from havre.workflows.server import Server, slots_by_service
+
+
+def look(server: Server, intent: Intent) -> Observed:
+    """One snapshot, with the images that the project names."""
+    references = sorted({service.image for service in intent.project.services})
+    return server.engine.observe(intent.app.instance, references=references)
+
+
+def ports_inside(intent: Intent, observed: Observed) -> dict[str, tuple[int, ...]]:
+    """The ports on which services are called inside the app, the images' EXPOSE included."""
+    exposed = {}
+    for service in intent.project.services:
+        image = observed.image(service.image)
+        exposed[service.name] = image.exposed if image else ()
+    return inside_ports(intent.project, intent.app, exposed)
+
+
+def edge_facts(server: Server, intent: Intent, observed: Observed, ports: Mapping[str, tuple[int, ...]]) -> EdgeFacts:
+    """What planning must know of the edge: whom it will lead to, and where it leads now."""
+    app, project = intent.app, intent.project
+    applied = server.traffic.read(app.instance)
+    context = Context(instance=app.instance, release=0, project=project)
+    inside = plan_inside(
+        project,
+        app,
+        ports,
+        lambda service, caller: server.engine.meeting_point(service, caller, context, observed),
+    )
+    wanted = app_edge(app, project, inside, {})
+    return EdgeFacts(
+        routed=frozenset(route.service for route in app.routes if route.redirect_to is None),
+        published=frozenset(port.service for port in published(project)),
+        inside=frozenset(ports),
+        now=tuple(sorted(slots_by_service(applied).items())),
+        routes_changed=_apart_from_replicas(applied) != _apart_from_replicas(wanted),
+        hold_limit=app.hold_limit,
+    )
+
+
+def _apart_from_replicas(edge: AppEdge | None) -> AppEdge | None:
+    if edge is None or not (edge.routes or edge.tcp_ports or edge.inside):
+        return None
+    return replace(edge, upstreams=())
+
+
+def close_serving(server: Server, intent: Intent, release: Release, phases: tuple[tuple[str, float], ...]) -> Release:
+    """Record that a release serves, pin its images, and drop configurations beyond the retention."""
+    done = replace(
+        release,
+        state=ReleaseState.SERVING,
+        ended_at=clock.now(),
+        images=pinned_images(intent.project, look(server, intent)),
+        phases=phases,
+        result="every step done",
+    )
+    server.state.releases.close(done)
+    recent = server.state.releases.list(intent.app.instance, limit=200)
+    returnable = [r.number for r in recent if r.state in (ReleaseState.SERVING, ReleaseState.SUPERSEDED)]
+    server.state.releases.forget_sealed(intent.app.instance, returnable[: intent.app.keep_releases + 1])
+    return done
+
+
+def carry_back(
+    server: Server,
+    work: Work,
+    served: Recorded | None,
+    undo: Plan,
+    *,
+    offset: int,
+    others: Sequence[Witness],
+) -> Outcome:
+    """Do the steps of an undoing, journalled behind those of the release itself."""
+    _forget_early(server, work, undo)
+    cancellation = Cancellation()
+    performer = Performer(server=server, work=work.taken_back(served), cancellation=cancellation)
+    journal = Journal(server.state.releases, work.app.instance, work.number, offset=offset, others=others)
+    journal.begin(undo)
+    return execute(undo, performer, journal, cancellation)
+
+
+def _forget_early(server: Server, work: Work, undo: Plan) -> None:
+    """Drop inside listeners that were opened for new services while they started, where no switch undoes it."""
+    if any(isinstance(step.step, Switch) for step in undo.steps):
+        return
+    applied = server.traffic.read(work.app.instance)
+    if applied == work.before:
+        return
+    if work.before is None:
+        server.traffic.remove(work.app.instance)
+    else:
+        server.traffic.apply(work.before)
