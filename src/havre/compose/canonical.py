@@ -11,6 +11,8 @@ from havre.compose.rules import Rule, compile_rules, matches
 from havre.compose.shortforms import clean_path, parse_device, parse_ports, parse_volume
 from havre.compose.tree import Map, Path, Seq, located, put, spot_of
 
+MOST_PORTS = 131_072
+
 Expand = Callable[["Expander", Any, Path, int], Any]
 
 
@@ -52,6 +54,10 @@ def _ports(expander: Expander, value: Any, path: Path, _spot: int) -> Any:
         else:
             parsed = expander.parsed(parse_ports, str(item), (*path, index), spot)
         each = parsed if isinstance(parsed, list) else [parsed]
+        if len(found) + len(each) > MOST_PORTS:
+            summary = f"more than {MOST_PORTS:,} ports"
+            expander.findings.error(summary, hint="use smaller ranges", spot=spot, path=path, code="ports")
+            return Seq()
         found.extend(each)
         found.at.extend([spot] * len(each))
     return found

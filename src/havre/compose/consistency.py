@@ -16,6 +16,7 @@ from havre.compose.tree import Map, Path, spot_along
 Found = tuple[Path, str, str]
 Check = Callable[[Any], str]
 
+_SHOWN = 12
 _HEALTH_KINDS = ("CMD", "CMD-SHELL", "NONE")
 _REFERENCES = (("configs", "config"), ("secrets", "secret"))
 _SAME = (
@@ -226,12 +227,16 @@ def _cycles(services: Map) -> Iterator[Found]:
                 trail.pop()
             elif state.get(other) == 1:
                 names = [step for step, _ in trail]
-                ring = " -> ".join([*names[names.index(other) :], other])
+                ring = " -> ".join(_shortened([*names[names.index(other) :], other]))
                 summary = f"dependency cycle detected: {ring}"
                 yield ("services", name, "depends_on", other), summary, "remove one of these dependencies"
                 return
             elif other not in state:
                 trail.append((other, _needs(services, other)))
+
+
+def _shortened(names: list[str]) -> list[str]:
+    return names if len(names) <= _SHOWN else [*names[: _SHOWN - 2], "…", names[-1]]
 
 
 def _needs(services: Map, name: str) -> Iterator[str]:

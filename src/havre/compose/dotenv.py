@@ -19,6 +19,9 @@ _NAME_EXTRA = "_.-[]"
 _COMMAND = re.compile(r"\$\([^)]*\)|`[^`]+`")
 
 
+MOST_EXPANDED = 16 * 1024 * 1024
+
+
 class EnvFileError(Exception):
     """An env file is malformed at `line`."""
 
@@ -54,7 +57,7 @@ def parse_raw(text: str, lookup: Lookup) -> list[Assignment]:
             continue
         name, equals, value = content.partition("=")
         if not name or any(character.isspace() for character in name.rstrip() if equals) or name != name.strip():
-            raise EnvFileError(f"variable '{name}' contains whitespaces", number)
+            raise EnvFileError("the name of a variable contains whitespace", number)
         inherited = value if equals else lookup(name)
         if inherited is not None:
             found.append(Assignment(name, inherited, number))
@@ -68,6 +71,7 @@ class _Parser:
         self._earlier = earlier
         self._position = 0
         self._counted = (0, 1)
+        self._expanded = 0
         self._seen: dict[str, str] = {}
         self._found: list[Assignment] = []
 
@@ -126,8 +130,7 @@ class _Parser:
                 self._skip_space()
                 return text[start:index].rstrip(), character == "\n"
             if not (character.isalnum() or character in _NAME_EXTRA or character in _SPACE):
-                rest = text[start:].partition("\n")[0]
-                raise EnvFileError(f'unexpected character "{character}" in variable name "{rest}"', line)
+                raise EnvFileError(f'unexpected character "{character}" in variable name', line)
         self._position = len(text)
         return text[start:].rstrip(), True
 
@@ -169,9 +172,13 @@ class _Parser:
         if "$" not in text:
             return text
         try:
-            return substitute(text, self._lookup)
+            value = substitute(text, self._lookup)
         except TemplateError as error:
             raise EnvFileError(str(error), line) from error
+        self._expanded += len(value)
+        if self._expanded > MOST_EXPANDED:
+            raise EnvFileError("the variables of this file expand to too much text", line)
+        return value
 
 
 def _unescape(match: re.Match[str]) -> str:

@@ -7,12 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from havre.compose.environment import Environment
-from havre.compose.findings import closest
+from havre.compose.findings import closest, fail
 from havre.compose.loading import Loading, relative_to
 from havre.compose.merge import Merger
-from havre.compose.tree import Map, Path, clone, drop, spot_of
+from havre.compose.tree import Map, Path, clone, drop, size, spot_of
 
 ReadServices = Callable[[Loading, str, Environment], tuple[Map, tuple[Path, ...]]]
+
+DEEPEST = 100
+_SHOWN = 10
+MOST_VALUES = 1_000_000
 
 _Link = tuple[str, str]
 
@@ -38,6 +42,7 @@ class Extender:
         self._directory = directory
         self._read = read
         self._files: dict[str, _File] = {}
+        self._values = 0
 
     def apply(self, root: Map, file: str, resets: tuple[Path, ...]) -> None:
         """Replace every service that extends another by the result, in place."""
@@ -57,6 +62,9 @@ class Extender:
         link = (file.name, name)
         if link in trail:
             self._error(_ring((*trail, link)), "extend in one direction only", spot, name)
+            return None
+        if len(trail) >= DEEPEST:
+            self._error(f"extends more than {DEEPEST} services deep", "extend fewer levels", spot, name)
             return None
         other_name, other_file = reference
         base_file = self._file(other_file, file) if other_file else file
@@ -79,7 +87,11 @@ class Extender:
             spot = spot_of(service, "extends")
             self._error(f"extends.{name}.service is required", "name the service to extend", spot, name)
             return None
-        return other, str(extends.get("file") or "")
+        file = extends.get("file") or ""
+        if not isinstance(file, str):
+            self._error("extends.file must be a string", "name one file", spot_of(extends, "file"), name)
+            return None
+        return other, file
 
     def _file(self, name: str, origin: _File) -> _File:
         path = self._loading.absolute(name, origin.directory)
@@ -90,6 +102,7 @@ class Extender:
 
     def _merge(self, base: Any, service: Map, name: str, file: _File, base_file: _File) -> Map:
         source = clone(base) if isinstance(base, Map) else Map()
+        self._count(source, spot_of(service, "extends"))
         if base_file is not file and base_file.directory != file.directory:
             start = relative_to(base_file.directory, file.directory)
             self._loading.paths_below(start).resolve(Map({"services": Map({name: source})}))
@@ -99,6 +112,13 @@ class Extender:
         merged = Merger(self._loading.findings).service(source, service, name)
         merged.pop("extends", None)
         return merged
+
+    def _count(self, source: Map, spot: int) -> None:
+        self._values += size(source)
+        if self._values > MOST_VALUES:
+            at = self._loading.sources.location(spot)
+            summary = f"`extends` copies more than {MOST_VALUES:,} values in this file"
+            raise fail(summary, hint="extend smaller services, or fewer", at=at, code="extends")
 
     def _missing(self, name: str, other: str, file: _File, base_file: _File, spot: int) -> None:
         shown = self._loading.shown(base_file.name)
@@ -112,5 +132,6 @@ class Extender:
 
 
 def _ring(links: tuple[_Link, ...]) -> str:
+    links = (*links[:_SHOWN], links[-1]) if len(links) > _SHOWN else links
     first = f"{links[0][1]} in {links[0][0]}"
     return f"Circular reference: {first}, " + ", ".join(f"extends {name} in {file}" for file, name in links[1:])

@@ -17,6 +17,8 @@ class Findings:
         self.sources = sources
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.values: dict[str, str] = {}
+        """The variables used so far: the values of those that name secrets are never shown."""
 
     def error(
         self, summary: str, *, hint: str, spot: int = 0, path: Path = (), code: str = "", evidence: tuple[str, ...] = ()
@@ -24,8 +26,8 @@ class Findings:
         """Record an error at a spot; the variables its value came from are added as evidence."""
         self.errors.append(
             Problem(
-                summary=summary,
-                hint=hint,
+                summary=self._shown(summary),
+                hint=self._shown(hint),
                 at=self.sources.location(spot),
                 subject=dotted(path),
                 evidence=evidence + self._variables(spot),
@@ -49,6 +51,11 @@ class Findings:
             more = Problem(summary=f"{left} further problems are not shown", hint="fix these first, then check again")
             shown = [*shown[:_SHOWN], more]
         raise InputError(shown)
+
+    def _shown(self, text: str) -> str:
+        from havre.model.secrets_mask import is_secret_name, mask_text  # only needed when something is wrong
+
+        return mask_text(text, [value for name, value in self.values.items() if value and is_secret_name(name)])
 
     def _variables(self, spot: int) -> tuple[str, ...]:
         return tuple(f"the value uses {use}" for use in self.sources.uses.get(spot, ()))

@@ -10,6 +10,8 @@ from havre.compose.environment import Environment, read_variables
 from havre.compose.findings import fail
 from havre.compose.loading import Loading, relative_to
 from havre.compose.merge import RULES, Merger
+from havre.compose.shapes import check
+from havre.compose.specification import DOCUMENT
 from havre.compose.tree import Map, Path, Seq, drop, put, spot_of
 
 _SECTIONS = ("services", "volumes", "networks", "secrets", "configs", "models")
@@ -33,6 +35,10 @@ class Includer:
         spot = root.at.get("include", 0)
         if not isinstance(includes, Seq):
             self._error("`include` must be a list", "write one `- path` per project", spot)
+            return
+        known = len(self._loading.findings.errors)
+        check(Map({"include": includes}, {"include": spot}), DOCUMENT, self._loading.findings)
+        if len(self._loading.findings.errors) > known:
             return
         for index, entry in enumerate(includes):
             self._include(root, entry, spot_of(includes, index))

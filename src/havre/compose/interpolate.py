@@ -5,17 +5,22 @@ Keys are never interpolated. Every problem is recorded with the place of the val
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from havre.compose.environment import ENV_FILE, Environment
-from havre.compose.findings import Findings
+from havre.compose.findings import Findings, fail
 from havre.compose.rules import Rule, compile_rules
 from havre.compose.template import MissingVariableError, Reference, TemplateError, substitute
 from havre.compose.tree import Path, VariableUse, dotted, spot_of
 
 Cast = Callable[[str], Any]
 
+MOST_EXPANDED = 64 * 1024 * 1024
+
+_SHORTEN = "shorten the value or the variables in it"
+_VARIABLE = re.compile(r"\$\{[^:?+}-]{0,40}")
 _TRUE = frozenset(("true", "1", "t", "y", "yes", "on"))
 _FALSE = frozenset(("false", "0", "f", "n", "no", "off"))
 
@@ -30,6 +35,7 @@ class Interpolation:
         self._spot = 0
         self._path: Path = ()
         self._used: list[VariableUse] = []
+        self._expanded = 0
 
     def apply(self, root: Any, path: Path = ()) -> None:
         """Interpolate a tree in place."""
@@ -41,16 +47,21 @@ class Interpolation:
         try:
             value = substitute(template, self._environment.get, self._note)
         except MissingVariableError as error:
-            summary = f"error while interpolating {dotted(path)}: {error}"
-            self._problem(summary, "set the variable in the environment or in an env file", "variable-missing")
+            self._problem(str(error), "set the variable in the environment or in an env file", "variable-missing")
             return template
-        except TemplateError:
+        except TemplateError as error:
+            if "Invalid template" not in str(error):
+                self._problem(str(error), _SHORTEN, "template-size")
+                return template
             summary = (
-                f"invalid interpolation format for {dotted(path)}. "
-                f"You may need to escape any $ with another $: {_shorten(template)}"
+                f"invalid interpolation format, you may need to escape any $ with another $: {_beginning(template)}"
             )
             self._problem(summary, "write `$$` for a literal dollar sign, `${NAME}` for a variable", "template")
             return template
+        self._expanded += len(value)
+        if self._expanded > MOST_EXPANDED:
+            at = self._findings.sources.location(spot)
+            raise fail("the variables of this file expand to too much text", hint=_SHORTEN, at=at, code="template-size")
         if self._used:
             self._findings.sources.uses[spot] = tuple(dict.fromkeys(self._used))
         return value
@@ -75,7 +86,7 @@ class Interpolation:
             return rule.action(text)
         except ValueError as error:
             self._spot, self._path = spot, path
-            self._problem(f"failed to cast to expected type: {error}", _cast_hint(rule.action), "type")
+            self._problem(str(error), _cast_hint(rule.action), "type")
             return text
 
     def _note(self, reference: Reference, falls_back: bool) -> None:
@@ -85,6 +96,7 @@ class Interpolation:
             source, at = ("default", here) if reference.operator else ("unset", None)
         else:
             source, at = variable.source, variable.at if variable.source == ENV_FILE else None
+            self._findings.values[reference.name] = variable.value
         self._used.append(VariableUse(name=reference.name, source=source, at=at))
         if source == "unset":
             self._unset(reference.name)
@@ -134,6 +146,12 @@ def to_number(text: str) -> float:
 def _cast_hint(cast: Cast) -> str:
     kinds: dict[Cast, str] = {to_boolean: "true or false", to_integer: "a whole number", to_number: "a number"}
     return f"this key takes {kinds.get(cast, 'another value')}"
+
+
+def _beginning(template: str) -> str:
+    """The first variable of a template; what else is in it may be a secret."""
+    match = _VARIABLE.search(template)
+    return f"{match.group()}…" if match else "$"
 
 
 def _shorten(text: str) -> str:

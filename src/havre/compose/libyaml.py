@@ -85,9 +85,17 @@ def _with_submodules(loader: Any) -> None:
 
 def _module_of_error(name: str, error: str, package: ModuleType) -> ModuleType:
     module = ModuleType(f"yaml.{name}")
-    base = package.error.YAMLError if name in ("reader", "emitter") else package.error.MarkedYAMLError
-    setattr(module, error, type(error, (base,), {}))
+    base = package.error.MarkedYAMLError
+    if name in ("reader", "emitter"):
+        base = package.error.YAMLError
+    setattr(module, error, type(error, (base,), {"__init__": _keep_position} if name == "reader" else {}))
     return module
+
+
+def _keep_position(error: Any, name: str, position: int, character: int, encoding: str, reason: str) -> None:
+    """What PyYAML's own ReaderError keeps."""
+    error.name, error.position, error.character = name, position, character
+    error.encoding, error.reason = encoding, reason
 
 
 Parser, events, errors = _load()

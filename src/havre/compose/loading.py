@@ -6,12 +6,15 @@ import posixpath
 from dataclasses import dataclass, field
 
 from havre.compose.consumed import consumed_keys
-from havre.compose.findings import Findings
+from havre.compose.findings import Findings, fail
 from havre.compose.paths import PathResolver
 from havre.compose.reader import Reader
 from havre.compose.tree import Path, Sources
 from havre.compose.yamltext import Document, parse_documents
 from havre.errors import Location
+
+MOST_BYTES = 256 * 1024 * 1024
+MOST_FILES = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,8 @@ class Loading:
     files: list[str] = field(default_factory=list)
     consumed: list[tuple[Path, Location]] = field(default_factory=list)
     findings: Findings = field(init=False)
+    _bytes: int = 0
+    _parsed: int = 0
 
     def __post_init__(self) -> None:
         self.findings = Findings(self.sources)
@@ -55,12 +60,24 @@ class Loading:
     def read(self, path: str) -> bytes:
         """The content of a file, which is remembered as one this project consists of."""
         data = self.reader.read(path, self.shown(path))
+        self._bytes += len(data)
+        if self._bytes > MOST_BYTES:
+            raise fail(
+                f"this project makes its loader read more than {MOST_BYTES // 1024 // 1024} MiB of files",
+                hint="include fewer files, or smaller ones",
+                at=Location(self.shown(path)),
+                code="too-much",
+            )
         if path not in self.files:
             self.files.append(path)
         return data
 
     def parse(self, path: str) -> list[Document]:
         """The documents of a Compose file."""
+        self._parsed += 1
+        if self._parsed > MOST_FILES:
+            summary = f"this project consists of more than {MOST_FILES} Compose files"
+            raise fail(summary, hint="include each file once", at=Location(self.shown(path)), code="too-much")
         documents = parse_documents(self.read(path), self.shown(path), self.sources, self.findings)
         for document in documents:
             self.consumed += consumed_keys(document.root, self.sources)

@@ -63,8 +63,9 @@ def _add_file(loading: Loading, found: Map, path: str, lookup: Lookup, spot: int
         loading.findings.error(f"unsupported env_file format {file_format}", hint=hint, spot=spot, code="env-format")
         return
     if not loading.reader.is_file(path):
+        reason = "it is a directory" if loading.reader.is_dir(path) else "no such file or directory"
         raise fail(
-            f"{what} {shown} not found: no such file or directory",
+            f"{what} {shown} not found: {reason}",
             hint="create it, correct the path, or write `required: false` if it may be absent",
             at=loading.sources.location(spot),
             code="env-file-missing",

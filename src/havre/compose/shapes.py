@@ -13,7 +13,7 @@ from typing import Any
 
 from havre.compose.findings import Findings, closest
 from havre.compose.scalars import Date
-from havre.compose.tree import Path, dotted, spot_of
+from havre.compose.tree import Path, spot_of
 
 STRING, NUMBER, INTEGER, BOOLEAN, NULL, MAPPING, LIST = (
     "string",
@@ -100,7 +100,8 @@ class _Checker:
             name = f"{_kind(item)} {item!r}"
             if name in seen:
                 where = (*path, index)
-                self._add(f"items must be unique: {item}", "remove one of the two", value, index, where, "unique")
+                shown = _shorten(str(item).partition("=")[0])
+                self._add(f"items must be unique: {shown}", "remove one of the two", value, index, where, "unique")
             seen.add(name)
 
     def _string(self, value: str, shape: Shape, container: Any, key: str | int, path: Path) -> None:
@@ -131,8 +132,7 @@ class _Checker:
     def _wrong_kind(self, value: Any, shape: Shape, container: Any, key: str | int, path: Path) -> None:
         accepted = _accepted(shape.kinds)
         shown = "" if isinstance(value, dict | list) else f", not {_shorten(str(value))!r}"
-        where = dotted(path)
-        summary = f"{where} must be {accepted}{shown}" if where else "top-level object must be a mapping"
+        summary = f"must be {accepted}{shown}" if path else "top-level object must be a mapping"
         self._add(summary, _kind_hint(value, shape), container, key, path, "type")
 
     def _add(self, summary: str, hint: str, container: Any, key: str | int, path: Path, code: str) -> None:
@@ -157,7 +157,8 @@ _KINDS: dict[type, str] = {str: STRING, bool: BOOLEAN, int: INTEGER, type(None):
 
 def _accepted(kinds: frozenset[str]) -> str:
     names = [kind for kind in (MAPPING, LIST, BOOLEAN, NULL, INTEGER, NUMBER, STRING) if kind in kinds]
-    return "a " + " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    text = " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return f"an {text}" if text[0] == "i" else f"a {text}"
 
 
 def _kind_hint(value: Any, shape: Shape) -> str:

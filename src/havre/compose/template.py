@@ -14,6 +14,8 @@ Lookup = Callable[[str], str | None]
 _NAME = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 _BRACED = re.compile(r"([_a-zA-Z][_a-zA-Z0-9]*)(?:(:?[-+?])(.*))?\Z", re.DOTALL)
 _DEEPEST = 20
+_LONGEST_MESSAGE = 1000
+LONGEST_VALUE = 1024 * 1024
 
 
 class TemplateError(Exception):
@@ -35,7 +37,14 @@ class Reference:
 
 def substitute(template: str, lookup: Lookup, used: Callable[[Reference, bool], None] | None = None) -> str:
     """The template with its variables replaced; `used` hears each reference and whether it fell back."""
-    return "".join(_expand(template, lookup, used, 0))
+    parts: list[str] = []
+    length = 0
+    for part in _expand(template, lookup, used, 0):
+        length += len(part)
+        if length > LONGEST_VALUE:
+            raise TemplateError(f"the value is longer than {LONGEST_VALUE // 1024} KiB once its variables are replaced")
+        parts.append(part)
+    return "".join(parts)
 
 
 def references(template: str) -> Iterator[Reference]:
@@ -63,10 +72,10 @@ def _expand(template: str, lookup: Lookup, used: Callable[[Reference, bool], Non
         elif part.operator in ("+", ":+") and not falls_back:
             yield ""
         elif part.operator:
-            argument = "".join(_expand(part.argument, lookup, used, depth + 1))
+            argument = _expand(part.argument, lookup, used, depth + 1)
             if part.operator.endswith("?"):
-                raise MissingVariableError(_missing(part.name, argument))
-            yield argument
+                raise MissingVariableError(_missing(part.name, "".join(argument)[:_LONGEST_MESSAGE]))
+            yield from argument
 
 
 def _falls_back(operator: str, value: str | None) -> bool:

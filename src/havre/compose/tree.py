@@ -148,6 +148,13 @@ def clone(value: Any) -> Any:
     return value
 
 
+def size(value: Any) -> int:
+    """How many values a tree consists of."""
+    if isinstance(value, dict):
+        return 1 + sum(map(size, value.values()))
+    return 1 + sum(map(size, value)) if isinstance(value, list) else 1
+
+
 def located(value: Any) -> Any:
     """The same tree made of `Map` and `Seq`, for documents that did not come from a file."""
     if isinstance(value, dict):

@@ -25,7 +25,9 @@ _MOST = 2**63 - 1
 
 def parse_size(text: str | float) -> int:
     """Bytes; raises ValueError. Only a whole number may be negative (-1 means unlimited)."""
-    if isinstance(text, int | float):
+    if not isinstance(text, str):
+        if not -_MOST < text < _MOST:
+            raise ValueError(f"invalid size: '{text}'")
         return int(text)
     if re.fullmatch(r"-[0-9]+", text[:_LONGEST]):
         return int(text)

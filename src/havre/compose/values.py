@@ -20,6 +20,7 @@ from havre.compose.units import format_duration, parse_duration, parse_size
 Convert = Callable[[Any], Any]
 
 _ALL_DEVICES = -1
+_LARGEST = 2**63
 
 
 def convert_values(root: Any, findings: Findings, *, keeps_unreadable: bool = False) -> None:
@@ -106,12 +107,16 @@ def _integer(value: Any) -> Any:
     if isinstance(value, str):
         return to_integer(value)
     if isinstance(value, float) and value.is_integer():
-        return int(value)
+        value = int(value)
+    if not -_LARGEST < value < _LARGEST:
+        raise ValueError(f"invalid integer: {value:.3g}" if isinstance(value, float) else "invalid integer: too large")
     return value
 
 
 def _number(value: Any) -> Any:
     number = to_number(value) if isinstance(value, str) else value
+    if not -_LARGEST < number < _LARGEST:
+        raise ValueError(f'invalid number: "{value}"')
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 

@@ -65,7 +65,7 @@ def parse_documents(data: bytes | str, name: str, sources: Sources, findings: Fi
         for event in _events(data):
             builder.take(event)
     except errors.YAMLError as error:
-        raise _syntax_error(error, name) from error
+        raise _syntax_error(error, name, data) from error
     return builder.documents
 
 
@@ -78,9 +78,9 @@ def _events(data: bytes | str) -> Iterator[Any]:
         loader.dispose()
 
 
-def _syntax_error(error: errors.YAMLError, name: str) -> HavreError:
+def _syntax_error(error: Any, name: str, data: bytes | str) -> HavreError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    at = Location(name, mark.line + 1, mark.column + 1) if mark else Location(name)
+    at = Location(name, mark.line + 1, mark.column + 1) if mark else _place(name, data, getattr(error, "position", 0))
     said = [getattr(error, "context", None), getattr(error, "problem", None) or getattr(error, "reason", None)]
     summary = ": ".join(str(part) for part in said if part) or "this is not YAML"
     return fail(
@@ -89,6 +89,13 @@ def _syntax_error(error: errors.YAMLError, name: str) -> HavreError:
         at=at,
         code="yaml-syntax",
     )
+
+
+def _place(name: str, data: bytes | str, position: int | None) -> Location:
+    """The line of a byte the reader refused."""
+    before = data[: position or 0]
+    lines = before.count(b"\n") if isinstance(before, bytes) else before.count("\n")
+    return Location(name, lines + 1)
 
 
 class _Builder:
