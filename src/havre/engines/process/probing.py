@@ -59,7 +59,7 @@ def is_missing_program(exit_code: int, output: str, question: Question) -> bool:
 
 
 def explain_listening(listening: Sequence[tuple[str, int]], address: str, port: int) -> str | None:
-    """Why nobody answers at the replica's own address, or why a second replica could not start; None when all is well."""
+    """What is wrong with where a replica listens, in words; None when nothing is."""
     at = {host for host, number in listening if number == port}
     told = f"bind to $HOST:$PORT ({address}:{port})"
     if at & {"0.0.0.0", "::"}:  # noqa: S104 - this is the mistake to explain

@@ -80,7 +80,7 @@ class Launch:
     @property
     def key(self) -> str:
         """Where its directory lies, below the directory of all replicas."""
-        return f"{self.instance}/{replica_directory(self.service, self.slot, self.role)}"
+        return f"{self.instance}/{self.service}.{self.slot}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,11 +99,6 @@ class Status:
     restarts: int = 0
     oom_killed: bool = False
     unenforced: list[str] = field(default_factory=list)
-
-
-def replica_directory(service: str, slot: int, role: str = "replica") -> str:
-    """`web.2`; one-off replicas live beside it as `web.2.task`."""
-    return f"{service}.{slot}" if role == "replica" else f"{service}.{slot}.{role}"
 
 
 def read_launch(directory: str) -> Launch | None:

@@ -221,7 +221,7 @@ def _asked_port(service: Service) -> int:
 
 
 def _key(service: Service, slot: int, given: Given) -> str:
-    return Launch(instance=given.instance, service=service.name, slot=slot, role=given.role, argv=()).key
+    return f"{given.instance}/{service.name}.{slot}"
 
 
 def _log_options(service: Service) -> Mapping[str, str]:

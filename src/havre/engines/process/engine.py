@@ -1,0 +1,270 @@
+"""The process engine: looks and does, by records and a supervisor; it never decides (D2, D19)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import assert_never
+
+from havre.engines.base import Context, Executed, LogLine, LogQuery, Progress, Usage
+from havre.engines.process.allocations import Allocations
+from havre.engines.process.builder import Builder
+from havre.engines.process.cgroups import Groups
+from havre.engines.process.client import Client
+from havre.engines.process.execution import run_attached, run_in
+from havre.engines.process.images import Image, Images
+from havre.engines.process.logs import last_texts, read_logs
+from havre.engines.process.probe import probe_replica
+from havre.engines.process.replicas import Found, Replicas
+from havre.engines.process.starting import Starter
+from havre.engines.process.usage import usage_of
+from havre.engines.process.volumes import Networks, Volumes
+from havre.errors import FailedError, Problem, RefusedError
+from havre.host import clock
+from havre.host.files import private_directory
+from havre.model.app import ProcessSpec
+from havre.model.health import ProbeResult
+from havre.model.observed import Observed, ObservedImage, ObservedReplica, ReplicaState
+from havre.model.plan import (
+    BuildImage,
+    CreateNetwork,
+    CreateVolume,
+    EngineStep,
+    PullImage,
+    RemoveNetwork,
+    RemoveReplica,
+    RemoveVolume,
+    RestartReplica,
+    RunTask,
+    StartReplica,
+    StopReplica,
+)
+from havre.model.project import Service
+
+_LAST_LINES = 15
+
+
+class ProcessEngine:
+    """Replicas as processes of this server, all below `state`. Safe to share between threads.
+
+    `processes` is how the manifest says that services run; `keep` is how many prepared source trees of a
+    service stay for rollbacks, beside those that run.
+    """
+
+    name = "process"
+
+    def __init__(self, state: Path, *, processes: Sequence[ProcessSpec] = (), keep: int = 6) -> None:
+        self._state = private_directory(state.absolute())
+        self._keep = keep
+        self._client = Client(self._state)
+        self._allocations = Allocations(self._state)
+        self._volumes = Volumes(self._state)
+        self._networks = Networks(self._state, self._allocations)
+        self._images = Images(self._state)
+        self._caches = self._state / "cache"
+        self._builder = Builder(self._images, self._caches, processes)
+        self._replicas = Replicas(self._state, self._client, self._allocations)
+        self._starter = Starter(self._client, self._allocations, self._volumes, self._images, self._replicas)
+
+    def describe(self) -> str:
+        """`process engine in /var/lib/havre/process: private file systems; limits: cpus, memory, pids`."""
+        facts = self._client.facts()
+        view = "private file systems" if facts.isolated else f"no private file systems ({facts.why_not})"
+        limits = ", ".join(facts.limits) if facts.limits else "none enforced (needs root or a delegated control group)"
+        return f"process engine in {self._state}: {view}; limits: {limits}"
+
+    def observe(self, instance: str, *, references: Sequence[str] = ()) -> Observed:
+        """One snapshot, from the records."""
+        images = ((reference, self._images.find(reference)) for reference in references)
+        return Observed(
+            instance=instance,
+            replicas=tuple(_observed(one) for one in self._replicas.listed(instance)),
+            networks=tuple(self._networks.listed()),
+            volumes=tuple(self._volumes.listed()),
+            images=tuple(_observed_image(reference, image) for reference, image in images if image is not None),
+        )
+
+    def instances(self) -> tuple[str, ...]:
+        """The names of all instances of which there are replicas."""
+        return self._replicas.instances()
+
+    def perform(self, step: EngineStep, context: Context, *, progress: Progress | None = None) -> None:
+        """Do one step; doing it again is no error."""
+        instance = context.instance
+        match step:
+            case CreateNetwork(network=network):
+                self._networks.create(network, instance)
+            case CreateVolume(volume=volume):
+                self._volumes.create(volume, instance)
+            case PullImage(reference=reference):
+                services = [service for service in context.project.services if service.image == reference]
+                self._builder.pull(reference, services, instance, progress or _quiet)
+            case BuildImage(service=name, reference=reference, build=build):
+                self._builder.build(name, reference, build, f"{instance}/{name}", progress or _quiet)
+                self._prune()
+            case RunTask():
+                self._run_task(step, context, progress or _quiet)
+            case StartReplica(service=service, slot=slot, fingerprint=fingerprint):
+                self._start(service, slot, fingerprint, context, progress or _quiet)
+            case RestartReplica(service=name, slot=slot):
+                self._replicas.start_again(instance, name, slot)
+            case StopReplica(service=name, slot=slot, grace=grace):
+                self._replicas.stop(instance, name, slot, grace)
+            case RemoveReplica(service=name, slot=slot):
+                self._replicas.remove(instance, name, slot)
+            case RemoveNetwork(name=name):
+                self._networks.remove(name)
+            case RemoveVolume(name=name):
+                self._remove_volume(name)
+            case _:
+                assert_never(step)
+
+    def probe(self, service: Service, slot: int, context: Context) -> ProbeResult:
+        """Run the health check (Compose's, else its image's) in the replica now; without one try its port."""
+        found = self._replicas.find(context.instance, service.name, slot)
+        image = self._images.get(found.launch.image_id) if found else None
+        return probe_replica(self._replicas, found, service, image)
+
+    def address(self, service: Service, slot: int, context: Context) -> str:
+        """The replica's own loopback address."""
+        return self._replicas.running(context.instance, service.name, slot).launch.address
+
+    def meeting_point(self, service: Service, caller: Service, context: Context, observed: Observed) -> str | None:
+        """The gateway of the first network that both are on: an address of this machine that is nobody else's."""
+        theirs = {attachment.network for attachment in caller.networks}
+        for attachment in service.networks:
+            if attachment.network in theirs:
+                found = observed.network(context.network(attachment.network).name)
+                if found is not None and found.gateway:
+                    return found.gateway
+        return None
+
+    def logs(self, instance: str, query: LogQuery) -> Iterator[LogLine]:
+        """Lines in order of time, followed when asked."""
+        return read_logs(self._replicas, instance, query)
+
+    def execute(
+        self, instance: str, service: str, slot: int, command: Sequence[str], *, stdin: bytes | None = None,
+        environment: Sequence[tuple[str, str]] = (), user: str | None = None, timeout: float | None = None,
+    ) -> Executed:  # fmt: skip
+        """Run a command in a running replica and wait for it."""
+        found = self._replicas.running(instance, service, slot)
+        return run_in(self._replicas, found, command, stdin=stdin, environment=environment, user=user, timeout=timeout)
+
+    def interactive(
+        self, instance: str, service: str, slot: int, command: Sequence[str], *, user: str | None = None
+    ) -> int:
+        """Run a command on the caller's terminal; its exit code."""
+        return run_attached(self._replicas, self._replicas.running(instance, service, slot), command, user=user)
+
+    def usage(self, instance: str) -> tuple[Usage, ...]:
+        """Memory and CPU of every running replica."""
+        running = [one for one in self._replicas.listed(instance) if one.is_running]
+        return usage_of(running, self._groups) if running else ()
+
+    @cached_property
+    def _groups(self) -> Groups:
+        return Groups(self._client.facts().group)
+
+    def _start(self, service: Service, slot: int, fingerprint: str, context: Context, tell: Progress) -> None:
+        found = {"release": context.release, "fingerprint": fingerprint}
+        if self._replicas.make_room(
+            context.instance, service.name, slot, release=context.release, fingerprint=fingerprint
+        ):
+            return
+        launch = self._starter.prepare(service, slot, context, fingerprint=str(found["fingerprint"]))
+        unenforced = self._replicas.start(launch)
+        if unenforced:
+            tell(f"{service.name}.{slot}: {_not_enforced(unenforced, root=os.geteuid() == 0)}")
+
+    def _run_task(self, step: RunTask, context: Context, tell: Progress) -> None:
+        service, instance = step.service, context.instance
+        slot = self._replicas.free_task_slot(instance, service.name)
+        launch = self._starter.prepare(
+            service, slot, context, fingerprint=step.fingerprint, role=step.role, command=step.command
+        )
+        code = self._replicas.run(launch, step.timeout)
+        found = self._replicas.find(instance, service.name, slot)
+        lines = last_texts(found, 10_000) if found else ()
+        for line in lines:
+            tell(line)
+        if code != 0:
+            raise FailedError(_task_failed(step, instance, code, lines[-_LAST_LINES:]))
+        self._replicas.remove(instance, service.name, slot)
+
+    def _remove_volume(self, name: str) -> None:
+        data = self._volumes.data(name)
+        for instance in self.instances():
+            for one in self._replicas.listed(instance):
+                if data and any(place.source.startswith(str(data)) for place in one.launch.places):
+                    raise RefusedError(_volume_in_use(name, one))
+        self._volumes.remove(name)
+
+    def _prune(self) -> None:
+        used = {one.launch.image_id for instance in self.instances() for one in self._replicas.listed(instance)}
+        self._images.prune(keep=self._keep, used=used, caches=self._caches)
+
+
+def _observed(one: Found) -> ObservedReplica:
+    launch, status = one.launch, one.status
+    return ObservedReplica(
+        service=launch.service,
+        slot=launch.slot,
+        id=f"{launch.key}@{launch.created_at:.6f}",
+        name=f"{launch.instance}-{launch.service}-{launch.slot}",
+        state=ReplicaState(status.state),
+        release=launch.release,
+        fingerprint=launch.fingerprint,
+        image_id=launch.image_id,
+        image=launch.image,
+        role=launch.role,
+        addresses=(("loopback", launch.address),),
+        exit_code=status.exit_code,
+        oom_killed=status.oom_killed,
+        restarts=status.restarts,
+        started_at=status.started_at,
+        finished_at=status.finished_at,
+    )
+
+
+def _observed_image(reference: str, image: Image) -> ObservedImage:
+    return ObservedImage(
+        reference=reference, id=image.id, size=image.size, exposed=image.ports, health=image.health,
+        created=clock.show_time(image.created),
+    )  # fmt: skip
+
+
+def _quiet(_: str) -> None:
+    """Nobody wants to hear of progress."""
+
+
+def _not_enforced(limits: Sequence[str], *, root: bool) -> str:
+    why = "no control group can be made here" if root else "without root no control group can be made"
+    return f"not enforced: {', '.join(limits)} ({why})"
+
+
+def _task_failed(step: RunTask, instance: str, code: int | None, lines: Sequence[str]) -> Problem:
+    how = f"exit code {code}" if code is not None else f"it did not finish within {step.timeout:g} s and was stopped"
+    return Problem(
+        summary=f"{step} failed: {how}",
+        subject=instance,
+        evidence=tuple(lines),
+        hint=f"all it said is kept: `havre logs --failed {step.service.name}`",
+        code="task-failed",
+    )
+
+
+def _volume_in_use(name: str, one: Found) -> Problem:
+    return Problem(
+        summary=f"the volume {name} is in use by {one.launch.service}.{one.launch.slot}",
+        subject=one.launch.instance,
+        hint="remove that replica first (`havre down`)",
+        code="volume-in-use",
+    )
+
+
+def limits_note(mapping: Mapping[str, Sequence[str]]) -> str:
+    """`web: memory; db: memory, cpus`: which limits of which services are only written down."""
+    return "; ".join(f"{service}: {', '.join(names)}" for service, names in sorted(mapping.items()))

@@ -1,0 +1,78 @@
+"""Named volumes and networks: directories and records of this engine's state."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from havre.engines.process.allocations import Allocations
+from havre.host.files import write_atomic
+from havre.model.observed import ObservedNetwork, ObservedVolume
+from havre.model.project import Network, Volume
+
+
+class Volumes:
+    """`volumes/NAME/data` holds the content, `volumes/NAME/volume.json` who made it."""
+
+    def __init__(self, state: Path) -> None:
+        self._root = state / "volumes"
+
+    def create(self, volume: Volume, instance: str) -> None:
+        """Make it unless it is there."""
+        record = self._root / volume.name / "volume.json"
+        if not record.exists():
+            (self._root / volume.name / "data").mkdir(parents=True, exist_ok=True)
+            write_atomic(record, msgspec.json.encode(ObservedVolume(name=volume.name, instance=instance)))
+
+    def data(self, name: str) -> Path | None:
+        """Where its content lies, or None when there is no such volume."""
+        path = self._root / name / "data"
+        return path if path.is_dir() else None
+
+    def remove(self, name: str) -> None:
+        """Remove it with its content."""
+        path = self._root / name
+        if path.exists():
+            (path / "volume.json").unlink(missing_ok=True)
+            shutil.rmtree(path)
+
+    def listed(self) -> Iterator[ObservedVolume]:
+        """All volumes."""
+        for record in sorted(self._root.glob("*/volume.json")):
+            yield msgspec.json.decode(record.read_bytes(), type=ObservedVolume)
+
+
+class Networks:
+    """A network is a record: who shares one knows the other's name. Its gateway is where the edge may listen."""
+
+    def __init__(self, state: Path, allocations: Allocations) -> None:
+        self._root = state / "networks"
+        self._allocations = allocations
+
+    def create(self, network: Network, instance: str) -> None:
+        """Make it unless it is there."""
+        record = self._root / f"{network.name}.json"
+        if record.exists():
+            return
+        made = ObservedNetwork(
+            name=network.name,
+            id=network.name,
+            instance=instance,
+            subnets=(self._allocations.network(network.name),),
+            driver="loopback",
+            internal=network.internal,
+        )
+        write_atomic(record, msgspec.json.encode(made))
+
+    def remove(self, name: str) -> None:
+        """Forget it."""
+        (self._root / f"{name}.json").unlink(missing_ok=True)
+        self._allocations.release_network(name)
+
+    def listed(self) -> Iterator[ObservedNetwork]:
+        """All networks."""
+        for record in sorted(self._root.glob("*.json")):
+            yield msgspec.json.decode(record.read_bytes(), type=ObservedNetwork)
