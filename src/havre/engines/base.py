@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
+from havre.model.backup import Streamed
 from havre.model.health import ProbeResult
 from havre.model.observed import Observed
 from havre.model.plan import EngineStep
@@ -141,4 +142,28 @@ class Engine(Protocol):
 
     def usage(self, instance: str) -> tuple[Usage, ...]:
         """Current memory and CPU of every running replica of the instance."""
+        ...
+
+
+@runtime_checkable
+class DataAccess(Protocol):
+    """What backups need of an engine beyond `Engine`: any amount of data in and out of replicas, as it comes."""
+
+    def stream(
+        self, instance: str, service: str, slot: int, command: Sequence[str], *, stdout: BinaryIO,
+        stdin: BinaryIO | None = None, environment: Sequence[tuple[str, str]] = (), user: str | None = None,
+        timeout: float | None = None,
+    ) -> Streamed:  # fmt: skip
+        """Like `execute` for any amount of data: stdin is read from, stdout written to the caller's files as it comes.
+
+        `timeout` is how many seconds may pass without a byte.
+        """
+        ...
+
+    def read_files(self, instance: str, service: str, slot: int, path: str, sink: BinaryIO) -> None:
+        """What lies at `path` in a replica, running or stopped, as a tar stream; names begin with its last part."""
+        ...
+
+    def write_files(self, instance: str, service: str, slot: int, path: str, source: BinaryIO) -> None:
+        """Unpack a tar stream below the directory `path` of a replica, running or stopped."""
         ...

@@ -1,7 +1,8 @@
-"""What is kept of an app's data: which service, when, where and for how long."""
+"""What is kept of an app's data: which service, when, where and for how long, and what is known of each snapshot."""
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 
@@ -37,3 +38,97 @@ class BackupPolicy:
     pitr: bool = False
     rpo: float | None = None
     rto: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streamed:
+    """How a command ended whose output was streamed; `complaints` is the end of what it wrote to stderr."""
+
+    exit_code: int
+    complaints: str = ""
+
+
+class Verdict(enum.Enum):
+    """What a snapshot is worth: only GOOD ones count for retention, safeguards and restores by default."""
+
+    GOOD = "good"
+    SUSPICIOUS = "suspicious"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One stored stream of a snapshot: a database, an RDB file, a directory, a command's output.
+
+    `counts` is what was counted while it was stored: rows by table, keys, or files; `size` is in bytes.
+    `restic` is the id of the repository's snapshot that holds it, `file` its name there.
+    """
+
+    name: str
+    file: str
+    size: int = 0
+    counts: tuple[tuple[str, int], ...] = ()
+    restic: str = ""
+    target: str = ""
+    """Directories: where they lie in the replica."""
+
+    @property
+    def total(self) -> int:
+        """Everything counted: rows, keys or files."""
+        return sum(count for _, count in self.counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One backup of one service: what was stored, how it was verified and what it is worth.
+
+    Times are seconds since the epoch. `globals_sql` holds a PostgreSQL server's roles.
+    """
+
+    id: str
+    instance: str
+    service: str
+    kind: str
+    started_at: float
+    ended_at: float = 0.0
+    verdict: Verdict = Verdict.FAILED
+    reasons: tuple[str, ...] = ()
+    """Why it is suspicious or failed."""
+    checks: tuple[str, ...] = ()
+    """What was verified."""
+    parts: tuple[Part, ...] = ()
+    repository: str = ""
+    image: str = ""
+    purpose: str = "backup"
+    """`backup`, `safeguard` (before a migration) or `before-restore`."""
+    globals_sql: str = ""
+    version: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """True when it may be counted on."""
+        return self.verdict is Verdict.GOOD
+
+    @property
+    def size(self) -> int:
+        """Bytes before compression and deduplication."""
+        return sum(part.size for part in self.parts)
+
+    def part(self, name: str) -> Part | None:
+        """The part with that name."""
+        return next((part for part in self.parts if part.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillReport:
+    """The proof, or the failure, of one restore into a throw-away replica; `rto` is seconds from start to answers."""
+
+    instance: str
+    service: str
+    snapshot: str
+    at: float
+    passed: bool
+    rto: float = 0.0
+    rpo: float = 0.0
+    """Age of the snapshot when the drill began, in seconds."""
+    lines: tuple[str, ...] = ()

@@ -53,6 +53,13 @@ class Containers:
             raise FailedError(_not_running(instance, service, slot, found))
         return found
 
+    def existing(self, instance: str, service: str, slot: int) -> Json:
+        """The listed container in that slot, whatever its state; an error when there is none."""
+        listed = self.find(instance, service, slot)
+        if listed is None:
+            raise FailedError(_gone(instance, service, slot))
+        return listed
+
     def start_replica(self, service: Service, slot: int, fingerprint: str, context: Context) -> None:
         """Make and start the replica; one this release has already started stays as it is."""
         existing = self.find(context.instance, service.name, slot)

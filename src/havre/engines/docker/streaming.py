@@ -56,8 +56,7 @@ def stream_in(
 def read_files(client: DockerClient, container: str, path: str, sink: BinaryIO, *, doing: str) -> None:
     """What lies at `path` in a container, running or not, as a tar stream."""
     with client.stream("GET", f"/containers/{container}/archive", {"path": path}, doing=doing) as stream:
-        for chunk in stream.chunks():
-            sink.write(chunk)
+        sink.writelines(stream.chunks())
 
 
 def write_files(client: DockerClient, container: str, path: str, source: BinaryIO, *, doing: str) -> None:
