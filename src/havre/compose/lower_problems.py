@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ UNMOUNTABLE = {
 }
 """Kinds of mounts that Compose knows and Havre refuses, each with what to use."""
 
+_RESTART = re.compile(r"no|always|unless-stopped|on-failure(?::\d+)?")
+_CONDITION = re.compile(r"none|no|any|always|unless-stopped|on-failure")
 _EVERYWHERE = {"0.0.0.0": 4, "": 4, "::": 6, "[::]": 6}  # noqa: S104 - compared with, never listened on
 
 
@@ -42,11 +45,27 @@ def _service(loaded: NormalForm, name: str, spec: Mapping[str, Any]) -> Iterator
         yield _problem(
             loaded, path, "the service has neither `image` nor `build`", "add one of them", "compose.no-image"
         )
+    yield from _restart(loaded, path, spec)
     for index, volume in enumerate(spec.get("volumes") or ()):
         if volume.get("type") not in _MOUNTABLE:
             yield _unmountable(loaded, f"{path}.volumes[{index}]", text(volume.get("type")))
     for index, entry in enumerate(spec.get("volumes_from") or ()):
         yield from _volumes_from(loaded, f"{path}.volumes_from[{index}]", entry)
+
+
+def _restart(loaded: NormalForm, path: str, spec: Mapping[str, Any]) -> Iterator[Problem]:
+    policy = text(spec.get("restart") or "no")
+    if not _RESTART.fullmatch(policy):
+        yield _problem(
+            loaded, f"{path}.restart", f"`{policy}` is not a restart policy",
+            "use no, always, unless-stopped, on-failure or on-failure:3", "compose.restart",
+        )  # fmt: skip
+    condition = ((spec.get("deploy") or {}).get("restart_policy") or {}).get("condition") or "any"
+    if not _CONDITION.fullmatch(condition):
+        yield _problem(
+            loaded, f"{path}.deploy.restart_policy.condition", f"`{condition}` is not a restart condition",
+            "use none, on-failure or any", "compose.restart",
+        )  # fmt: skip
 
 
 def _unmountable(loaded: NormalForm, path: str, kind: str) -> Problem:

@@ -169,6 +169,19 @@ class TestRestart:
     def test_deploy_counts_more_than_restart(self, tmp_path: Path, keys: str, expected: Restart) -> None:
         assert web(tmp_path, keys).restart == expected
 
+    @pytest.mark.parametrize(
+        ("keys", "message"),
+        [
+            ("restart: sometimes", "compose.yaml:4:5: services.web.restart: `sometimes` is not a restart policy"),
+            ("restart: on-failure:often", "`on-failure:often` is not a restart policy"),
+            ("deploy: {restart_policy: {condition: sometimes}}", "`sometimes` is not a restart condition"),
+        ],
+    )
+    def test_an_unknown_policy_is_refused_before_an_engine_sees_it(
+        self, tmp_path: Path, keys: str, message: str
+    ) -> None:
+        assert message in refusal(tmp_path, keys)
+
 
 class TestReplicasAndUpdates:
     @pytest.mark.parametrize(
