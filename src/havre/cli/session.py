@@ -112,19 +112,19 @@ def _answers(docker: DockerEngine) -> bool:
 def _process(app: App, state: State) -> Engine:
     from havre.engines.process.engine import ProcessEngine
 
-    return ProcessEngine(state.processes, specs=app.processes)
+    return ProcessEngine(state.processes, processes=app.processes)
 
 
 def _seal(state: State, content: bytes) -> bytes:
-    from havre.secrets import sealing
+    from havre.secrets.sealing import seal
 
-    return sealing.seal(state.keys, content)
+    return seal(state.keys, content)
 
 
 def _unseal(state: State, content: bytes) -> bytes:
-    from havre.secrets import sealing
+    from havre.secrets.sealing import unseal
 
-    return sealing.unseal(state.keys, content)
+    return unseal(state.keys, content)
 
 
 def _wish(chosen: Chosen) -> Wish:

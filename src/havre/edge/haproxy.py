@@ -72,6 +72,12 @@ class Edge:
         applied = load_applied(self.layout, instance)
         return applied.app if applied else None
 
+    def entrance(self) -> tuple[str, int, int | None]:
+        """(address, HTTP port, HTTPS port or None) at which this machine itself reaches the edge."""
+        first = self.settings.addresses[0]
+        address = "127.0.0.1" if first == "0.0.0.0" else "::1" if first == "::" else first  # noqa: S104 - any address
+        return address, self.settings.http_port, self.settings.https_port
+
     def apply(self, app: AppEdge, *, hold: Collection[Endpoint] = ()) -> ApplyReport:
         """Make the edge equal to `app` in one step; raises RefusedError, with nothing changed, when it is wrong."""
         with self._locked(f"apply {app.instance}"):

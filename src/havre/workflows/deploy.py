@@ -213,15 +213,19 @@ def _undo(server: Server, proposal: Proposal, work: Work, outcome: Outcome, jour
     return carry_back(server, work, served, undo, offset=len(proposal.plan.steps), others=journal.others)
 
 
-def _record_failure(server: Server, release: Release, journal: Journal, outcome: Outcome, undone: Outcome) -> None:
-    problem = outcome.error.problems[0].summary if outcome.error else "interrupted"
+def _record_failure(
+    server: Server, release: Release, journal: Journal, outcome: Outcome, undone: Outcome
+) -> None:
+    """Close the record; a release that could not be undone stays open, so that `recover` finds it."""
+    if not undone.succeeded:
+        return
     server.state.releases.close(
         replace(
             release,
             state=ReleaseState.INTERRUPTED if outcome.interrupted else ReleaseState.FAILED,
             ended_at=clock.now(),
             phases=journal.phases,
-            result=problem + ("" if undone.succeeded else "; undoing it failed too"),
+            result=outcome.error.problems[0].summary if outcome.error else "interrupted",
         )
     )
 

@@ -24,7 +24,7 @@ from havre.model.plan import (
     Verify,
 )
 from havre.model.project import Project, Service
-from havre.model.route import AppEdge, Route
+from havre.model.route import AppEdge, Endpoint, Route, Upstream
 from havre.workflows.execute import Cancellation
 from havre.workflows.prove import prove
 from havre.workflows.record import Recorded
@@ -130,11 +130,14 @@ class Performer:
 
     def _edge(self, to: Mapping[str, tuple[int, ...]], *, routes: bool) -> AppEdge:
         inside = self._inside() if self.work.ports else Inside()
-        wanted = app_edge(self.work.app, self.work.project, inside, {})
+        wanted = self._wanted(inside, {})
         if not routes:
             wanted = _without_outside(wanted)
         found = upstreams_for(wanted.endpoints, to, self._address)
-        return app_edge(self.work.app, self.work.project, inside, found) if routes else _with(wanted, found)
+        return self._wanted(inside, found) if routes else _with(wanted, found)
+
+    def _wanted(self, inside: Inside, upstreams: Mapping[Endpoint, tuple[Upstream, ...]]) -> AppEdge:
+        return app_edge(self.work.app, self.work.project, inside, upstreams, ends_tls=self.server.ends_tls)
 
     def _address(self, service: str, slot: int) -> str:
         return self.server.engine.address(self.work.service(service), slot, self.context())
@@ -166,6 +169,8 @@ class Performer:
 
     def _drain(self, step: Drain) -> None:
         instance, name = self.work.app.instance, upstream_name(step.service, step.slot)
+        if self.server.traffic.read(instance) is None:
+            return
         deadline = clock.elapsed() + step.limit
         self.server.traffic.await_old_workers(OLD_WORKERS_LIMIT)
         while self.server.traffic.draining(instance).get(name, 0) and clock.elapsed() < deadline:
@@ -212,7 +217,7 @@ class Performer:
 
     def _verify_through_edge(self) -> None:
         address, http, https = self.server.traffic.entrance()
-        tls = https is not None and app_edge(self.work.app, self.work.project, Inside(), {}).tls.mode != "off"
+        tls = https is not None and self._wanted(Inside(), {}).tls.mode != "off"
         target = Target(
             address=address,
             port=https if tls and https is not None else http,
@@ -261,8 +266,8 @@ def _without_outside(edge: AppEdge) -> AppEdge:
     return replace(edge, routes=(), tcp_ports=(), upstreams=())
 
 
-def _with(edge: AppEdge, upstreams: Mapping[tuple[str, int], tuple[object, ...]]) -> AppEdge:
-    return replace(edge, upstreams=tuple(upstreams.items()))  # type: ignore[arg-type]
+def _with(edge: AppEdge, upstreams: Mapping[Endpoint, tuple[Upstream, ...]]) -> AppEdge:
+    return replace(edge, upstreams=tuple(upstreams.items()))
 
 
 def _beside(before: AppEdge | None, early: AppEdge) -> AppEdge:

@@ -47,7 +47,7 @@ def edge_facts(server: Server, intent: Intent, observed: Observed, ports: Mappin
         ports,
         lambda service, caller: server.engine.meeting_point(service, caller, context, observed),
     )
-    wanted = app_edge(app, project, inside, {})
+    wanted = app_edge(app, project, inside, {}, ends_tls=server.ends_tls)
     return EdgeFacts(
         routed=frozenset(route.service for route in app.routes if route.redirect_to is None),
         published=frozenset(port.service for port in published(project)),

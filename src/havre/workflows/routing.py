@@ -120,15 +120,17 @@ def app_edge(
     project: Project,
     inside: Inside,
     upstreams: Mapping[Endpoint, tuple[Upstream, ...]],
+    *,
+    ends_tls: bool,
 ) -> AppEdge:
-    """The edge's whole duty for this instance."""
+    """The edge's whole duty for this instance; `ends_tls` is False on a server where another proxy ends TLS."""
     return AppEdge(
         instance=app.instance,
         routes=app.routes,
         tcp_ports=published(project),
         inside=inside.listeners,
         upstreams=tuple((endpoint, upstreams.get(endpoint, ())) for endpoint in fronted(app, project, inside)),
-        tls=_tls(app.tls, app),
+        tls=_tls(app.tls, app) if ends_tls else Tls(mode="off"),
         hold_limit=app.hold_limit,
     )
 

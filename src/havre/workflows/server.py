@@ -66,6 +66,11 @@ class Server:
     who: str
     machine: str
 
+    @property
+    def ends_tls(self) -> bool:
+        """False where another proxy ends TLS in front of the edge."""
+        return self.traffic.entrance()[2] is not None
+
 
 def upstream_name(service: str, slot: int) -> str:
     """How the edge calls a replica."""

@@ -63,7 +63,7 @@ def test_published_ports_belong_to_the_edge() -> None:
 
 def test_the_edge_knows_the_replicas_behind_every_endpoint() -> None:
     replicas = (Upstream(name="frontend.1", address="172.20.0.5", port=3000),)
-    edge = app_edge(APP, SHOP, Inside(), {("frontend", 3000): replicas})
+    edge = app_edge(APP, SHOP, Inside(), {("frontend", 3000): replicas}, ends_tls=True)
     assert edge.endpoints == (("backend", 9100), ("db", 5432), ("frontend", 3000))
     assert edge.replicas(("frontend", 3000)) == replicas
     assert edge.tls.mode == "acme"

@@ -1,0 +1,46 @@
+"""`havre rollback`."""
+
+from __future__ import annotations
+
+import click
+
+from havre.cli.deploy import carry_out, confirm, show_proposal, show_release
+from havre.cli.options import Chosen, app_options, json_option, wait_option, yes_option
+from havre.cli.session import open_instance
+from havre.cli.show import say, show_json
+from havre.workflows.rollback import propose_rollback
+
+
+@click.command("rollback")
+@click.argument("number", type=int, required=False)
+@yes_option
+@wait_option
+@json_option
+@app_options
+def rollback_command(chosen: Chosen, number: int | None, yes: bool, wait: float, as_json: bool) -> None:
+    """Go back to release NUMBER, or to the one that served before this one.
+
+    Its images, its configuration and its environment come back as they were, by the same road as a deploy:
+    started beside, proven, switched in one step. Databases are not touched: when the schema has moved since,
+    the plan says so and how to undo it.
+
+    \b
+    Examples:
+      havre rollback
+      havre rollback 12 -y
+    """
+    server, instance = open_instance(chosen)
+    proposal = propose_rollback(server, instance, number)
+    if not as_json:
+        say(f"back to release {proposal.choices.rolled_back_to}", bold=True)
+        show_proposal(proposal)
+    if proposal.plan.is_empty:
+        if as_json:
+            show_json({"instance": instance, "changed": False})
+        return
+    confirm(server, yes=yes, what=f"Go back on {server.machine}?")
+    release = carry_out(server, proposal, wait=wait, quiet=as_json)
+    if as_json:
+        show_json(release)
+    else:
+        show_release(release)

@@ -1,0 +1,185 @@
+"""Check: gather facts about the server, files and images, and say all that is wrong before anything is touched."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from havre.checks import ALL, Case, Report, run_checks
+from havre.checks.binds import paths_of
+from havre.checks.claims import claims_of
+from havre.engines.images import context_files, dockerfile_path, is_remote
+from havre.errors import HavreError, Problem
+from havre.host import clock
+from havre.host.commands import find_program, run
+from havre.host.facts import Ours, server_facts
+from havre.model.app import App
+from havre.model.observed import Observed
+from havre.model.project import Project, Service
+from havre.model.server import BuildFact, Claim, FileFacts, PathFact, ServerFacts
+from havre.store.instances import StoredClaim
+from havre.workflows.intent import Intent
+from havre.workflows.server import Server
+
+MOST_FILES = 20_000
+"""Entries of a build context, or of the project's directory, beyond which nobody looks."""
+
+DOCKER_DATA = Path("/var/lib/docker")
+_INSTALLED = frozenset({"package.json", "package-lock.json"})
+_NOT_SOURCES = frozenset({".git", "node_modules", ".venv", "__pycache__", ".next", "dist"})
+_SENSITIVE = ("*.env", ".env*", "*.db", "*.sqlite", "*.sqlite3", "*.pem", "*.key", "id_rsa", "id_ed25519")
+_TEMPLATES = ("example", "sample", "template", "dist", "defaults")
+
+
+def check(server: Server, intent: Intent, observed: Observed) -> Sequence[Problem]:
+    """What `propose` asks: the problems that count, errors first."""
+    return report(server, intent, observed).problems
+
+
+def report(server: Server, intent: Intent, observed: Observed) -> Report:
+    """Every check over everything known, with waivers applied."""
+    return run_checks(gather(server, intent, observed), ALL, today=today())
+
+
+def gather(server: Server, intent: Intent, observed: Observed) -> Case:
+    """All facts, gathered now."""
+    return Case.of(
+        intent.app,
+        intent.project,
+        intent.loaded,
+        server=look_at_server(server),
+        observed=observed,
+        files=look_at_files(intent.app, intent.project),
+        peaks=_peaks(server, intent.app.instance),
+    )
+
+
+def look_at_server(server: Server) -> ServerFacts:
+    """The machine and the claims of every instance on it."""
+    disks = [("state", server.state.directory), ("backups", server.state.backups)]
+    if server.engine.name == "docker":
+        disks.insert(0, ("images", DOCKER_DATA))
+    claims = (
+        Claim(instance=claim.instance, kind=claim.kind, value=claim.value, detail=claim.detail)
+        for claim in server.state.instances.claims()
+    )
+    return server_facts(disks=disks, claims=claims, ours=Ours(directory=server.state.directory))
+
+
+def claims_to_keep(case: Case) -> tuple[StoredClaim, ...]:
+    """What a release of this case claims, for the server-wide book."""
+    return tuple(
+        StoredClaim(instance=claim.instance, kind=claim.kind, value=claim.value, detail=claim.detail)
+        for claim in claims_of(case)
+    )
+
+
+def look_at_files(app: App, project: Project) -> FileFacts:
+    """The files around a project: mounts, build contexts, and what git knows of sensitive ones."""
+    directory = Path(app.directory)
+    tracked, exposed = _look_at_git(directory)
+    return FileFacts(
+        is_complete=True,
+        paths=tuple(_path_fact(Path(path), directory) for path in paths_of(project)),
+        builds=tuple(_build_fact(service, directory) for service in project.services if _is_local_build(service)),
+        tracked=tracked,
+        exposed=exposed,
+    )
+
+
+def today() -> str:
+    """The date by this server's clock, as waivers write it."""
+    return clock.show_time(clock.now())[:10]
+
+
+def _peaks(server: Server, instance: str) -> tuple[tuple[str, int], ...]:
+    """The most memory any replica of each service has used, as far as the engine knows."""
+    peaks: dict[str, int] = {}
+    for usage in server.engine.usage(instance):
+        peaks[usage.service] = max(peaks.get(usage.service, 0), usage.memory_peak or usage.memory or 0)
+    return tuple(sorted(peaks.items()))
+
+
+def _path_fact(path: Path, directory: Path) -> PathFact:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return PathFact(path=str(path), kind="missing", similar=tuple(_similar(path, directory)))
+    kind = "directory" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "other"
+    return PathFact(path=str(path), kind=kind)
+
+
+def _similar(path: Path, directory: Path) -> list[str]:
+    """Files of that name elsewhere in the project, nearest first; else of a name much like it."""
+    files = list(_files_below(directory))
+    same = [found for found in files if found.name == path.name]
+    if not same:
+        by_name = {found.name: found for found in reversed(files)}
+        same = [by_name[name] for name in get_close_matches(path.name, by_name, n=2, cutoff=0.8)]
+    return [str(found) for found in sorted(same, key=lambda found: (len(found.parts), str(found)))[:3]]
+
+
+def _files_below(directory: Path) -> Iterator[Path]:
+    left = MOST_FILES
+    for folder, folders, names in os.walk(directory):
+        folders[:] = sorted(set(folders) - _NOT_SOURCES)
+        for name in sorted(names):
+            yield Path(folder) / name
+            left -= 1
+        if left < 0:
+            return
+
+
+def _is_local_build(service: Service) -> bool:
+    return service.build is not None and not is_remote(service.build.context)
+
+
+def _build_fact(service: Service, directory: Path) -> BuildFact:
+    build = service.build
+    assert build is not None
+    context, dockerfile = Path(build.context), dockerfile_path(build)
+    shown = str(dockerfile.relative_to(directory)) if dockerfile.is_relative_to(directory) else str(dockerfile)
+    if not context.is_dir():
+        return BuildFact(service=service.name, dockerfile=shown, context_exists=False)
+    text = build.dockerfile_inline
+    if text is None and dockerfile.is_file():
+        text = dockerfile.read_text(errors="replace")
+    sent = {entry.name for entry in context_files(build)}
+    present = {str(path.relative_to(context)) for path in _files_below(context)}
+    is_listed = len(sent) < MOST_FILES
+    return BuildFact(
+        service=service.name,
+        dockerfile=shown,
+        text=text,
+        files=frozenset(sent) if is_listed else None,
+        ignored=frozenset(present - sent),
+        texts=tuple(
+            (name, (context / name).read_text(errors="replace")) for name in sorted(sent) if _says_packages(name)
+        ),
+    )
+
+
+def _says_packages(name: str) -> bool:
+    return name.rsplit("/", 1)[-1] in _INSTALLED and "node_modules/" not in name
+
+
+def _look_at_git(directory: Path) -> tuple[frozenset[str], frozenset[str]]:
+    """(sensitive files git tracks, env files it neither tracks nor ignores); nothing outside a work tree."""
+    if find_program("git") is None:
+        return frozenset(), frozenset()
+    base = ["git", "-C", str(directory), "ls-files", "-z"]
+    patterns = [f":(glob)**/{pattern}" for pattern in _SENSITIVE]
+    try:
+        tracked = run([*base, "--", *patterns], check=False, timeout=10)
+        exposed = run([*base, "--others", "--exclude-standard", "--", *patterns[:2]], check=False, timeout=10)
+    except HavreError:
+        return frozenset(), frozenset()
+    return _names(tracked.stdout, directory), _names(exposed.stdout, directory)
+
+
+def _names(output: str, directory: Path) -> frozenset[str]:
+    names = [name for name in output.split("\0") if name]
+    return frozenset(str(directory / name) for name in names if not any(word in name for word in _TEMPLATES))
