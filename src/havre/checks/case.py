@@ -41,8 +41,10 @@ class Case:
     """The services this release replaces; None means: any of them."""
 
     @classmethod
-    def of(cls, app: App, project: Project, loaded: LoadedProject, **facts: Any) -> Case:
-        """The case of a loaded project: its values know where they were written."""
+    def of(cls, app: App, project: Project, loaded: LoadedProject | None, **facts: Any) -> Case:
+        """The case of a loaded project, whose values know where they were written; None for a recorded one."""
+        if loaded is None:
+            return cls(app=app, project=project, **facts)
         return cls(app=app, project=project, origin_of=loaded.origin, **facts)
 
     def place(self, path: str) -> Location | None:

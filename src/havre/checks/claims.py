@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from havre.model.app import App
+from havre.checks.case import Case
+from havre.errors import Location
 from havre.model.project import Order, Project, Service
 from havre.model.server import Claim, Listener
 
@@ -17,16 +19,9 @@ UNLIMITED_GUESS = 128 * 1024**2
 IpNetwork = IPv4Network | IPv6Network
 
 
-def claims_of(
-    app: App,
-    project: Project,
-    *,
-    place: str = "",
-    changed: Collection[str] | None = None,
-    peaks: Iterable[tuple[str, int]] = (),
-) -> tuple[Claim, ...]:
-    """Everything the project claims, sorted; `place` is where it is written, such as `/srv/shop/compose.yaml`."""
-    return tuple(sorted(set(_claims(app, project, place, changed, dict(peaks)))))
+def claims_of(case: Case) -> tuple[Claim, ...]:
+    """Everything the case's project claims, sorted; details name the file and line where it is written."""
+    return tuple(sorted(set(_claims(case))))
 
 
 def memory_of(service: Service, peaks: Iterable[tuple[str, int]] = ()) -> int:
@@ -107,41 +102,53 @@ def _first_free(starts: list[int], prefix: int, others: list[IpNetwork]) -> str 
     return None
 
 
-def _claims(
-    app: App, project: Project, place: str, changed: Collection[str] | None, peaks: dict[str, int]
-) -> Iterator[Claim]:
-    name, where = app.instance, f" ({place})" if place else ""
-    for service in project.services:
-        for address, port, protocol in published_ports(service):
-            yield Claim(
-                instance=name, kind="port", value=port_claim(address, port, protocol), detail=service.name + where
-            )
-        if service.container_name:
-            yield Claim(instance=name, kind="container", value=service.container_name, detail=service.name + where)
-    for route in app.routes:
-        yield Claim(instance=name, kind="host", value=route.host + route.path, detail=str(app.directory))
+def _claims(case: Case) -> Iterator[Claim]:
+    name, project = case.app.instance, case.project
+    yield from _service_claims(case)
+    for index, route in enumerate(case.app.routes):
+        at = _written(case, case.app.place(f"routes[{index}]"))
+        yield Claim(instance=name, kind="host", value=route.host + route.path, detail=at)
     for network in project.networks:
-        if not network.external:
-            yield Claim(instance=name, kind="network", value=network.name, detail=network.key + where)
+        if network.external:
+            continue
+        at = _written(case, case.place(f"networks.{network.key}"))
+        yield Claim(instance=name, kind="network", value=network.name, detail=at)
         for subnet, _ in network.subnets:
-            if not network.external:
-                yield Claim(instance=name, kind="subnet", value=subnet, detail=network.name)
+            yield Claim(instance=name, kind="subnet", value=subnet, detail=network.name)
     for volume in project.volumes:
         if not volume.external:
-            yield Claim(instance=name, kind="volume", value=volume.name, detail=volume.key + where)
-    steady = sum(memory_of(one, peaks.items()) for one in project.services if one.name not in project.jobs)
-    yield Claim(instance=name, kind="memory", value=str(steady), detail=_without_limit(project))
-    yield Claim(instance=name, kind="surplus", value=str(surplus_of(project, changed, peaks.items())))
+            at = _written(case, case.place(f"volumes.{volume.key}"))
+            yield Claim(instance=name, kind="volume", value=volume.name, detail=at)
+    steady = sum(memory_of(one, case.peaks) for one in case.services())
+    yield Claim(instance=name, kind="memory", value=str(steady), detail=_without_limit(case))
+    yield Claim(instance=name, kind="surplus", value=str(surplus_of(project, case.changed, case.peaks)))
 
 
-def published_ports(service: Service) -> Iterator[tuple[str, int, str]]:
-    """(address, host port, protocol) of every fixed port a service publishes; a range counts by its first."""
-    for port in service.ports:
+def _service_claims(case: Case) -> Iterator[Claim]:
+    for service in case.project.services:
+        for index, address, port, protocol in published_ports(service):
+            at = _written(case, case.place(f"services.{service.name}.ports[{index}]"))
+            detail = f"{service.name}, {at}" if at else service.name
+            value = port_claim(address, port, protocol)
+            yield Claim(instance=case.app.instance, kind="port", value=value, detail=detail)
+        if service.container_name:
+            at = _written(case, case.place(f"services.{service.name}.container_name"))
+            yield Claim(instance=case.app.instance, kind="container", value=service.container_name, detail=at)
+
+
+def _written(case: Case, at: Location | None) -> str:
+    """`/srv/shop/compose.yaml:21:9`: absolute, because another app's directory is another."""
+    return posixpath.join(case.app.directory, str(at)) if at else ""
+
+
+def published_ports(service: Service) -> Iterator[tuple[int, str, int, str]]:
+    """(index, address, host port, protocol) of every fixed port a service publishes; a range counts by its first."""
+    for index, port in enumerate(service.ports):
         first = (port.published or "0").split("-")[0]
         if first.isdigit() and int(first):
-            yield port.host_ip, int(first), port.protocol
+            yield index, port.host_ip, int(first), port.protocol
 
 
-def _without_limit(project: Project) -> str:
-    names = [one.name for one in project.services if one.resources.memory is None and one.name not in project.jobs]
+def _without_limit(case: Case) -> str:
+    names = [service.name for service in case.services() if service.resources.memory is None]
     return f"without a limit: {', '.join(names)}" if names else ""

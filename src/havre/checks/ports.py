@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from havre.checks.case import Case, Check
-from havre.checks.claims import ANY_ADDRESS, addresses_overlap, free_port, read_port, taken_ports
+from havre.checks.claims import ANY_ADDRESS, addresses_overlap, free_port, published_ports, read_port, taken_ports
 from havre.checks.images import known
 from havre.errors import Location, Problem, Severity
 from havre.model.server import Claim
@@ -29,17 +29,15 @@ class _Wanted:
 
 def _wanted(case: Case) -> Iterator[_Wanted]:
     for service in case.project.services:
-        for index, port in enumerate(service.ports):
-            first = (port.published or "0").split("-")[0]
-            if first.isdigit() and int(first):
-                yield _Wanted(
-                    service=service.name,
-                    address=port.host_ip,
-                    port=int(first),
-                    target=port.target,
-                    protocol=port.protocol,
-                    at=case.place(f"services.{service.name}.ports[{index}]"),
-                )
+        for index, address, port, protocol in published_ports(service):
+            yield _Wanted(
+                service=service.name,
+                address=address,
+                port=port,
+                target=service.ports[index].target,
+                protocol=protocol,
+                at=case.place(f"services.{service.name}.ports[{index}]"),
+            )
 
 
 def _meets(one: _Wanted, address: str, port: int, protocol: str) -> bool:
@@ -98,7 +96,8 @@ def _taken_by_program(case: Case) -> Iterator[Problem]:
         for listener in case.server.listeners:
             if listener.ours or not _meets(one, listener.address, listener.port, listener.protocol):
                 continue
-            if listener.pid is None and any(_meets(one, *read_port(value)) for value in mine):
+            is_unknown = listener.pid is None or listener.program.startswith("docker-proxy")
+            if is_unknown and any(_meets(one, *read_port(value)) for value in mine):
                 continue
             free = _proposal(case, one, proposed)
             yield Problem(

@@ -12,7 +12,6 @@ from havre.checks.placeholders import URL_PASSWORD, placeholder
 from havre.errors import Location, Problem, Severity
 from havre.model.secrets_mask import is_secret_name
 
-
 ELSEWHERE = ("two quote characters", "a command that nothing runs")
 """Answers of `placeholder` that have a check of their own."""
 

@@ -148,7 +148,6 @@ def _open_sockets(directory: Path) -> Iterator[int]:
 def _listener(proc: Path, protocol: str, address: str, port: int, pid: int | None, ours: Ours) -> Listener:
     if pid is None:
         return Listener(port=port, address=address, protocol=protocol)
-    arguments = _read(proc / str(pid) / "cmdline").split("\0")
     program = _read(proc / str(pid) / "comm").strip()
     return Listener(
         port=port,
@@ -157,22 +156,26 @@ def _listener(proc: Path, protocol: str, address: str, port: int, pid: int | Non
         pid=pid,
         program=program,
         user=_user(proc / str(pid)),
-        detail=_container(arguments) if program.startswith("docker-proxy") else "",
-        ours=_is_ours(proc, pid, arguments, ours),
+        detail=_container(_arguments(proc / str(pid))) if program.startswith("docker-proxy") else "",
+        ours=_is_ours(proc, pid, ours),
     )
 
 
-def _is_ours(proc: Path, pid: int, arguments: list[str], ours: Ours) -> bool:
+def _is_ours(proc: Path, pid: int, ours: Ours) -> bool:
+    """Whether the process, or one it descends from, is Havre's."""
     below = f"{ours.directory}/" if ours.directory else None
-    if below and any(below in argument for argument in arguments):
-        return True
     seen: set[int] = set()
     while pid > 1 and pid not in seen:
-        if pid in ours.pids:
+        arguments = _arguments(proc / str(pid)) if below else ()
+        if pid in ours.pids or any(below and below in f"{argument}/" for argument in arguments):
             return True
         seen.add(pid)
         pid = int(_status(proc / str(pid)).get("PPid", "0"))
     return False
+
+
+def _arguments(process: Path) -> list[str]:
+    return _read(process / "cmdline").split("\0")
 
 
 def _user(process: Path) -> str:
