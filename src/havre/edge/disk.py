@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from havre.edge import certificate_files
 from havre.edge.app_config import app_configuration, spare
 from havre.edge.config import base
 from havre.edge.layout import Layout
@@ -47,6 +48,8 @@ class Disk:
         for path in (self.layout.routes, self.layout.redirects):
             if not path.exists():
                 write_atomic(path, "")
+        if self.settings.https_port is not None and not self.layout.certificate_list.exists():
+            certificate_files.write_list(self.layout, [applied.app for applied in load_all(self.layout)])
 
     def base_differs(self, pool: Pool) -> bool:
         """True when the settings (or Havre itself) ask for another base than the one on disk."""
@@ -90,6 +93,8 @@ class Disk:
             self.write_app_configuration(applied)
         _put(self.layout.routes, write_map(joined(route_lines(applied) for applied in apps)))
         _put(self.layout.redirects, write_map(joined(redirect_lines(applied) for applied in apps)))
+        if self.settings.https_port is not None:
+            certificate_files.write_list(self.layout, [applied.app for applied in apps])
         self.write_pool(load_pool(self.layout))
         return apps
 

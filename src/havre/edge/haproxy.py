@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from havre.edge import servers, transition, validate
+from havre.edge import certificate_files, servers, transition, validate
 from havre.edge.app_config import structure
 from havre.edge.disk import Disk, Unfinished
 from havre.edge.layout import Layout
@@ -22,6 +22,7 @@ from havre.edge.runtime import Runtime, Socket
 from havre.edge.state import Applied, Backend, Pool, load_applied, load_pool
 from havre.errors import FailedError, HavreError, Problem, RefusedError, UnavailableError
 from havre.host import clock, locks
+from havre.host.files import write_atomic
 from havre.model.route import AppEdge, EdgeSettings, Endpoint, Upstream
 
 _START_LIMIT = 15.0
@@ -84,10 +85,12 @@ class Edge:
             self._ensure_running()
             old = load_applied(self.layout, app.instance)
             self._refuse(old, app)
-            step = transition.to_app(old, app, load_pool(self.layout), self.settings, hold=hold)
-            if old == step.applied and not step.needs_reload:
+            pem = certificate_files.local_pem(self.layout, app) if self.settings.https_port else None
+            step = transition.to_app(self._with_room(old, app), app, load_pool(self.layout), self.settings, hold=hold)
+            if old == step.applied and pem is None and not step.needs_reload:
                 return ApplyReport(changed=False, reloaded=False)
             self._perform(old, step)
+            self._certify(old.app if old else None, app, pem)
             return ApplyReport(changed=True, reloaded=step.needs_reload)
 
     def switch(self, instance: str, wanted: Mapping[Endpoint, Sequence[Upstream]]) -> None:
@@ -138,6 +141,7 @@ class Edge:
             idle = replace(old, backends=tuple(replace(backend, slots=()) for backend in old.backends))
             nothing = AppEdge(instance=instance)
             self._perform(old, transition.to_app(idle, nothing, load_pool(self.layout), self.settings))
+            self._certify(old.app, nothing, None)
             self._disk.remove_app(Applied(app=nothing))
 
     def await_old_workers(self, timeout: float) -> bool:
@@ -161,12 +165,36 @@ class Edge:
                 self._disk.write_pool(replace(pool, thumbprint=thumbprint, generation=pool.generation + 1))
                 self._reload(load_pool(self.layout).generation)
 
+    def install_certificate(self, instance: str, host: str, pem: bytes) -> None:
+        """Show `pem` (chain and key) for a host of an app from now on; open connections are not touched."""
+        with self._locked(f"install the certificate of {host}"):
+            self._ensure_running()
+            applied = load_applied(self.layout, instance)
+            files = certificate_files.wanted_files(self.layout, applied.app) if applied else ()
+            for file in files:
+                if file.hosts == (host,):
+                    write_atomic(file.path, pem, mode=0o600)
+                    certificate_files.change_list(self.layout, (), (file,))
+                    certificate_files.load(self.runtime, self.layout, file)
+
     # ---------------------------------------------------------------- how
 
     @contextmanager
     def _locked(self, doing: str) -> Iterator[None]:
         with locks.exclusive(self.layout.lock, what="the edge", doing=doing, wait=_LOCK_WAIT):
             yield
+
+    def _certify(self, old: AppEdge | None, app: AppEdge, pem: bytes | None) -> None:
+        if self.settings.https_port is not None:
+            certificate_files.replace_files(self.runtime, self.layout, old, app, pem)
+
+    def _with_room(self, old: Applied | None, app: AppEdge) -> Applied | None:
+        """The app as it is, without idle draining replicas where their slots are needed."""
+
+        def lead(backend: Backend) -> Backend:
+            return backend.leading_to(app.replicas(backend.endpoint), held=backend.held)
+
+        return replace(old, backends=tuple(self._roomy(backend, lead) for backend in old.backends)) if old else None
 
     def _ensure_running(self) -> None:
         self._disk.prepare()
@@ -246,7 +274,7 @@ class Edge:
         old = load_applied(self.layout, instance)
         if old is None:
             raise RefusedError(_unknown(instance))
-        new = old.with_backends(tuple(self._fitting(backend, how) for backend in old.backends))
+        new = old.with_backends(tuple(transition.grown(how(self._roomy(backend, how))) for backend in old.backends))
         if new == old:
             return
         pool = load_pool(self.layout)
@@ -257,13 +285,12 @@ class Edge:
             self._disk.write_replicas(new)
             servers.move(self.runtime, _changes(old, new))
 
-    def _fitting(self, backend: Backend, how: Callable[[Backend], Backend]) -> Backend:
-        """The changed backend; idle draining replicas make room, and slots are added as the last resort."""
-        changed = how(backend)
-        if transition.highest_slot(changed) > backend.capacity:
-            idle = [name for name, sessions in self._draining(backend).items() if sessions == 0]
-            changed = how(backend.without(*idle))
-        return transition.grown(changed)
+    def _roomy(self, backend: Backend, how: Callable[[Backend], Backend]) -> Backend:
+        """The backend, without idle draining replicas when the change needs their slots."""
+        if transition.highest_slot(how(backend)) <= backend.capacity:
+            return backend
+        idle = [name for name, sessions in self._draining(backend).items() if sessions == 0]
+        return backend.without(*idle)
 
     def _draining(self, backend: Backend) -> Mapping[str, int]:
         open_sessions = {slot.upstream.name: 0 for slot in backend.draining}

@@ -187,6 +187,11 @@ def free_port(address: str = "127.0.0.1") -> int:
 
 
 @pytest.fixture
+def unused_port() -> Callable[[], int]:
+    return free_port
+
+
+@pytest.fixture
 def home() -> Iterator[Path]:
     """A short path: socket paths are limited to about a hundred characters."""
     path = Path(tempfile.mkdtemp(prefix="hv"))

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import socket
-import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from havre.errors import FailedError, RefusedError
 from havre.model.route import AppEdge, Route
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 from strict_client import Client, Load
 
 pytestmark = pytest.mark.process
@@ -33,8 +29,9 @@ def drained(edge: Any, limit: float = 5.0) -> dict[str, int]:
 def test_twenty_releases_under_load_fail_nothing(world: Any) -> None:
     current = world.replica("web.0")
     world.edge.apply(world.app(SHOP, upstreams=((WEB, (current.upstream,)),)))
-    load = Load(url=f"http://127.0.0.1:{world.port}/", connections=32, seconds=60, hosts=("shop.example",), think=(0, 0.02))
-    client = Client(load).start()
+    client = Client(
+        Load(url=f"http://127.0.0.1:{world.port}/", connections=32, seconds=60, hosts=("shop.example",))
+    ).start()
     for number in range(1, 21):
         successor = world.replica(f"web.{number}", f"127.0.0.{2 + number % 2}")
         world.edge.switch("shop", {WEB: [successor.upstream]})
@@ -97,7 +94,8 @@ def test_all_services_move_in_one_switch(world: Any) -> None:
     first = [world.replica(name) for name in ("web.1", "api.1")]
     second = [world.replica(name, "127.0.0.3") for name in ("web.2", "api.2")]
     endpoints = (WEB, ("api", 8000))
-    world.edge.apply(world.app(SHOP, api, upstreams=tuple((e, (r.upstream,)) for e, r in zip(endpoints, first, strict=True))))
+    upstreams = tuple((endpoint, (one.upstream,)) for endpoint, one in zip(endpoints, first, strict=True))
+    world.edge.apply(world.app(SHOP, api, upstreams=upstreams))
     world.edge.switch("shop", {e: [r.upstream] for e, r in zip(endpoints, second, strict=True)})
     assert [world.ask(path).told["replica"] for path in ("/", "/api/x")] == ["web.2", "api.2"]
     assert set(world.edge.draining("shop")) == {"web.1", "api.1"}

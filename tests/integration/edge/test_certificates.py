@@ -1,0 +1,101 @@
+"""Certificates of a real edge: self-signed, own, refused; visitors see the right one for their name."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from havre.edge import x509
+from havre.errors import RefusedError
+from havre.model.route import AppEdge, Route, Tls
+
+pytestmark = pytest.mark.process
+WEB = ("web", 3000)
+
+
+def shown(port: int, name: str) -> x509.Contents:
+    """The certificate that a visitor of `name` is shown."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+        context.wrap_socket(plain, server_hostname=name) as secure,
+    ):
+        der = secure.getpeercert(binary_form=True)
+        assert der is not None
+        return x509.read(ssl.DER_cert_to_PEM_cert(der).encode())
+
+
+def app(instance: str, host: str, tls: Tls) -> AppEdge:
+    return AppEdge(instance=instance, routes=(Route(host=host, service="web", port=3000),), tls=tls)
+
+
+def own(directory: Path, *names: str, key_of: str | None = None) -> Tls:
+    """Files with a certificate for `names`; with `key_of`, the key of another certificate."""
+    pem = x509.self_signed(names)
+    key = x509.self_signed((key_of,)) if key_of else pem
+    (directory / "own.crt").write_bytes(pem.split(b"-----BEGIN PRIVATE KEY")[0])
+    (directory / "own.key").write_bytes(b"-----BEGIN PRIVATE KEY" + key.split(b"-----BEGIN PRIVATE KEY")[1])
+    return Tls(mode="own", certificate=str(directory / "own.crt"), key=str(directory / "own.key"))
+
+
+@pytest.fixture
+def tls_port(unused_port: Callable[[], int]) -> int:
+    return unused_port()
+
+
+def test_each_app_shows_its_own_certificate(make_world: Any, tls_port: int, tmp_path: Path) -> None:
+    world = make_world(https_port=tls_port)
+    world.edge.apply(app("one", "one.localhost", Tls(mode="self-signed")))
+    world.edge.apply(app("two", "two.example", own(tmp_path, "two.example", "www.two.example")))
+    assert shown(tls_port, "one.localhost").names == ("one.localhost",)
+    assert shown(tls_port, "two.example").names == ("two.example", "www.two.example")
+    assert shown(tls_port, "nobody.example").names == ("havre.invalid",)
+
+
+def test_certificates_are_the_same_after_a_crash(make_world: Any, tls_port: int) -> None:
+    world = make_world(https_port=tls_port)
+    world.edge.apply(app("one", "one.localhost", Tls(mode="self-signed")))
+    before = shown(tls_port, "one.localhost").serial
+    world.edge.stop()
+    world.edge.ensure_running()
+    assert shown(tls_port, "one.localhost").serial == before
+
+
+def test_a_removed_app_leaves_no_certificate_behind(make_world: Any, tls_port: int) -> None:
+    world = make_world(https_port=tls_port)
+    world.edge.apply(app("one", "one.localhost", Tls(mode="self-signed")))
+    world.edge.remove("one")
+    assert shown(tls_port, "one.localhost").names == ("havre.invalid",)
+
+
+@pytest.mark.parametrize(
+    ("names", "key_of", "complaint"),
+    [
+        (("shop.example",), "other.example", "the key does not belong to the certificate"),
+        (("other.example",), None, "the certificate is not for shop.example"),
+    ],
+)
+def test_a_bad_own_certificate_is_refused_and_touches_nobody(
+    make_world: Any, tls_port: int, tmp_path: Path, names: tuple[str, ...], key_of: str | None, complaint: str
+) -> None:
+    world = make_world(https_port=tls_port)
+    world.edge.apply(app("one", "one.localhost", Tls(mode="self-signed")))
+    with pytest.raises(RefusedError, match=complaint):
+        world.edge.apply(app("shop", "shop.example", own(tmp_path, *names, key_of=key_of)))
+    assert world.edge.read("shop") is None
+    assert shown(tls_port, "one.localhost").names == ("one.localhost",)
+
+
+def test_plain_requests_are_redirected_to_tls(make_world: Any, tls_port: int) -> None:
+    world = make_world(https_port=tls_port)
+    world.edge.apply(app("one", "one.localhost", Tls(mode="self-signed")))
+    answer = world.ask("/a?b=c", host="one.localhost")
+    assert (answer.status, answer.headers["location"]) == (301, f"https://one.localhost:{tls_port}/a?b=c")
+    assert world.ask("/a", host="one.localhost", method="POST", body=b"x").status == 308
