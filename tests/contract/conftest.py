@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from havre.engines.base import Context, Engine
+from havre.engines.memory import MemoryEngine
+from havre.errors import FailedError
 from havre.model.health import HealthCheck, HealthState, ProbeResult
 from havre.model.observed import ObservedReplica
 from havre.model.plan import (
@@ -52,7 +54,7 @@ class Bench:
     image: str
     python: str = "python3"
     lacks: frozenset[str] = frozenset()
-    """What this engine cannot show by its nature: `exec`, `names`, `volumes`, `port`."""
+    """What this engine cannot show by its nature: `programs` (real ones), `names`, `ports`, `clock`, `guards`."""
 
     def script(self, text: str) -> tuple[str, ...]:
         """A command that runs Python source."""
@@ -68,6 +70,10 @@ class Bench:
             expose=(str(port),),
         )
         return replace(service, **changes)
+
+    def exiting(self, name: str, code: int, says: str = "cannot go on", **changes: Any) -> Service:
+        """A service that says something and ends with an exit code."""
+        return self.service(name, f"print({says!r}); raise SystemExit({code})", **changes)
 
     def service(self, name: str, source: str, **changes: Any) -> Service:
         """A service that runs Python source."""
@@ -144,6 +150,13 @@ class World:
         self.engine.perform(step, self.context(release), progress=told.append)
         return told
 
+    def run_failing(self, service: Service, code: int, says: str = "failed", **how: Any) -> FailedError:
+        """Run a one-off that says something and ends with an exit code; the error it raised."""
+        self.bench.exiting(service.name, code)
+        with pytest.raises(FailedError) as failure:
+            self.run(service, f"print({says!r}); raise SystemExit({code})", **how)
+        return failure.value
+
     def with_volume(self, service: Service, target: str = "/data") -> Service:
         """The service with a named volume, which is created."""
         volume = Volume(key="data", name=f"{self.instance}_data")
@@ -162,7 +175,7 @@ class World:
     def needs(self, ability: str) -> None:
         """Skip where the engine cannot have it by its nature."""
         if ability in self.bench.lacks:
-            pytest.skip(f"the {self.engine.name} engine has no {ability}")
+            pytest.skip(f"the {self.engine.name} engine has no {ability} of its own")
 
     def tear_down(self) -> None:
         """Remove all that the test made."""
@@ -183,6 +196,26 @@ def wait_for(seen: Callable[[], bool], timeout: float = 20.0, told: Callable[[],
         time.sleep(0.05)
 
 
+class MemoryBench(Bench):
+    """Its programs do not run: how they end is told to the engine."""
+
+    engine: MemoryEngine
+
+    def exiting(self, name: str, code: int, says: str = "cannot go on", **changes: Any) -> Service:
+        """A service of which the engine is told that it ends."""
+        self.engine.behaviour.exits = {**self.engine.behaviour.exits, name: code}
+        return super().exiting(name, code, says, **changes)
+
+
+def memory_bench(tmp_path: Path) -> Bench:
+    """The engine that tests of everything else rely on."""
+    bench = MemoryBench(
+        engine=MemoryEngine(), image="any:1", lacks=frozenset({"programs", "names", "ports", "clock", "guards"})
+    )
+    bench.engine.add_image("any:1")
+    return bench
+
+
 def docker_bench(tmp_path: Path) -> Bench:
     """A real Docker Engine with the lab's stand-in for python:3.11-slim."""
     from havre.engines.docker.engine import DockerEngine
@@ -190,7 +223,7 @@ def docker_bench(tmp_path: Path) -> Bench:
     return Bench(engine=DockerEngine(config=tmp_path), image="python:3.11-slim", python="python")
 
 
-BENCHES: dict[str, Callable[[Path], Bench]] = {"docker": docker_bench}
+BENCHES: dict[str, Callable[[Path], Bench]] = {"memory": memory_bench, "docker": docker_bench}
 _MARKS = {"docker": pytest.mark.docker, "process": pytest.mark.process}
 _numbers = itertools.count(1)
 

@@ -61,6 +61,7 @@ def test_a_started_replica_is_observed_with_what_it_was_made_from(world: World) 
 
 
 def test_the_start_time_is_when_it_started(world: World) -> None:
+    world.needs("clock")
     web = world.bench.serving()
 
     world.start(web)
@@ -80,8 +81,7 @@ def test_of_service_gives_replicas_by_slot_and_leaves_out_one_offs(world: World)
     web = world.bench.serving()
     world.start(web, 2)
     world.start(web, 1)
-    with pytest.raises(FailedError):
-        world.run(web, "raise SystemExit(1)")
+    world.run_failing(web, 1)
 
     found = world.engine.observe(world.instance).of_service("web")
 
@@ -89,7 +89,6 @@ def test_of_service_gives_replicas_by_slot_and_leaves_out_one_offs(world: World)
 
 
 def test_networks_and_volumes_know_their_instance(world: World) -> None:
-    world.needs("volumes")
     world.with_volume(world.bench.serving())
 
     observed = world.engine.observe(world.instance)
@@ -179,13 +178,13 @@ def test_two_replicas_of_one_service_run_beside_each_other(world: World) -> None
 
 def test_independent_replicas_can_be_started_from_several_threads(world: World) -> None:
     services = [world.bench.serving(f"web{number}") for number in range(4)]
-    errors: list[BaseException] = []
+    errors: list[HavreError] = []
 
     def start(service: Any) -> None:
         try:
             step = StartReplica(service=service, slot=1, fingerprint="v1 a=1")
             world.engine.perform(step, world.context())
-        except BaseException as error:
+        except HavreError as error:
             errors.append(error)
 
     threads = [threading.Thread(target=start, args=(service,)) for service in services]
@@ -202,6 +201,7 @@ def test_independent_replicas_can_be_started_from_several_threads(world: World) 
 
 
 def test_a_replica_that_listens_ends_at_once_and_says_goodbye(world: World) -> None:
+    world.needs("programs")
     web = world.bench.serving()
     world.start_healthy(web)
     started = time.monotonic()
@@ -214,6 +214,7 @@ def test_a_replica_that_listens_ends_at_once_and_says_goodbye(world: World) -> N
 
 
 def test_a_replica_that_does_not_listen_gets_its_grace_and_no_more(world: World) -> None:
+    world.needs("programs")
     deaf = world.bench.service("deaf", DEAF)
     world.start(deaf)
     wait_for_line(world, "ready")
@@ -262,7 +263,7 @@ def test_a_replica_that_always_restarts_stays_down_when_stopped(world: World) ->
 
 
 def test_a_replica_that_exits_is_kept_with_its_exit_code(world: World) -> None:
-    bad = world.bench.service("bad", "print('cannot go on'); raise SystemExit(3)")
+    bad = world.bench.exiting("bad", 3)
     world.start(bad)
     wait_for_state(world, bad, ReplicaState.EXITED)
 
@@ -273,7 +274,8 @@ def test_a_replica_that_exits_is_kept_with_its_exit_code(world: World) -> None:
 
 
 def test_a_restart_loop_is_counted(world: World) -> None:
-    bad = world.bench.service("bad", "raise SystemExit(1)", restart=Restart(policy="on-failure", attempts=2))
+    world.needs("programs")
+    bad = world.bench.exiting("bad", 1, restart=Restart(policy="on-failure", attempts=2))
     world.start(bad)
     wait_for_state(world, bad, ReplicaState.EXITED)
 
@@ -284,6 +286,7 @@ def test_a_restart_loop_is_counted(world: World) -> None:
 
 
 def test_a_passing_check_is_healthy_with_its_words(world: World) -> None:
+    world.needs("programs")
     web = world.bench.serving()
     world.start(web)
 
@@ -294,6 +297,7 @@ def test_a_passing_check_is_healthy_with_its_words(world: World) -> None:
 
 
 def test_a_failing_check_is_unhealthy_with_its_words_and_code(world: World) -> None:
+    world.needs("programs")
     check = HealthCheck(test=world.bench.script("print('no database'); raise SystemExit(2)"))
     web = world.bench.serving(health=check)
     world.start(web)
@@ -305,6 +309,7 @@ def test_a_failing_check_is_unhealthy_with_its_words_and_code(world: World) -> N
 
 
 def test_a_check_that_passes_without_being_let_in_is_unverified(world: World) -> None:
+    world.needs("programs")
     web = world.bench.serving(health=HealthCheck(test=world.bench.script("print('NOAUTH Authentication required.')")))
     world.start(web)
 
@@ -314,6 +319,7 @@ def test_a_check_that_passes_without_being_let_in_is_unverified(world: World) ->
 
 
 def test_a_check_that_never_answers_is_unhealthy_after_its_timeout(world: World) -> None:
+    world.needs("programs")
     web = world.bench.serving(health=HealthCheck(test=world.bench.script("import time; time.sleep(60)"), timeout=1.0))
     world.start(web)
     started = time.monotonic()
@@ -325,7 +331,8 @@ def test_a_check_that_never_answers_is_unhealthy_after_its_timeout(world: World)
 
 
 def test_a_replica_that_is_gone_is_unhealthy_and_says_how_it_ended(world: World) -> None:
-    bad = world.bench.service("bad", "raise SystemExit(3)")
+    world.needs("programs")
+    bad = world.bench.exiting("bad", 3)
     world.start(bad)
     wait_for_state(world, bad, ReplicaState.EXITED)
 
@@ -336,7 +343,7 @@ def test_a_replica_that_is_gone_is_unhealthy_and_says_how_it_ended(world: World)
 
 
 def test_without_a_check_an_open_port_is_the_evidence(world: World) -> None:
-    world.needs("port")
+    world.needs("ports")
     web = world.bench.serving(health=None)
     world.start(web)
 
@@ -346,7 +353,7 @@ def test_without_a_check_an_open_port_is_the_evidence(world: World) -> None:
 
 
 def test_without_a_check_a_closed_port_is_not_healthy(world: World) -> None:
-    world.needs("port")
+    world.needs("ports")
     mute = world.bench.service("mute", SLEEP, expose=("9999",))
     world.start(mute)
 
@@ -354,6 +361,7 @@ def test_without_a_check_a_closed_port_is_not_healthy(world: World) -> None:
 
 
 def test_without_check_and_port_running_is_all_there_is(world: World) -> None:
+    world.needs("programs")
     worker = world.bench.service("worker", SLEEP)
     world.start(worker)
 
@@ -364,6 +372,7 @@ def test_without_check_and_port_running_is_all_there_is(world: World) -> None:
 
 
 def test_logs_tell_service_slot_stream_and_time(world: World) -> None:
+    world.needs("programs")
     web = world.bench.serving()
     world.start_healthy(web, 2)
 
@@ -375,6 +384,7 @@ def test_logs_tell_service_slot_stream_and_time(world: World) -> None:
 
 
 def test_logs_of_several_replicas_come_in_order_of_time(world: World) -> None:
+    world.needs("programs")
     source = "import time\nfor n in range(4): print('line', n, flush=True); time.sleep(0.15)\ntime.sleep(600)"
     for name in ("left", "right"):
         world.start(world.bench.service(name, source))
@@ -387,6 +397,7 @@ def test_logs_of_several_replicas_come_in_order_of_time(world: World) -> None:
 
 
 def test_tail_counts_per_replica_and_services_choose(world: World) -> None:
+    world.needs("programs")
     for name in ("left", "right"):
         world.start(world.bench.service(name, "print('a'); print('b'); print('c'); import time; time.sleep(600)"))
     wait_for_lines(world, 6)
@@ -399,6 +410,7 @@ def test_tail_counts_per_replica_and_services_choose(world: World) -> None:
 
 
 def test_since_and_until_cut_out_a_time(world: World) -> None:
+    world.needs("programs")
     source = "import time\nfor n in range(3): print(n, flush=True); time.sleep(1.2)\ntime.sleep(600)"
     world.start(world.bench.service("slow", source))
     wait_for_lines(world, 3)
@@ -411,6 +423,7 @@ def test_since_and_until_cut_out_a_time(world: World) -> None:
 
 
 def test_following_gives_what_was_and_what_comes(world: World) -> None:
+    world.needs("programs")
     source = "import time\nfor n in range(100): print(n, flush=True); time.sleep(0.2)"
     world.start(world.bench.service("slow", source))
     wait_for_lines(world, 2)
@@ -423,6 +436,7 @@ def test_following_gives_what_was_and_what_comes(world: World) -> None:
 
 
 def test_following_hears_replicas_that_start_later(world: World) -> None:
+    world.needs("programs")
     world.start(world.bench.service("first", SLEEP))
     heard: list[LogLine] = []
     enough = threading.Event()
@@ -445,8 +459,9 @@ def test_following_hears_replicas_that_start_later(world: World) -> None:
 
 
 def test_failed_logs_are_those_of_replicas_that_were_kept(world: World) -> None:
+    world.needs("programs")
     world.start_healthy(world.bench.serving())
-    bad = world.bench.service("bad", "print('why it failed'); raise SystemExit(1)")
+    bad = world.bench.exiting("bad", 1, "why it failed")
     world.start(bad)
     wait_for_state(world, bad, ReplicaState.EXITED)
 
@@ -457,7 +472,7 @@ def test_failed_logs_are_those_of_replicas_that_were_kept(world: World) -> None:
 
 
 def test_exec_gives_output_and_exit_code(world: World) -> None:
-    world.needs("exec")
+    world.needs("programs")
     world.start_healthy(world.bench.serving())
     command = world.bench.script("import sys; print('out'); print('err', file=sys.stderr); raise SystemExit(5)")
 
@@ -467,7 +482,7 @@ def test_exec_gives_output_and_exit_code(world: World) -> None:
 
 
 def test_exec_feeds_stdin_and_environment(world: World) -> None:
-    world.needs("exec")
+    world.needs("programs")
     world.start_healthy(world.bench.serving())
     command = world.bench.script("import os, sys; print(os.environ['GREETING'], len(sys.stdin.read()))")
 
@@ -479,7 +494,7 @@ def test_exec_feeds_stdin_and_environment(world: World) -> None:
 
 
 def test_exec_that_takes_too_long_is_an_error(world: World) -> None:
-    world.needs("exec")
+    world.needs("programs")
     world.start_healthy(world.bench.serving())
 
     with pytest.raises(FailedError, match="within 1 s"):
@@ -487,12 +502,12 @@ def test_exec_that_takes_too_long_is_an_error(world: World) -> None:
 
 
 def test_exec_in_what_does_not_run_says_so(world: World) -> None:
-    world.needs("exec")
+    world.needs("programs")
     web = world.bench.serving()
     world.start_healthy(web)
     world.stop(web)
 
-    with pytest.raises(FailedError, match=r"web\.1 does not run"):
+    with pytest.raises(FailedError, match=r"web\.1:? does not run"):
         world.engine.execute(world.instance, "web", 1, ("true",))
 
 
@@ -502,26 +517,40 @@ def test_exec_in_what_does_not_run_says_so(world: World) -> None:
 def test_a_task_runs_to_its_end_and_leaves_nothing(world: World) -> None:
     web = world.bench.serving()
 
-    told = world.run(web, "print('migrating'); print('done')", title="migrate")
+    world.run(web, "print('migrating'); print('done')", title="migrate")
 
-    assert told == ["migrating", "done"]
     assert world.replicas() == ()
 
 
-def test_a_failed_task_tells_its_last_lines_and_is_kept(world: World) -> None:
+def test_a_task_tells_its_lines_as_they_come(world: World) -> None:
+    world.needs("programs")
+
+    told = world.run(world.bench.serving(), "print('migrating'); print('done')", title="migrate")
+
+    assert told == ["migrating", "done"]
+
+
+def test_a_failed_task_is_kept_with_its_exit_code(world: World) -> None:
     web = world.bench.serving()
 
-    with pytest.raises(FailedError) as failure:
-        world.run(web, "print('relation users does not exist'); raise SystemExit(4)", title="migrate")
+    failure = world.run_failing(web, 4, title="migrate")
 
-    problem = failure.value.problems[0]
-    assert "exit code 4" in problem.summary
-    assert "relation users does not exist" in problem.evidence
-    assert [(kept.role, kept.state) for kept in world.replicas()] == [("task", ReplicaState.EXITED)]
+    assert "exit code 4" in failure.problems[0].summary
+    assert [(kept.role, kept.state, kept.exit_code) for kept in world.replicas()] == [("task", ReplicaState.EXITED, 4)]
+
+
+def test_a_failed_task_tells_its_last_lines(world: World) -> None:
+    world.needs("programs")
+    web = world.bench.serving()
+
+    failure = world.run_failing(web, 4, "relation users does not exist", title="migrate")
+
+    assert "relation users does not exist" in failure.problems[0].evidence
     assert "relation users does not exist" in texts(world.engine.logs(world.instance, LogQuery(failed=True)))
 
 
 def test_a_task_that_takes_too_long_is_stopped(world: World) -> None:
+    world.needs("programs")
     web = world.bench.serving()
     started = time.monotonic()
 
@@ -533,15 +562,16 @@ def test_a_task_that_takes_too_long_is_stopped(world: World) -> None:
 
 
 def test_a_kept_task_does_not_stand_in_the_way_of_the_next(world: World) -> None:
+    world.needs("programs")
     web = world.bench.serving()
-    with pytest.raises(FailedError):
-        world.run(web, "raise SystemExit(4)", title="migrate", release=1)
+    world.run_failing(web, 4, title="migrate", release=1)
 
     assert world.run(web, "print('fixed')", title="migrate", release=2) == ["fixed"]
     world.start_healthy(web)
 
 
 def test_a_job_runs_its_own_command(world: World) -> None:
+    world.needs("programs")
     seed = world.bench.service("seed", "print('seeded')")
     told: list[str] = []
 
@@ -581,7 +611,7 @@ def test_names_given_by_the_release_win(world: World) -> None:
 
 
 def test_this_machine_reaches_a_replica_at_its_address(world: World) -> None:
-    world.needs("port")
+    world.needs("ports")
     import urllib.request
 
     web = world.bench.serving()
@@ -594,12 +624,12 @@ def test_this_machine_reaches_a_replica_at_its_address(world: World) -> None:
 
 
 def test_the_address_of_what_does_not_run_is_an_error(world: World) -> None:
-    with pytest.raises(FailedError, match=r"web\.1 does not run"):
+    with pytest.raises(FailedError, match=r"web\.1:? does not run"):
         world.engine.address(world.bench.serving(), 1, world.context())
 
 
 def test_a_volume_keeps_its_data_when_its_replica_goes(world: World) -> None:
-    world.needs("volumes")
+    world.needs("programs")
     web = world.with_volume(world.bench.serving())
     target = web.mounts[0].target
     world.run(web, f"open('{target}/kept', 'w').write('precious')")
@@ -608,7 +638,7 @@ def test_a_volume_keeps_its_data_when_its_replica_goes(world: World) -> None:
 
 
 def test_a_volume_in_use_is_not_removed(world: World) -> None:
-    world.needs("volumes")
+    world.needs("programs")
     web = world.with_volume(world.bench.serving())
     world.start(web)
 
@@ -619,6 +649,7 @@ def test_a_volume_in_use_is_not_removed(world: World) -> None:
 
 
 def test_a_network_of_somebody_else_is_not_removed(world: World) -> None:
+    world.needs("guards")
     other = replace(world.context(), instance="somebody-else")
 
     with pytest.raises(HavreError, match="does not belong"):
@@ -628,6 +659,7 @@ def test_a_network_of_somebody_else_is_not_removed(world: World) -> None:
 
 
 def test_an_external_network_that_is_missing_is_named(world: World) -> None:
+    world.needs("guards")
     network = Network(key="shared", name=f"{world.instance}_shared", external=True)
 
     with pytest.raises(HavreError, match=f"external network {world.instance}_shared does not exist"):
@@ -646,7 +678,16 @@ def test_usage_measures_every_running_replica(world: World) -> None:
     used = world.engine.usage(world.instance)
 
     assert [(entry.service, entry.slot) for entry in used] == [("web", 1)]
-    assert used[0].memory is None or used[0].memory > 1_000_000
+
+
+def test_usage_measures_memory_of_a_real_program(world: World) -> None:
+    world.needs("programs")
+    world.start_healthy(world.bench.serving())
+
+    used = world.engine.usage(world.instance)
+
+    assert used[0].memory is not None
+    assert used[0].memory > 1_000_000
 
 
 def wait_for_lines(world: World, count: int) -> None:
