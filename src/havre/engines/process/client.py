@@ -45,8 +45,9 @@ class Refusal(Exception):  # noqa: N818 - an answer, turned into a HavreError by
 class Client:
     """`state` is the engine's state directory; every method may be called from several threads."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, *, private_views: bool = True) -> None:
         self._state = state
+        self._options = ("--detach",) if private_views else ("--detach", "--plain")
         self._facts: Facts | None = None
 
     def is_running(self) -> bool:
@@ -83,12 +84,13 @@ class Client:
 
     def _ensure_running(self) -> None:
         deadline = clock.elapsed() + _START_TIME
-        started = 0
+        again_at = 0.0
         while not self._answers():
-            if clock.elapsed() > deadline:
+            now = clock.elapsed()
+            if now > deadline:
                 raise UnavailableError(_no_supervisor(self._state))
-            if not self.is_running() and started < 3:
-                started += 1
+            if now >= again_at and not self.is_running():
+                again_at = now + 3.0
                 self._spawn()
             clock.sleep(0.02)
 
@@ -102,13 +104,15 @@ class Client:
     def _spawn(self) -> None:
         log = os.open(self._state / "supervisor.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        argv = [sys.executable, "-P", "-m", "havre.engines.process.supervisor", "--state", str(self._state)]
+        module = ("-P", "-m", "havre.engines.process.supervisor")
+        argv = [sys.executable, *module, "--state", str(self._state), *self._options]
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(_source_root())}
         try:
-            os.posix_spawn(
-                sys.executable, argv, environment, setsid=True,
+            pid = os.posix_spawn(
+                sys.executable, argv, environment,
                 file_actions=[(os.POSIX_SPAWN_DUP2, null, 0), *((os.POSIX_SPAWN_DUP2, log, n) for n in (1, 2))],
             )  # fmt: skip
+            os.waitpid(pid, 0)  # it goes to the background at once: no child of ours stays
         finally:
             os.close(log)
             os.close(null)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import assert_never
@@ -50,15 +50,18 @@ class ProcessEngine:
     """Replicas as processes of this server, all below `state`. Safe to share between threads.
 
     `processes` is how the manifest says that services run; `keep` is how many prepared source trees of a
-    service stay for rollbacks, beside those that run.
+    service stay for rollbacks, beside those that run; without `private_views` everything shares the machine's
+    file system (the fallback where the kernel allows nothing else).
     """
 
     name = "process"
 
-    def __init__(self, state: Path, *, processes: Sequence[ProcessSpec] = (), keep: int = 6) -> None:
+    def __init__(
+        self, state: Path, *, processes: Sequence[ProcessSpec] = (), keep: int = 6, private_views: bool = True
+    ) -> None:
         self._state = private_directory(state.absolute())
         self._keep = keep
-        self._client = Client(self._state)
+        self._client = Client(self._state, private_views=private_views)
         self._allocations = Allocations(self._state)
         self._volumes = Volumes(self._state)
         self._networks = Networks(self._state, self._allocations)
@@ -169,12 +172,10 @@ class ProcessEngine:
         return Groups(self._client.facts().group)
 
     def _start(self, service: Service, slot: int, fingerprint: str, context: Context, tell: Progress) -> None:
-        found = {"release": context.release, "fingerprint": fingerprint}
-        if self._replicas.make_room(
-            context.instance, service.name, slot, release=context.release, fingerprint=fingerprint
-        ):
+        key = (context.instance, service.name, slot)
+        if self._replicas.make_room(*key, release=context.release, fingerprint=fingerprint):
             return
-        launch = self._starter.prepare(service, slot, context, fingerprint=str(found["fingerprint"]))
+        launch = self._starter.prepare(service, slot, context, fingerprint=fingerprint)
         unenforced = self._replicas.start(launch)
         if unenforced:
             tell(f"{service.name}.{slot}: {_not_enforced(unenforced, root=os.geteuid() == 0)}")
@@ -263,8 +264,3 @@ def _volume_in_use(name: str, one: Found) -> Problem:
         hint="remove that replica first (`havre down`)",
         code="volume-in-use",
     )
-
-
-def limits_note(mapping: Mapping[str, Sequence[str]]) -> str:
-    """`web: memory; db: memory, cpus`: which limits of which services are only written down."""
-    return "; ".join(f"{service}: {', '.join(names)}" for service, names in sorted(mapping.items()))

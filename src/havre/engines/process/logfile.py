@@ -5,6 +5,7 @@ A line is `1763678000.123456 o text`; the second word is `o` for stdout and `e` 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 
@@ -49,8 +50,8 @@ class LogFile:
         block = b"".join(head + line.removesuffix(b"\r") + b"\n" for line in lines)
         if self._written and self._written + len(block) > self._size:
             self._rotate()
-        os.write(self._handle, block)
-        self._written += len(block)
+        with contextlib.suppress(OSError):  # the disk is full: lines are lost, but nothing stands still
+            self._written += os.write(self._handle, block)
 
     def _open(self) -> None:
         self._handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)

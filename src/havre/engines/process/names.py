@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from havre.engines.process.records import Launch
 
-_BLOCK = 4096
+_BLOCK = 1024
 
 
 def hosts_text(launch: Launch, others: Sequence[Launch]) -> str:
@@ -16,8 +16,9 @@ def hosts_text(launch: Launch, others: Sequence[Launch]) -> str:
     Itself first, then the names it was given (they win), then every running replica of the services it shares a
     network with. `localhost` is its own address: in its world there is nobody else.
     """
-    lines = [f"{launch.address} localhost {launch.service}-{launch.slot}"]
     given = {name for name, _ in (*launch.names, *launch.extra_hosts)}
+    own = [name for name in (launch.service, *launch.aliases) if name not in given and launch.role == "replica"]
+    lines = [" ".join([launch.address, "localhost", f"{launch.service}-{launch.slot}", *own])]
     lines += [f"{address} {name}" for name, address in (*launch.names, *launch.extra_hosts)]
     for other in sorted(others, key=lambda other: (other.service, -other.release, other.slot)):
         if other.role != "replica" or not _meet(launch, other):
@@ -79,5 +80,5 @@ def _meet(one: Launch, other: Launch) -> bool:
 
 
 def _padded(text: str) -> str:
-    """Always whole blocks, so that it is rewritten in place in one stroke without ever growing shorter."""
-    return text + "\n" * (-len(text.encode()) % _BLOCK)
+    """Always whole blocks, filled up with blanks: rewritten in place in one stroke, it never grows shorter."""
+    return text + " " * ((-len(text.encode()) - 1) % _BLOCK) + "\n"

@@ -277,7 +277,8 @@ class Replica:
                 continue
 
     def _save(self) -> None:
-        write_status(self.directory, self.status)
+        with contextlib.suppress(OSError):  # a full disk must not end what keeps everything running
+            write_status(self.directory, self.status)
 
 
 def exit_code(wait_status: int) -> int:

@@ -139,6 +139,8 @@ class Replicas:
             raise RefusedError(_still_running(found))
         self._client.ask("remove", key=found.launch.key)
         self._allocations.release_address(instance, f"{service}.{slot}")
+        if not any(one.launch.service == service for one in self._read(instance)):
+            self._allocations.release_address(instance, service)
         with contextlib.suppress(OSError):  # others are still there
             found.directory.parent.rmdir()
 

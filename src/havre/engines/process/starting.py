@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from havre.engines.base import Context
 from havre.engines.process.allocations import Allocations
@@ -13,12 +14,12 @@ from havre.engines.process.images import Image, Images
 from havre.engines.process.names import addresses_by_name
 from havre.engines.process.places import Ground, numeric_user
 from havre.engines.process.records import Launch, Place, write_launch
-from havre.engines.process.replicas import Replicas
+from havre.engines.process.replicas import FIRST_TASK_SLOT, Replicas
 from havre.engines.process.translate import Given, launch_of
 from havre.engines.process.volumes import Volumes
 from havre.errors import FailedError, Problem
 from havre.host import clock
-from havre.model.project import Service
+from havre.model.project import Order, Service
 
 
 class Starter:
@@ -45,9 +46,11 @@ class Starter:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True, mode=0o700)
         uid, gid = self._user(service, image, context)
+        if uid > 0 and not self._client.facts().isolated:
+            self._open_way(directory)
         source = self._images.source(image.id)
         places = Ground(directory, source, self._volumes, uid, gid).prepare(service, image, context)
-        address = self._allocations.address(context.instance, f"{service.name}.{slot}")
+        address = self._allocations.address(context.instance, self._address_key(service, slot))
         networks = tuple(sorted(_networks(service, context)))
         given = Given(
             instance=context.instance, directory=str(directory), address=address,
@@ -60,6 +63,11 @@ class Starter:
         write_launch(str(directory), launch)
         return launch
 
+    def _address_key(self, service: Service, slot: int) -> str:
+        """Where addresses are put into the text of neighbours, a service that is never there twice keeps its own."""
+        stays = service.order is Order.STOP_FIRST and not self._client.facts().isolated and slot < FIRST_TASK_SLOT
+        return service.name if stays else f"{service.name}.{slot}"
+
     def _user(self, service: Service, image: Image, context: Context) -> tuple[int, int]:
         """As root: the user Compose names, if this machine knows it, else the instance's own; without root: oneself."""
         if os.geteuid() != 0:
@@ -69,6 +77,18 @@ class Starter:
         if named is None or (named[0] == 0 and not image.is_source):
             return own, own
         return named
+
+    def _open_way(self, directory: Path) -> None:
+        """Without a view of its own the replica's user walks through our directories; their files stay closed."""
+        state = directory.parents[2]
+        for path in (
+            state,
+            *(state / name for name in ("replicas", "images", "volumes", "cache")),
+            *directory.parents[:1],
+        ):
+            if path.exists():
+                path.chmod(0o711)
+        directory.chmod(0o711)
 
     def _known(
         self, service: Service, context: Context, address: str, networks: tuple[str, ...]
@@ -111,8 +131,7 @@ def _setting(settings: dict[str, str], name: str, places: Sequence[Place]) -> st
     source = next((place.source for place in places if place.target == file), None)
     if source is None:
         return ""
-    with open(source, encoding="utf-8") as content:  # noqa: PTH123 - one line
-        return content.read().rstrip("\n")
+    return Path(source).read_text().rstrip("\n")
 
 
 def _not_prepared(service: Service) -> Problem:

@@ -38,7 +38,7 @@ _LONGEST_REQUEST = 4 * 1024 * 1024
 class Supervisor:
     """The event loop; every request and every end of a process is handled in turn, in one thread."""
 
-    def __init__(self, state: str, *, stay: bool) -> None:
+    def __init__(self, state: str, *, stay: bool, private_views: bool) -> None:
         self._state = state
         self._stay = stay
         self._selector = selectors.DefaultSelector()
@@ -49,7 +49,7 @@ class Supervisor:
         self._talks: set[Talk] = set()
         self._busy_at = time.monotonic()
         self._leaving = False
-        self._why_not_isolated = child.try_private_view()
+        self._why_not_isolated = child.try_private_view() if private_views else "switched off"
         self._groups = Groups(_group_name(state))
 
     def run(self) -> None:
@@ -93,7 +93,10 @@ class Supervisor:
         if action is None:
             talk.say(error=f"unknown request {request.get('do')!r}")
             return
-        action(talk, request)
+        try:
+            action(talk, request)
+        except OSError as error:
+            talk.say(error=f"{error.strerror}: {error.filename or request.get('key', '')}")
 
     def ended(self, talk: Talk) -> None:
         """A conversation is over."""
@@ -337,16 +340,32 @@ def short_path(directory: str) -> Any:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the supervisor of `--state DIR`, unless one runs already; with `--stay` it does not end when idle."""
+    """Run the supervisor of `--state DIR`, unless one runs already.
+
+    `--detach`: in the background; `--stay`: also when there is nothing to keep; `--plain`: without private views.
+    """
     state = arguments[arguments.index("--state") + 1]
+    if "--detach" in arguments and os.fork() > 0:
+        return 0
+    if os.getsid(0) != os.getpid():
+        os.setsid()
     os.chdir("/")
     lock = os.open(f"{state}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return 0
-    Supervisor(state, stay="--stay" in arguments).run()
+    if _locked(lock):
+        Supervisor(state, stay="--stay" in arguments, private_views="--plain" not in arguments).run()
     return 0
+
+
+def _locked(lock: int) -> bool:
+    """Tries for a second: whoever only looks whether it is held, holds it for an instant too."""
+    for _ in range(50):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)
+        else:
+            return True
+    return False
 
 
 def _heard(*_: object) -> None:
