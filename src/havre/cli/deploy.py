@@ -10,6 +10,7 @@ from havre.cli.session import load, open_server
 from havre.cli.show import is_terminal, problem_as_dict, say, show_json, show_problem, wrapped
 from havre.model.release import Release
 from havre.model.units import show_seconds
+from havre.workflows.check import check
 from havre.workflows.deploy import Choices, Proposal, apply, propose
 from havre.workflows.server import Server
 
@@ -43,7 +44,7 @@ def plan_command(chosen: Chosen, force: tuple[str, ...], pull: bool, keep_orphan
     """
     intent = load(chosen)
     server = open_server(chosen, intent.app)
-    proposal = propose(server, intent, Choices(force=force, pull=pull, remove_orphans=not keep_orphans))
+    proposal = propose(server, intent, Choices(force=force, pull=pull, remove_orphans=not keep_orphans), check=check)
     if as_json:
         show_json(_as_json(proposal))
     else:
@@ -78,7 +79,7 @@ def deploy_command(
     """
     intent = load(chosen)
     server = open_server(chosen, intent.app)
-    proposal = propose(server, intent, Choices(force=force, pull=pull, remove_orphans=not keep_orphans))
+    proposal = propose(server, intent, Choices(force=force, pull=pull, remove_orphans=not keep_orphans), check=check)
     if not as_json:
         show_proposal(proposal)
     if proposal.plan.is_empty:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import pwd
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -141,4 +142,11 @@ def _wish(chosen: Chosen) -> Wish:
 
 def _who() -> str:
     variables = environment()
-    return variables.get("SUDO_USER") or variables.get("USER") or str(os.getuid())
+    return variables.get("SUDO_USER") or variables.get("USER") or _login_name(os.getuid())
+
+
+def _login_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

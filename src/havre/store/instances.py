@@ -56,6 +56,7 @@ class Instances:
         """Drop an instance and its claims; its releases stay in the book."""
         with self._database.transaction() as sql:
             sql.execute("DELETE FROM claims WHERE instance = ?", (instance,))
+            sql.execute("DELETE FROM scales WHERE instance = ?", (instance,))
             sql.execute("DELETE FROM instances WHERE instance = ?", (instance,))
 
     def replace_claims(self, instance: str, claims: Iterable[StoredClaim]) -> None:
@@ -72,6 +73,19 @@ class Instances:
         with self._database.transaction() as sql:
             rows = sql.execute("SELECT * FROM claims ORDER BY kind, value, instance").fetchall()
         return tuple(StoredClaim(**dict(row)) for row in rows)
+
+    def scale(self, instance: str, service: str, replicas: int | None) -> None:
+        """Remember how many replicas the operator wants, over the Compose file; None goes back to the file."""
+        with self._database.transaction() as sql:
+            sql.execute("DELETE FROM scales WHERE instance = ? AND service = ?", (instance, service))
+            if replicas is not None:
+                sql.execute("INSERT INTO scales VALUES (?,?,?)", (instance, service, replicas))
+
+    def scales(self, instance: str) -> dict[str, int]:
+        """Service -> replicas, where the operator said something else than the file."""
+        with self._database.transaction() as sql:
+            rows = sql.execute("SELECT service, replicas FROM scales WHERE instance = ?", (instance,)).fetchall()
+        return {row["service"]: row["replicas"] for row in rows}
 
     def write_audit(self, *, at: float, by: str, instance: str, action: str, outcome: str) -> None:
         """Add a line to the audit log."""

@@ -53,6 +53,12 @@ MIGRATIONS: tuple[str, ...] = (
         detail   TEXT NOT NULL DEFAULT '',
         PRIMARY KEY (instance, kind, value)
     ) STRICT;
+    CREATE TABLE scales (
+        instance TEXT    NOT NULL,
+        service  TEXT    NOT NULL,
+        replicas INTEGER NOT NULL,
+        PRIMARY KEY (instance, service)
+    ) STRICT;
     CREATE TABLE audit (
         id       INTEGER PRIMARY KEY AUTOINCREMENT,
         at       REAL NOT NULL,

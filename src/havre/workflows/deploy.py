@@ -69,6 +69,7 @@ def propose(server: Server, intent: Intent, choices: Choices | None = None, *, c
     Raises RefusedError with every problem that the checks call an error; nothing is touched.
     """
     choices = choices or Choices()
+    choices = replace(choices, scale={**server.state.instances.scales(intent.app.instance), **choices.scale})
     if choices.pull:
         _pull_all(server, intent)
     observed = look(server, intent)
@@ -213,9 +214,7 @@ def _undo(server: Server, proposal: Proposal, work: Work, outcome: Outcome, jour
     return carry_back(server, work, served, undo, offset=len(proposal.plan.steps), others=journal.others)
 
 
-def _record_failure(
-    server: Server, release: Release, journal: Journal, outcome: Outcome, undone: Outcome
-) -> None:
+def _record_failure(server: Server, release: Release, journal: Journal, outcome: Outcome, undone: Outcome) -> None:
     """Close the record; a release that could not be undone stays open, so that `recover` finds it."""
     if not undone.succeeded:
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from havre.checks import Case
 from havre.engines.base import Context
 from havre.host import clock
 from havre.model.observed import Observed
@@ -12,6 +13,7 @@ from havre.model.plan import Plan, Switch
 from havre.model.release import Release, ReleaseState
 from havre.model.route import AppEdge
 from havre.planning.facts import EdgeFacts
+from havre.workflows.check import claims_to_keep
 from havre.workflows.execute import Cancellation, Outcome, Witness, execute
 from havre.workflows.intent import Intent
 from havre.workflows.journal import Journal
@@ -75,6 +77,8 @@ def close_serving(server: Server, intent: Intent, release: Release, phases: tupl
         result="every step done",
     )
     server.state.releases.close(done)
+    claims = claims_to_keep(Case.of(intent.app, intent.project, intent.loaded))
+    server.state.instances.replace_claims(intent.app.instance, claims)
     recent = server.state.releases.list(intent.app.instance, limit=200)
     returnable = [r.number for r in recent if r.state in (ReleaseState.SERVING, ReleaseState.SUPERSEDED)]
     server.state.releases.forget_sealed(intent.app.instance, returnable[: intent.app.keep_releases + 1])

@@ -1,0 +1,125 @@
+"""`havre start`, `stop`, `restart` and `scale`."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from havre.cli.deploy import carry_out, confirm, show_proposal, show_release
+from havre.cli.options import Chosen, app_options, json_option, wait_option, yes_option
+from havre.cli.session import open_instance
+from havre.cli.show import show_json
+from havre.errors import InputError, Problem
+from havre.model.release import Release
+from havre.workflows.control import propose_restart, propose_scale, remember_scale
+from havre.workflows.deploy import Proposal
+from havre.workflows.halt import propose_start, propose_stop
+from havre.workflows.server import Server
+
+
+@click.command("restart")
+@click.argument("services", nargs=-1)
+@yes_option
+@wait_option
+@json_option
+@app_options
+def restart_command(chosen: Chosen, services: tuple[str, ...], yes: bool, wait: float, as_json: bool) -> None:
+    """Replace the replicas of SERVICES (all by default) with fresh ones of the same version.
+
+    Services that roll get new replicas beside the old ones and lose no request; services that keep data stop
+    first, and requests for them are held meanwhile.
+
+    \b
+    Example:
+      havre restart backend
+    """
+    server, instance = open_instance(chosen)
+    _go(server, propose_restart(server, instance, services), yes=yes, wait=wait, as_json=as_json)
+
+
+@click.command("scale")
+@click.argument("wanted", nargs=-1, required=True, metavar="SERVICE=N...")
+@yes_option
+@wait_option
+@json_option
+@app_options
+def scale_command(chosen: Chosen, wanted: tuple[str, ...], yes: bool, wait: float, as_json: bool) -> None:
+    """Run N replicas of a SERVICE; later deploys keep the number. `SERVICE=file` goes back to the Compose file's.
+
+    \b
+    Examples:
+      havre scale backend=3
+      havre scale backend=file
+    """
+    numbers = _numbers(wanted)
+    server, instance = open_instance(chosen)
+    proposal = propose_scale(server, instance, numbers)
+    _go(server, proposal, yes=yes, wait=wait, as_json=as_json)
+    remember_scale(server, instance, numbers)
+
+
+@click.command("stop")
+@click.argument("services", nargs=-1)
+@yes_option
+@wait_option
+@json_option
+@app_options
+def stop_command(chosen: Chosen, services: tuple[str, ...], yes: bool, wait: float, as_json: bool) -> None:
+    """Stop SERVICES (all by default), dependents first; replicas and data stay, `havre start` brings them back.
+
+    \b
+    Example:
+      havre stop backend
+    """
+    server, instance = open_instance(chosen)
+    _go(server, propose_stop(server, instance, services), yes=yes, wait=wait, as_json=as_json)
+
+
+@click.command("start")
+@click.argument("services", nargs=-1)
+@yes_option
+@wait_option
+@json_option
+@app_options
+def start_command(chosen: Chosen, services: tuple[str, ...], yes: bool, wait: float, as_json: bool) -> None:
+    """Start SERVICES (all by default) that were stopped, dependencies first, and lead traffic to them again.
+
+    \b
+    Example:
+      havre start
+    """
+    server, instance = open_instance(chosen)
+    _go(server, propose_start(server, instance, services), yes=yes, wait=wait, as_json=as_json)
+
+
+def _go(server: Server, proposal: Proposal, *, yes: bool, wait: float, as_json: bool) -> None:
+    if not as_json:
+        show_proposal(proposal)
+    if proposal.plan.is_empty:
+        if as_json:
+            show_json({"instance": proposal.intent.app.instance, "changed": False})
+        return
+    confirm(server, yes=yes, what=f"Do it on {server.machine}?")
+    _tell(carry_out(server, proposal, wait=wait, quiet=as_json), as_json=as_json)
+
+
+def _tell(release: Release, *, as_json: bool) -> None:
+    if as_json:
+        show_json(release)
+    else:
+        show_release(release)
+
+
+def _numbers(wanted: tuple[str, ...]) -> dict[str, int | None]:
+    numbers: dict[str, int | None] = {}
+    problems = []
+    for text in wanted:
+        match = re.fullmatch(r"([^=]+)=(\d{1,4}|file)", text)
+        if match is None:
+            problems.append(Problem(summary=f"`{text}` is not SERVICE=N", hint="write, for example, `backend=3`"))
+        else:
+            numbers[match[1]] = None if match[2] == "file" else int(match[2])
+    if problems:
+        raise InputError(problems)
+    return numbers
