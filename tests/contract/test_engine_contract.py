@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from engine_bench import World
 
 from havre.engines.base import LogLine, LogQuery
 from havre.errors import FailedError, HavreError
@@ -16,6 +17,7 @@ from havre.model.observed import ReplicaState
 from havre.model.plan import (
     CreateNetwork,
     CreateVolume,
+    EngineStep,
     RemoveNetwork,
     RemoveReplica,
     RemoveVolume,
@@ -24,9 +26,6 @@ from havre.model.plan import (
     StopReplica,
 )
 from havre.model.project import Network, Restart, Volume
-
-if TYPE_CHECKING:
-    World = Any
 
 SLEEP = "import time; print('ready', flush=True); time.sleep(600)"
 DEAF = (
@@ -142,17 +141,19 @@ def test_a_slot_held_by_another_release_is_not_taken(world: World) -> None:
 def test_creating_what_exists_is_no_error(world: World) -> None:
     volume = Volume(key="x", name=f"{world.instance}_x")
     world.volumes = (volume,)
-    for step in [CreateNetwork(network=world.network), CreateVolume(volume=volume)] * 2:
+    steps: list[EngineStep] = [CreateNetwork(network=world.network), CreateVolume(volume=volume)]
+    for step in steps * 2:
         world.engine.perform(step, world.context())
 
 
 def test_stopping_and_removing_what_is_gone_is_no_error(world: World) -> None:
-    for step in [
+    steps: list[EngineStep] = [
         StopReplica(service="web", slot=1),
         RemoveReplica(service="web", slot=1),
         RemoveNetwork(name=f"{world.instance}_never"),
         RemoveVolume(name=f"{world.instance}_never"),
-    ]:
+    ]
+    for step in steps:
         world.engine.perform(step, world.context())
 
 
@@ -430,7 +431,7 @@ def test_following_gives_what_was_and_what_comes(world: World) -> None:
 
     following = world.engine.logs(world.instance, LogQuery(follow=True))
     first = [next(following) for _ in range(6)]
-    following.close()
+    del following
 
     assert texts(first) == ["0", "1", "2", "3", "4", "5"]
 
@@ -442,12 +443,10 @@ def test_following_hears_replicas_that_start_later(world: World) -> None:
     enough = threading.Event()
 
     def listen() -> None:
-        following = world.engine.logs(world.instance, LogQuery(follow=True))
-        for line in following:
+        for line in world.engine.logs(world.instance, LogQuery(follow=True)):
             heard.append(line)
             if line.service == "second":
                 break
-        following.close()
         enough.set()
 
     threading.Thread(target=listen, daemon=True).start()

@@ -19,9 +19,13 @@ from havre.engines.docker.mounts import PlacedFile, placed_files
 from havre.engines.docker.sources import refuse_missing_sources, seccomp_profiles
 from havre.engines.docker.translate import Placement, container_body, endpoints, services_joined
 from havre.errors import FailedError, Problem, RefusedError
+from havre.host import clock
 from havre.model.project import Service
 
 Json = Mapping[str, Any]
+
+_REMOVAL_LIMIT = 30.0
+"""Seconds that the engine may take to remove a container somebody else asked it to remove."""
 
 
 class Containers:
@@ -143,8 +147,14 @@ class Containers:
             self.remove(found["Id"], doing=f"remove {service}.{slot}")
 
     def remove(self, container: str, *, doing: str, force: bool = False) -> None:
-        """Remove a container; named volumes stay (I8)."""
-        self._client.delete(f"/containers/{container}", {"v": True, "force": force}, doing=doing)
+        """Remove a container; named volumes stay (I8). One that somebody else is removing is waited for."""
+        query = {"v": True, "force": force}
+        reply = self._client.delete(f"/containers/{container}", query, doing=doing, accept=(404, 409))
+        deadline = clock.elapsed() + _REMOVAL_LIMIT
+        while reply.status == 409 and (found := self.inspect(container, doing=doing)):
+            if found["State"]["Status"] != "removing" or clock.elapsed() >= deadline:
+                raise FailedError(_not_removed(doing, found))
+            clock.sleep(0.05)
 
     def _make_room(self, existing: Json, context: Context, fingerprint: str) -> None:
         """A start that was cut short is begun anew; somebody else's replica in the slot is never touched."""
@@ -243,6 +253,15 @@ def _gone(instance: str, service: str, slot: int) -> Problem:
         subject=instance,
         hint="deploy again: `havre deploy` starts what is missing",
         code="replica-gone",
+    )
+
+
+def _not_removed(doing: str, found: Json) -> Problem:
+    return Problem(
+        summary=f"could not {doing}: its container is {found['State']['Status']}",
+        effect="it was left as it is",
+        hint="stop it first (`havre stop`); `havre ps` shows its state",
+        code="not-removed",
     )
 
 
