@@ -11,7 +11,6 @@ from havre.compose.lower_values import text
 from havre.compose.normal_form import NormalForm, section
 from havre.errors import Location, Problem
 
-_MOUNTABLE = frozenset({"volume", "bind", "tmpfs"})
 UNMOUNTABLE = {
     "image": "copy the files in a Dockerfile (COPY --from=<image>) or into a named volume",
     "npipe": "named pipes exist on Windows only; remove the entry",
@@ -41,13 +40,9 @@ def _service(loaded: NormalForm, name: str, spec: Mapping[str, Any]) -> Iterator
             loaded, f"{path}.provider", "the service is made by an external program, which Havre does not run",
             "run that program yourself and pass what it returns as environment variables", "compose.provider",
         )  # fmt: skip
-    elif not spec.get("image") and not spec.get("build"):
-        yield _problem(
-            loaded, path, "the service has neither `image` nor `build`", "add one of them", "compose.no-image"
-        )
     yield from _restart(loaded, path, spec)
     for index, volume in enumerate(spec.get("volumes") or ()):
-        if volume.get("type") not in _MOUNTABLE:
+        if volume.get("type") in UNMOUNTABLE:
             yield _unmountable(loaded, f"{path}.volumes[{index}]", text(volume.get("type")))
     for index, entry in enumerate(spec.get("volumes_from") or ()):
         yield from _volumes_from(loaded, f"{path}.volumes_from[{index}]", entry)
@@ -69,7 +64,7 @@ def _restart(loaded: NormalForm, path: str, spec: Mapping[str, Any]) -> Iterator
 
 
 def _unmountable(loaded: NormalForm, path: str, kind: str) -> Problem:
-    hint = UNMOUNTABLE.get(kind, "use `volume`, `bind` or `tmpfs`")
+    hint = UNMOUNTABLE[kind]
     return _problem(loaded, f"{path}.type", f"a mount of type `{kind}` cannot be made", hint, "compose.mount-type")
 
 
@@ -80,10 +75,6 @@ def _volumes_from(loaded: NormalForm, path: str, entry: str) -> Iterator[Problem
             loaded, path, f"`{entry}` names a container outside this project",
             "give both a named volume, marked `external: true` where another app owns it", "compose.volumes-from",
         )  # fmt: skip
-    elif name not in section(loaded, "services"):
-        yield _problem(
-            loaded, path, f"there is no service `{name}`", "name a service of this project", "compose.volumes-from"
-        )
 
 
 def _pools(loaded: NormalForm, path: str, pools: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from havre.compose.units import parse_duration
 
 
-def seconds(duration: str | float) -> float:
-    """`1m30s` as 90.0; a bare number is nanoseconds, as Go writes durations in JSON."""
-    return (parse_duration(duration) if isinstance(duration, str) else duration) / 1e9
+def seconds(duration: str) -> float:
+    """`1m30s` as 90.0."""
+    return parse_duration(duration) / 1e9
 
 
 def mode(value: str | int) -> int:

@@ -69,6 +69,10 @@ def test_the_content_of_a_secret_is_not_printed(tmp_path: Path) -> None:
     assert "hunter2" not in to_yaml(model) + to_json(model)
 
 
+def test_an_empty_secret_is_printed_as_it_is() -> None:
+    assert yaml.safe_load(to_yaml({"secrets": {"token": None}})) == {"secrets": {"token": None}}
+
+
 def test_a_masked_model_shows_no_secret_and_everything_else() -> None:
     model = {
         "services": {
