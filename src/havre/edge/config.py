@@ -183,8 +183,9 @@ def _who_asks(settings: EdgeSettings) -> list[str]:
         "  http-request set-var(txn.outer) req.hdr(host)",
         ("  http-request set-var(txn.id) req.hdr(x-request-id) if from_proxy"
         " { req.hdr(x-request-id) -m reg ^[A-Za-z0-9._-]{8,64}$ }"),
-        (f"  http-request set-var(txn.proto) {forwarded}proto),lower if from_proxy"
+        (f"  http-request set-var(txn.said) {forwarded}proto),lower if from_proxy"
         f" {{ {forwarded}proto),lower -m str http https }}"),
+        "  http-request set-var(txn.proto) var(txn.said) if { var(txn.said) -m found }",
         f"  http-request set-var(txn.outer) {forwarded}host) if from_proxy {{ {forwarded}host) -m found }}",
         *hops,
         *[
@@ -227,7 +228,12 @@ def _find_route(layout: Layout) -> list[str]:
 
 
 def _redirects(settings: EdgeSettings, layout: Layout) -> list[str]:
-    plain = f"{_has(Flag.HTTPS)} {{ var(txn.proto) -m str http }}"
+    """To TLS, to another address, to the maintenance page.
+
+    Where another proxy ends TLS, only its word that the visitor came in plain counts: without it we would send
+    visitors who are on https already round in circles.
+    """
+    plain = f"{_has(Flag.HTTPS)} {{ var({'txn.proto' if settings.https_port else 'txn.said'}) -m str http }}"
     standard = settings.https_port in {None, 443}
     port = "" if standard else f":{settings.https_port}"
     secure = f"location 'https://%[var(txn.host)]{port}%[capture.req.uri]'"

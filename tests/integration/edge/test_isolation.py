@@ -1,0 +1,212 @@
+"""One app's mistake, a crash, a killed command: the others never notice, and the edge comes back as it was."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from havre.edge import servers
+from havre.edge.haproxy import Edge
+from havre.edge.state import load_pool
+from havre.errors import FailedError, RefusedError
+from havre.host import background
+from havre.model.route import AppEdge, InsideListener, Route, TcpPort, Upstream
+from strict_client import Client, Load
+
+pytestmark = pytest.mark.process
+WEB = ("web", 3000)
+
+
+def app(instance: str, upstream: Upstream, **more: Any) -> AppEdge:
+    route = Route(host=f"{instance}.example", service="web", port=3000, **more.pop("route", {}))
+    return AppEdge(instance=instance, routes=(route,), upstreams=((WEB, (upstream,)),), **more)
+
+
+def listed(world: Any) -> dict[str, str]:
+    """Every file that HAProxy reads, by name; equal before and after means: nothing was changed."""
+    paths = [*world.edge.layout.configuration.iterdir(), world.edge.layout.routes, world.edge.layout.redirects]
+    return {path.name: path.read_text() for path in paths}
+
+
+@pytest.mark.parametrize(
+    ("route", "complaint"),
+    [
+        ({"path": "/a b"}, "is not a path prefix"),
+        ({"headers": (("X-A", "one\r\nX-Evil: two"),)}, "malformed"),
+        ({"allow": ("300.1.1.1",)}, "is no address"),
+        ({"basic_auth": (("ann", "plain"),)}, "not a crypt hash"),
+    ],
+)
+def test_a_bad_route_is_refused_and_touches_nothing(world: Any, route: dict[str, Any], complaint: str) -> None:
+    good = world.replica("web.1").upstream
+    world.edge.apply(app("one", good))
+    before = listed(world)
+    with pytest.raises(RefusedError, match=complaint):
+        world.edge.apply(app("two", good, route=route))
+    assert listed(world) == before
+    assert world.ask(host="one.example").status == 200
+
+
+def test_what_only_haproxy_can_refuse_is_refused_before_it_is_joined(world: Any) -> None:
+    good = world.replica("web.1").upstream
+    world.edge.apply(app("one", good))
+    before = listed(world)
+    with pytest.raises(RefusedError, match="HAProxy refuses the configuration of `two`"):
+        world.edge.apply(app("two", good, route={"balance": "sometimes"}))
+    assert listed(world) == before
+    assert world.ask(host="one.example").status == 200
+
+
+def test_a_host_belongs_to_one_app(world: Any) -> None:
+    good = world.replica("web.1").upstream
+    world.edge.apply(app("one", good))
+    thief = AppEdge(instance="two", routes=(Route(host="one.example", service="web", port=3000),))
+    with pytest.raises(RefusedError, match=r"one\.example/ is already served by the app `one`"):
+        world.edge.apply(thief)
+
+
+def test_a_published_port_moves_connections_and_never_fights(world: Any, unused_port: Callable[[], int]) -> None:
+    old, new = world.replica("db.1"), world.replica("db.2", "127.0.0.3")
+    port = TcpPort(address="127.0.0.1", port=unused_port(), service="db", target=5432)
+    one = AppEdge(instance="one", tcp_ports=(port,), upstreams=((("db", 5432), (old.upstream,)),))
+    world.edge.apply(one)
+    assert _through(port.port) == "db.1"
+    world.edge.switch("one", {("db", 5432): [new.upstream]})
+    assert _through(port.port) == "db.2"
+    with pytest.raises(RefusedError, match="another program"):
+        world.edge.apply(AppEdge(instance="two", tcp_ports=(port,)))
+    assert _through(port.port) == "db.2"
+    world.edge.remove("one")
+    assert world.edge.await_old_workers(20)
+    with pytest.raises(ConnectionRefusedError):
+        _through(port.port)
+
+
+def test_inside_calls_move_with_a_release(world: Any, unused_port: Callable[[], int]) -> None:
+    old, new = world.replica("web.1"), world.replica("web.2", "127.0.0.3")
+    listener = InsideListener(address="127.0.3.1", port=unused_port(), service="web", target=3000)
+    world.edge.apply(app("one", old.upstream, inside=(listener,)))
+    load = Load(url=f"http://127.0.3.1:{listener.port}/", connections=8, seconds=30)
+    client = Client(load).start()
+    time.sleep(0.3)
+    world.edge.switch("one", {WEB: [new.upstream]})
+    while any(world.edge.draining("one").values()):
+        time.sleep(0.02)
+    old.stop()
+    time.sleep(0.3)
+    tally = client.stop()
+    assert tally.failed == 0, tally.summary()
+    assert new.asked > 10
+
+
+def test_an_address_that_cannot_be_had_at_the_reload_leaves_everything_as_it_was(
+    world: Any, unused_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = world.replica("web.1").upstream
+    world.edge.apply(app("one", good))
+    before = listed(world)
+    number = unused_port()
+    monkeypatch.setattr("havre.edge.haproxy.taken_addresses", lambda *_, **__: ())
+    monkeypatch.setattr("havre.edge.haproxy._START_LIMIT", 3.0)
+    with socket.create_server(("127.0.0.1", number)):
+        port = TcpPort(address="127.0.0.1", port=number, service="web", target=3000)
+        with pytest.raises(FailedError, match="did not take its new configuration"):
+            world.edge.apply(app("two", good, tcp_ports=(port,)))
+    assert world.ask(host="one.example").status == 200
+    after = listed(world)
+    assert {name: text for name, text in after.items() if name != "00-edge.cfg"} == {
+        name: text for name, text in before.items() if name != "00-edge.cfg"
+    }
+    assert world.edge.read("two") is None
+    world.edge.apply(app("three", good))
+    assert world.ask(host="three.example").status == 200
+
+
+@pytest.mark.parametrize("whom", ["master", "worker"])
+def test_a_killed_edge_comes_back_with_the_same_routes(world: Any, whom: str) -> None:
+    first, second = world.replica("web.1"), world.replica("web.2", "127.0.0.3")
+    world.edge.apply(app("one", first.upstream))
+    world.edge.apply(app("two", second.upstream, route={"path": "/x", "strip_prefix": True}))
+    world.edge.switch("one", {WEB: [second.upstream]})
+    before = listed(world)
+    master = int(world.edge.layout.pid.read_text())
+    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    os.kill(master if whom == "master" else int(children[0]), signal.SIGKILL)
+    deadline = time.monotonic() + 3
+    while any(background.is_alive(int(pid)) for pid in children):
+        assert time.monotonic() < deadline, "the worker outlived its master"
+        time.sleep(0.02)
+    world.edge.ensure_running()
+    assert listed(world) == before
+    assert world.ask(host="one.example").told["replica"] == "web.2"
+    assert world.ask("/x/y", host="two.example").told["target"] == "/y"
+
+
+def test_a_command_killed_in_the_middle_of_a_switch_is_taken_back(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = world.replica("web.1"), world.replica("web.2", "127.0.0.3")
+    world.edge.apply(app("one", old.upstream))
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(servers, "_retire_old", killed)
+        with pytest.raises(KeyboardInterrupt):
+            world.edge.switch("one", {WEB: [new.upstream]})
+    assert world.edge.layout.unfinished.exists()
+    world.edge.ensure_running()
+    assert not world.edge.layout.unfinished.exists()
+    assert {world.ask(host="one.example").told["replica"] for _ in range(6)} == {"web.1"}
+    assert world.edge.read("one").replicas(WEB) == (old.upstream,)
+
+
+def test_a_lost_configuration_directory_is_rendered_again(world: Any, home: Path) -> None:
+    world.edge.apply(app("one", world.replica("web.1").upstream, route={"path": "/x", "strip_prefix": True}))
+    before = listed(world)
+    world.edge.stop()
+    for path in [*world.edge.layout.configuration.iterdir(), world.edge.layout.routes]:
+        path.unlink()
+    again = Edge(home, world.edge._runner, world.edge.settings)
+    again.restore()
+    after = listed(world)
+    assert {name: text for name, text in after.items() if name.startswith("app")} == {
+        name: text for name, text in before.items() if name.startswith("app")
+    }
+    assert world.ask("/x/y", host="one.example").status == 200
+
+
+def test_new_settings_are_loaded_at_the_next_start(world: Any, home: Path) -> None:
+    world.edge.apply(app("one", world.replica("web.1").upstream))
+    generation = load_pool(world.edge.layout).generation
+    other = Edge(home, world.edge._runner, replace(world.edge.settings, trusted_proxies=("127.0.0.1/32",)))
+    other.ensure_running()
+    assert load_pool(world.edge.layout).generation == generation + 1
+    assert world.ask(host="one.example", headers={"X-Forwarded-For": "1.2.3.4"}).seen["x-real-ip"] == "1.2.3.4"
+
+
+def test_an_unchanged_app_is_left_alone(world: Any) -> None:
+    one = app("one", world.replica("web.1").upstream)
+    assert world.edge.apply(one).changed
+    assert not world.edge.apply(one).changed
+
+
+def _through(port: int) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/", headers={"Host": "x"})
+        told: str = json.loads(connection.getresponse().read())["replica"]
+        return told
+    finally:
+        connection.close()
