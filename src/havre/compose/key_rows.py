@@ -81,9 +81,8 @@ def joined(*tables: Rows) -> Rows:
 
 
 NO_CONTAINER = changed("no effect: a replica is an ordinary process here, with no container around it")
-ONE_NETWORK = changed(
-    "no effect: replicas share this machine's network, each service with a loopback address of its own"
-)
+ONE_NETWORK = changed("no effect: all replicas share this machine's network, each with a loopback address of its own")
+KNOWN_NAMES = changed("services that share a network know each other's names; nothing keeps others from connecting")
 FROM_SOURCE = changed("no effect: the service runs from its source here, no image is built")
 BY_LOADING = honoured("resolved when the files are read")
 WINDOWS = refused("it exists on Windows only, and Havre's servers run Linux", "remove the key")

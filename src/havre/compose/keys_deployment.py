@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from havre.compose.key_rows import FROM_SOURCE, NO_CONTAINER, WINDOWS, Rows, changed, honoured, joined, refused, rows
+from havre.compose.key_rows import (
+    FROM_SOURCE,
+    KNOWN_NAMES,
+    NO_CONTAINER,
+    WINDOWS,
+    Rows,
+    changed,
+    honoured,
+    joined,
+    refused,
+    rows,
+)
 
 _S = "services.*"
 
@@ -11,19 +22,27 @@ _BUILD = joined(
         f"{_S}.build", ".", honoured("built before anything is replaced; unchanged input is not built again"),
         changed("the service runs from this directory; its dependencies are prepared once per content"),
     ),
+    rows(f"{_S}.build", "context", honoured()),
+    rows(
+        f"{_S}.build", "dockerfile dockerfile_inline target args", honoured(),
+        changed("its directory, variables, port and command are taken over; its RUN lines are not run"),
+    ),
     rows(
         f"{_S}.build",
-        "context dockerfile dockerfile_inline target args labels network tags cache_from extra_hosts shm_size no_cache"
-        " pull platforms",
+        "labels network tags cache_from extra_hosts shm_size no_cache pull platforms",
         honoured(),
         FROM_SOURCE,
     ),
     rows(
         f"{_S}.build",
         "additional_contexts cache_to entitlements no_cache_filter privileged provenance sbom secrets secrets.[].source"
-        " secrets.[].target secrets.[].uid secrets.[].gid secrets.[].mode ssh ulimits ulimits.*.soft ulimits.*.hard",
+        " secrets.[].target ssh ulimits ulimits.*.soft ulimits.*.hard",
         honoured("needs buildx; without it the build is refused, never made without this key"),
         FROM_SOURCE,
+    ),
+    rows(
+        f"{_S}.build", "secrets.[].uid secrets.[].gid secrets.[].mode",
+        changed("no effect: the Dockerfile's `RUN --mount=type=secret` says who may read it"), FROM_SOURCE,
     ),
     rows(f"{_S}.build", "isolation", WINDOWS),
 )  # fmt: skip
@@ -152,13 +171,10 @@ _FILES = joined(
     rows("secrets.*", "driver driver_opts", refused(_OUTSIDE, "use `file:` or `environment:`")),
 )  # fmt: skip
 
-_NO_NETWORK = changed(
-    "no effect: replicas share this machine's network, each service with a loopback address of its own"
-)
-_NO_VOLUME = changed("no effect: a volume is a directory of the instance")
+_NO_NETWORK = changed("no effect: a network only says which services know each other's names")
 
 _SHARED = joined(
-    rows("networks", ".", honoured(), _NO_NETWORK),
+    rows("networks", ".", honoured(), KNOWN_NAMES),
     rows(
         "networks.*",
         "name driver driver_opts attachable internal enable_ipv6 labels external external.name ipam ipam.driver"
@@ -171,8 +187,9 @@ _SHARED = joined(
         "networks.*", "enable_ipv4", honoured(), _NO_NETWORK, since=(1, 47),
         before=refused("this Docker Engine gives every network IPv4", "upgrade it to 27.2 or later, or remove the key"),
     ),
-    rows("volumes", ".", honoured(), changed("each is a directory of the instance")),
-    rows("volumes.*", "name external external.name driver driver_opts labels", honoured(), _NO_VOLUME),
+    rows("volumes", ".", honoured(), honoured("each is a directory below Havre's state directory")),
+    rows("volumes.*", "name external external.name", honoured()),
+    rows("volumes.*", "driver driver_opts labels", honoured(), changed("no effect: a volume is a directory")),
 )  # fmt: skip
 
 _DOCUMENT = joined(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from havre.compose.key_rows import (
     BY_LOADING,
+    KNOWN_NAMES,
     NO_CONTAINER,
     ONE_NETWORK,
     WINDOWS,
@@ -24,7 +25,7 @@ _IDENTITY = joined(
         _S,
         "image",
         honoured("pinned by digest in the release"),
-        changed("not pulled: the program it stands for (PostgreSQL, Redis, …) is run from this machine's own packages"),
+        changed("PostgreSQL, Redis and Valkey run from this machine's programs or PyPI wheels; other images are refused"),
     ),
     rows(
         _S,
@@ -35,7 +36,7 @@ _IDENTITY = joined(
     rows(
         _S, "hostname", honoured(), changed("one more name for the service; the process sees this machine's host name")
     ),
-    rows(_S, "user", honoured(), changed("used when Havre runs as root; otherwise the process runs as you")),
+    rows(_S, "user", honoured(), changed("as root a user this machine knows, else the instance's own; without root you")),
     rows(_S, "platform", honoured(), changed("no effect: no image is pulled")),
     rows(
         _S, "pull_policy pull_refresh_after",
@@ -56,6 +57,7 @@ _LOADED = rows(
     "extends extends.file extends.service profiles env_file env_file.[].path env_file.[].required env_file.[].format"
     " label_file",
     BY_LOADING,
+    KNOWN_NAMES,
 )
 
 _ENVIRONMENT = rows(_S, "environment", honoured())
@@ -100,7 +102,7 @@ _PORTS = joined(
 )
 
 _NETWORKS = joined(
-    rows(_S, "networks", honoured(), ONE_NETWORK),
+    rows(_S, "networks", honoured(), KNOWN_NAMES),
     rows(f"{_S}.networks.*", "aliases", honoured()),
     rows(
         f"{_S}.networks.*",
@@ -131,10 +133,8 @@ _NETWORKS = joined(
     rows(_S, "extra_hosts", honoured()),
 )  # fmt: skip
 
-_NO_TMPFS = changed("a directory, emptied at start; its size is not limited")
-
 _MOUNTS = joined(
-    rows(_S, "volumes", honoured(), changed("a directory of the instance takes the place of a named volume")),
+    rows(_S, "volumes", honoured(), honoured("a named volume is a directory below Havre's state directory")),
     rows(f"{_S}.volumes.[]", "type source target read_only", honoured()),
     rows(
         f"{_S}.volumes.[]",
@@ -148,21 +148,21 @@ _MOUNTS = joined(
         "bind.recursive",
         refused("Havre always binds a directory with what is mounted below it", "remove the key"),
     ),
-    rows(f"{_S}.volumes.[]", "volume", honoured()),
-    rows(f"{_S}.volumes.[]", "volume.nocopy volume.labels", honoured(), changed("no effect: it is a directory")),
+    rows(f"{_S}.volumes.[]", "volume volume.nocopy", honoured()),
+    rows(f"{_S}.volumes.[]", "volume.labels", honoured(), changed("no effect: a directory has no labels")),
     rows(
         f"{_S}.volumes.[]", "volume.subpath", honoured(), since=(1, 45),
         before=refused("this Docker Engine mounts whole volumes only",
                        "upgrade it to 26.0 or later, or use one volume per directory"),
     ),
-    rows(f"{_S}.volumes.[]", "tmpfs tmpfs.size tmpfs.mode", honoured(), _NO_TMPFS),
+    rows(f"{_S}.volumes.[]", "tmpfs tmpfs.size tmpfs.mode", honoured()),
     rows(
         f"{_S}.volumes.[]",
         "image image.subpath",
         refused("Havre does not mount images", "copy the files in a Dockerfile (COPY --from=<image>) or into a volume"),
     ),
     rows(_S, "volumes_from", changed("its named volumes and binds are mounted too, its anonymous ones are not")),
-    rows(_S, "tmpfs", honoured(), _NO_TMPFS),
+    rows(_S, "tmpfs", honoured()),
 )  # fmt: skip
 
 _GRANTS = joined(
@@ -171,9 +171,18 @@ _GRANTS = joined(
     *(
         rows(
             f"{_S}.{kind}.[]",
-            "uid gid mode",
-            honoured("for content given in the file or the environment; a file keeps its own owner and mode"),
+            "uid gid",
+            honoured("for content given in the file or the environment; a file keeps its own owner"),
             changed("the file belongs to the user that runs the service"),
+        )
+        for kind in ("secrets", "configs")
+    ),
+    *(
+        rows(
+            f"{_S}.{kind}.[]",
+            "mode",
+            honoured("for content given in the file or the environment; a file keeps its own mode"),
+            honoured(),
         )
         for kind in ("secrets", "configs")
     ),
@@ -188,26 +197,27 @@ _HOOKS = joined(
     rows(
         f"{_S}.pre_start",
         f"{_HOOK} [].image [].per_replica",
-        honoured(),
-        refused(_NO_HOOKS, "use `release.migrate`, or a service that others wait to see completed"),
+        refused(
+            "Havre does not run containers before a container",
+            "make it a service that others wait for (`service_completed_successfully`), or use `release.migrate`",
+        ),
     ),
 )
 
-_LOGGING = rows(
-    f"{_S}.logging",
-    ". driver options",
-    honoured(),
-    changed("output goes to files that are rotated at 10 MB, three of each"),
+_LOGGING = joined(
+    rows(f"{_S}.logging", ". driver", honoured(), changed("output goes to files, rotated at 10 MB, three of each")),
+    rows(f"{_S}.logging", "options", honoured(), changed("`max-size` and `max-file` count, the others have no effect")),
 )
 
 _RIGHTS = joined(
     rows(
         _S,
-        "cap_add cap_drop privileged read_only security_opt sysctls ipc pid cgroup group_add device_cgroup_rules"
+        "cap_add cap_drop privileged read_only sysctls ipc pid cgroup group_add device_cgroup_rules"
         " storage_opt",
         honoured(),
         NO_CONTAINER,
     ),
+    rows(_S, "security_opt", honoured(), changed("`no-new-privileges` is kept, the others have no effect")),
     rows(
         f"{_S}.devices", ". [].source [].target [].permissions", honoured(),
         changed("the process sees the devices that its user may open"),
