@@ -25,7 +25,7 @@ _IDENTITY = joined(
         _S,
         "image",
         honoured("pinned by digest in the release"),
-        changed("PostgreSQL, Redis and Valkey run from this machine's programs or PyPI wheels; other images are refused"),
+        changed("PostgreSQL, Redis and Valkey run from this machine's programs or PyPI; other images are refused"),
     ),
     rows(
         _S,
@@ -34,7 +34,7 @@ _IDENTITY = joined(
         changed("becomes one more name under which the other services reach it"),
     ),
     rows(
-        _S, "hostname", honoured(), changed("one more name for the service; the process sees this machine's host name")
+        _S, "hostname", honoured(), changed("one more name for the service; the process sees this machine's own")
     ),
     rows(_S, "user", honoured(), changed("as root a user this machine knows, else the instance's own; without root you")),
     rows(_S, "platform", honoured(), changed("no effect: no image is pulled")),
