@@ -1,0 +1,116 @@
+"""What is known of snapshots on this server, and the same kept beside the data in the repository itself.
+
+Each snapshot's record is the last thing stored of it: a snapshot without one was never finished and never counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from havre.backups.restic import Repository
+from havre.host.files import write_atomic
+from havre.model.backup import DrillReport, Snapshot, Verdict
+
+MANIFEST = "snapshot.json"
+RECORD_TAG = "havre-record"
+
+
+class Book:
+    """The records of one server, as files below its state directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Remember a snapshot, good or not; durable when this returns."""
+        write_atomic(self._path(snapshot.instance, snapshot.id), msgspec.json.encode(snapshot), mode=0o600)
+
+    def forget(self, snapshot: Snapshot) -> None:
+        """Its data is gone."""
+        self._path(snapshot.instance, snapshot.id).unlink(missing_ok=True)
+
+    def snapshots(self, instance: str, service: str | None = None) -> tuple[Snapshot, ...]:
+        """Those of an instance (and service), newest first."""
+        found = [snapshot for snapshot in self._read(instance) if service in (None, snapshot.service)]
+        return tuple(sorted(found, key=lambda snapshot: snapshot.started_at, reverse=True))
+
+    def newest_good(self, instance: str, service: str) -> Snapshot | None:
+        """The newest that may be counted on."""
+        return next((snapshot for snapshot in self.snapshots(instance, service) if snapshot.is_good), None)
+
+    def write_drill(self, report: DrillReport) -> None:
+        """Keep the report of a drill."""
+        name = f"{report.service}-{int(report.at)}.json"
+        write_atomic(self._directory / "drills" / report.instance / name, msgspec.json.encode(report))
+
+    def drills(self, instance: str) -> tuple[DrillReport, ...]:
+        """The reports of an instance, newest first."""
+        files = (self._directory / "drills" / instance).glob("*.json")
+        found = [msgspec.json.decode(file.read_bytes(), type=DrillReport) for file in files]
+        return tuple(sorted(found, key=lambda report: report.at, reverse=True))
+
+    def _read(self, instance: str) -> Iterator[Snapshot]:
+        for file in (self._directory / "snapshots" / instance).glob("*.json"):
+            yield msgspec.json.decode(file.read_bytes(), type=Snapshot)
+
+    def _path(self, instance: str, snapshot: str) -> Path:
+        return self._directory / "snapshots" / instance / f"{snapshot}.json"
+
+
+def store_record(repository: Repository, snapshot: Snapshot) -> None:
+    """The last thing stored of a snapshot: without it, what was stored before does not count."""
+    content = msgspec.json.encode(snapshot)
+
+    def produce(sink: object) -> int:
+        sink.write(content)  # type: ignore[attr-defined]
+        return 0
+
+    repository.store(MANIFEST, [*tags_of(snapshot), RECORD_TAG], produce)
+
+
+def read_records(repository: Repository, instance: str | None = None) -> tuple[Snapshot, ...]:
+    """All finished snapshots in a repository, newest first: what a server that lost everything knows."""
+    tags = [RECORD_TAG, *([f"instance={instance}"] if instance else [])]
+    contents = [repository.read_small(listed.id, MANIFEST) for listed in repository.snapshots(tags)]
+    records = [replace(msgspec.json.decode(content, type=Snapshot), repository=repository.url) for content in contents]
+    return tuple(sorted(records, key=lambda snapshot: snapshot.started_at, reverse=True))
+
+
+def tags_of(snapshot: Snapshot) -> list[str]:
+    """How the parts of a snapshot are found in the repository."""
+    return [f"instance={snapshot.instance}", f"service={snapshot.service}", f"backup={snapshot.id}"]
+
+
+def judge(snapshot: Snapshot, previous: Snapshot | None, doubts: tuple[str, ...]) -> Snapshot:
+    """The verdict: good, or suspicious because of its own doubts or because it shrank alarmingly."""
+    reasons = (*doubts, *(shrinkage(snapshot, previous) if previous else ()))
+    return replace(snapshot, verdict=Verdict.SUSPICIOUS if reasons else Verdict.GOOD, reasons=reasons)
+
+
+ALARMING = 0.5
+"""A part that lost more than this share of its rows, keys, files or bytes is not believed without a person."""
+SMALL = 20
+"""Counts below this may change as they like."""
+
+
+def shrinkage(snapshot: Snapshot, previous: Snapshot) -> tuple[str, ...]:
+    """What is so much less than in the last good snapshot that something must have gone wrong."""
+    found = []
+    for before in previous.parts:
+        after = snapshot.part(before.name)
+        if after is None:
+            found.append(f"{before.name} is not there any more")
+            continue
+        counts = dict(after.counts)
+        pairs = [(name, count, counts.get(name, 0)) for name, count in before.counts]
+        pairs += [("in all", before.total, after.total), ("bytes", before.size, after.size)]
+        found += [
+            f"{before.name}, {name}: {now} after {then}"
+            for name, then, now in pairs
+            if then >= (65536 if name == "bytes" else SMALL) and now < then * (1 - ALARMING)
+        ]
+    return tuple(dict.fromkeys(found))

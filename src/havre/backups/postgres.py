@@ -1,0 +1,233 @@
+"""PostgreSQL: each database as pg_dump's custom format, rows counted as they pass; roles beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from havre.backups.pgarchive import ArchiveError, ArchiveReader
+from havre.backups.place import Collected, Keep, Place, Taken, answered, command_failed, produced
+from havre.errors import FailedError, InputError, Problem
+from havre.model.backup import Part
+
+_AS_OWNER = (
+    "sh",
+    "-c",
+    """
+    export PGUSER="${POSTGRES_USER:-postgres}" PGCONNECT_TIMEOUT=20
+    if [ -z "$PGPASSWORD" ] && [ -n "$POSTGRES_PASSWORD" ]; then export PGPASSWORD="$POSTGRES_PASSWORD"; fi
+    if [ -z "$PGPASSWORD" ] && [ -n "$POSTGRES_PASSWORD_FILE" ]; then
+        PGPASSWORD="$(cat "$POSTGRES_PASSWORD_FILE")"; export PGPASSWORD
+    fi
+    exec "$@"
+    """,
+    "havre",
+)
+"""Run what follows with the image's own variables as libpq's: no password leaves the replica."""
+
+_DATABASES = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
+_RELATIONS = (
+    "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postgres:
+    """All databases of a server, or those named."""
+
+    databases: tuple[str, ...] = ()
+    name: str = "postgres"
+
+    def take(self, place: Place, keep: Keep) -> Taken:
+        """Dump every database and the roles; each dump is read as it passes, then its stored head by pg_restore."""
+        chosen = self._chosen(place)
+        parts, doubts = [], []
+        for database in chosen:
+            part, doubt = _dump(place, keep, database)
+            parts.append(part)
+            doubts += doubt
+        return Taken(
+            parts=tuple(parts),
+            checks=(f"pg_dump ended with 0 for {', '.join(chosen)}", "every table's data is whole, its rows counted"),
+            doubts=tuple(doubts),
+            globals_sql=answered(place, owner("pg_dumpall", "--globals-only")),
+            version=query(place, "postgres", "SHOW server_version"),
+        )
+
+    def _chosen(self, place: Place) -> tuple[str, ...]:
+        present = query(place, "postgres", _DATABASES).splitlines()
+        if missing := [name for name in self.databases if name not in present]:
+            raise InputError(_no_such_database(place, missing, present))
+        if self.databases:
+            return self.databases
+        used = [name for name in present if name != "postgres" or query(place, name, _RELATIONS) != "0"]
+        return tuple(used or present)
+
+
+def owner(*command: str) -> tuple[str, ...]:
+    """`command` as the server's owner, whatever the image calls it."""
+    return (*_AS_OWNER, *command)
+
+
+def query(place: Place, database: str, sql: str) -> str:
+    """What one statement answers: rows as lines, columns separated by a tab."""
+    psql = ("psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", sql)
+    return answered(place, owner(*psql)).rstrip("\n")
+
+
+def execute_sql(place: Place, database: str, script: BinaryIO, *, stop_on_error: bool = True) -> None:
+    """Run a script; any error is a failure unless told otherwise (roles that exist already)."""
+    stop = ("-v", "ON_ERROR_STOP=1", "--single-transaction") if stop_on_error else ()
+    command = owner("psql", "-X", "-q", "-d", database, *stop, "-f", "-")
+    answer = place.ask(command, stdin=script)
+    if stop_on_error and answer.exit_code != 0:
+        raise FailedError(command_failed(place, command, answer.exit_code, answer.complaints))
+
+
+def restore_into(place: Place, database: str, part: Part, source: AbstractContextManager[BinaryIO]) -> None:
+    """Make `database` and fill it from a dump; any SQL error or a row too few raises FailedError."""
+    query(place, "postgres", f"CREATE DATABASE {quoted(database)} TEMPLATE template0")
+    command = owner("pg_restore", "--exit-on-error", "--no-password", "-d", database)
+    with source as dump:
+        done = place.stream(command, stdout=Collected(), stdin=dump)
+    if done.exit_code != 0:
+        raise FailedError(_restore_failed(place, database, done.exit_code, done.complaints))
+    verify_rows(place, database, part)
+
+
+def verify_rows(place: Place, database: str, part: Part) -> None:
+    """Compare the rows of each table with what the dump held; raises FailedError with every difference."""
+    different = []
+    for table, rows in part.counts:
+        schema, _, name = table.partition(".")
+        relation = f"{quoted(schema)}.{quoted(name)}"
+        found = int(query(place, database, f"SELECT count(*) FROM ONLY {relation}"))  # noqa: S608
+        if found < rows or (found > rows and not _is_of_extension(place, database, relation)):
+            different.append(f"{table}: {found} rows, the dump held {rows}")
+    if different:
+        raise FailedError(_rows_differ(place, database, different))
+
+
+def check_stored(place: Place, source: AbstractContextManager[BinaryIO]) -> int:
+    """How many entries pg_restore sees in a stored dump; raises FailedError when it cannot read it."""
+    listing = Collected()
+    command = owner("pg_restore", "--list")
+    with source as dump:
+        done = place.stream(command, stdout=listing, stdin=dump)
+    if done.exit_code != 0:
+        raise FailedError(command_failed(place, command, done.exit_code, done.complaints))
+    return sum(1 for line in listing.text.splitlines() if line and not line.startswith(";"))
+
+
+def swap(place: Place, live: str, fresh: str, old: str) -> None:
+    """`fresh` becomes `live` and `live` is kept as `old`; connections are ended, nobody sees half of it."""
+    end_connections(place, live, fresh)
+    statements = (
+        f"ALTER DATABASE {quoted(live)} RENAME TO {quoted(old)}",
+        f"ALTER DATABASE {quoted(fresh)} RENAME TO {quoted(live)}",
+    )
+    renamed = ("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-d", "template1")
+    words = [word for statement in statements for word in ("-c", statement)]
+    try:
+        answered(place, owner(*renamed, *words))
+    finally:
+        allow_connections(place, [name for name in (live, old, fresh) if exists(place, name)])
+
+
+def end_connections(place: Place, *databases: str) -> None:
+    """Let nobody in any more, and end who is."""
+    for database in databases:
+        query(place, "template1", f"ALTER DATABASE {quoted(database)} ALLOW_CONNECTIONS false")
+    names = ", ".join(literal(database) for database in databases)
+    sql = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ({names})"  # noqa: S608
+    query(place, "template1", sql)
+
+
+def allow_connections(place: Place, databases: Sequence[str]) -> None:
+    """Let everybody in again."""
+    for database in databases:
+        query(place, "template1", f"ALTER DATABASE {quoted(database)} ALLOW_CONNECTIONS true")
+
+
+def exists(place: Place, database: str) -> bool:
+    """True when there is such a database."""
+    return query(place, "template1", f"SELECT 1 FROM pg_database WHERE datname = {literal(database)}") == "1"  # noqa: S608
+
+
+def drop(place: Place, database: str) -> None:
+    """Remove a database that Havre made."""
+    query(place, "template1", f"DROP DATABASE IF EXISTS {quoted(database)} WITH (FORCE)")
+
+
+def quoted(name: str) -> str:
+    """An SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """An SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _dump(place: Place, keep: Keep, database: str) -> tuple[Part, list[str]]:
+    reader = ArchiveReader()
+    file = f"{database.replace('/', '_')}.pgdump"
+    command = owner("pg_dump", "-Fc", "-Z0", "--no-password", "-d", database)
+    try:
+        stored = keep(file, produced(place, command), reader.feed)
+        counts = reader.finish()
+    except ArchiveError as error:
+        raise FailedError(_not_whole(place, database, error)) from error
+    doubts = [] if counts or query(place, database, _RELATIONS) == "0" else [f"{database}: no table has data in it"]
+    part = Part(name=database, file=file, size=stored.size, counts=tuple(sorted(counts.items())), restic=stored.id)
+    return part, doubts
+
+
+def _is_of_extension(place: Place, database: str, relation: str) -> bool:
+    """An extension's own table holds its own rows too; a dump has only those that were added."""
+    sql = f"SELECT 1 FROM pg_depend WHERE objid = {literal(relation)}::regclass AND deptype = 'e' LIMIT 1"  # noqa: S608
+    return query(place, database, sql) == "1"
+
+
+def _not_whole(place: Place, database: str, error: ArchiveError) -> Problem:
+    return Problem(
+        summary=f"the dump of {database} is not whole: {error}",
+        subject=place.name,
+        effect="it does not count as a backup",
+        hint="back up again; `havre logs` of the database says what happened to it meanwhile",
+        code="backup-structure",
+    )
+
+
+def _no_such_database(place: Place, missing: Sequence[str], present: Sequence[str]) -> Problem:
+    return Problem(
+        summary=f"{place.name} has no database {', '.join(missing)}",
+        evidence=(f"databases: {', '.join(present)}",),
+        hint="correct `databases` of this backup in havre.yaml",
+        code="database-unknown",
+    )
+
+
+def _restore_failed(place: Place, database: str, code: int, complaints: str) -> Problem:
+    return Problem(
+        summary=f"pg_restore into {database} failed with exit code {code}",
+        subject=place.name,
+        evidence=tuple(complaints.strip().splitlines()[-6:]),
+        effect="the live database was not touched",
+        hint="the lines above are its own words; missing extensions and roles must exist on the server",
+        code="restore-failed",
+    )
+
+
+def _rows_differ(place: Place, database: str, different: Sequence[str]) -> Problem:
+    return Problem(
+        summary=f"{database} does not hold what the snapshot held",
+        subject=place.name,
+        evidence=tuple(different[:10]),
+        effect="it was not taken into use",
+        hint="try an older snapshot (`havre backup list`), and drill restores regularly",
+        code="restore-differs",
+    )

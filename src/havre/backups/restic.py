@@ -1,0 +1,340 @@
+"""The repository: restic keeps snapshots encrypted and deduplicated, locally, over SFTP or in S3 (D17)."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from havre.backups.feeding import Feed, Look, ReceiverGoneError, Sink, feed
+from havre.errors import FailedError, HavreError, Problem, UnavailableError
+from havre.host.commands import find_program, run
+from havre.host.piping import Running, running
+from havre.model.secrets_mask import mask_url
+
+OLDEST = (0, 16)
+"""The first restic that stores no snapshot when the command it reads from fails."""
+NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 10, 11, 12
+"""restic's documented exit codes (since 0.17)."""
+_LONG = 6 * 3600.0
+_RETRY_LOCK = "2m"
+
+Produce = Callable[[Sink], int]
+"""Writes a stream to the sink and returns the exit code of whatever made it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What restic kept of a stream: its id, and the bytes that went in and that were added to the repository."""
+
+    id: str
+    size: int
+    added: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A snapshot in the repository."""
+
+    id: str
+    time: str
+    tags: tuple[str, ...]
+    paths: tuple[str, ...]
+
+
+class Repository:
+    """One restic repository; `environment` holds what reaching it needs (S3 keys), never shown.
+
+    `patience` is how many seconds a storage may stand still before the work is given up (restic itself would
+    try again for a quarter of an hour).
+    """
+
+    def __init__(
+        self, url: str, password: str, *, program: str, cache: Path, environment: Mapping[str, str] | None = None,
+        patience: float = 300.0,
+    ) -> None:  # fmt: skip
+        self.url = url
+        self._password = password
+        self._program = program
+        self._cache = cache
+        self._environment = dict(environment or {})
+        self._patience = patience
+
+    @property
+    def shown(self) -> str:
+        """The address without credentials."""
+        return mask_url(self.url)
+
+    def exists(self) -> bool:
+        """True when the repository is there and this key opens it; UnavailableError when it cannot be reached."""
+        code, complaints = self._code("cat", "config")
+        if code not in (0, NO_REPOSITORY):
+            raise self._explained(code, complaints, "open the repository")
+        return code == 0
+
+    def make(self) -> None:
+        """Make the repository unless it is there."""
+        if not self.exists():
+            self._run("init", doing="make the repository")
+
+    def store(self, name: str, tags: Sequence[str], produce: Produce, look: Look = lambda _: None) -> Stored:
+        """Store one stream as a snapshot with one file, and only if whoever makes it ends with exit code 0.
+
+        Raises what `produce` raises, FailedError when it reports another exit code or restic fails; then there
+        is no snapshot.
+        """
+        with feed() as pipe, tempfile.TemporaryFile() as output:
+            argv = self._argv(
+                "backup", "--json", "--quiet", "--stdin-filename", name, *_tagged(tags), "--stdin-from-command", "--",
+                *pipe.command,
+            )  # fmt: skip
+            with running(argv, environment=self._variables(), output=output) as process:
+                code, size = self._produce(pipe, process, produce, look)
+                ended = process.wait(self._patience)
+                if code != 0:
+                    raise FailedError(_source_failed(code))
+                if ended != 0:
+                    raise self._explained(ended, process.complaints(), "store a snapshot")
+            output.seek(0)
+            stored = _summary(output.read())
+            if stored.size != size:
+                raise FailedError(_sizes_differ(size, stored.size))
+            return stored
+
+    def store_directory(self, directory: Path, tags: Sequence[str], *, exclude: Sequence[str] = ()) -> Stored:
+        """Store a directory of this machine as it is."""
+        excluded = [f"--exclude={pattern}" for pattern in exclude]
+        argv = ["backup", "--json", "--quiet", *_tagged(tags), *excluded, "."]
+        done = self._run(*argv, doing=f"store {directory}", timeout=_LONG, cwd=directory)
+        return _summary(done)
+
+    @contextlib.contextmanager
+    def read(self, snapshot: str, name: str) -> Iterator[Running]:
+        """One file of a snapshot as a stream; call `finish` on what is given when it was read to its end."""
+        argv = self._argv("dump", snapshot, f"/{name}")
+        with running(argv, environment=self._variables()) as process:
+            yield process
+
+    def finish(self, process: Running) -> None:
+        """Raise unless the stream that was read to its end was whole."""
+        code = process.wait(self._patience)
+        if code != 0:
+            raise self._explained(code, process.complaints(), "read a snapshot")
+
+    def read_small(self, snapshot: str, name: str) -> bytes:
+        """One small file of a snapshot."""
+        with self.read(snapshot, name) as process:
+            content = process.stdout.read()
+            self.finish(process)
+        return content
+
+    def restore_directory(self, snapshot: str, target: Path) -> None:
+        """Write a stored directory's content below `target`."""
+        self._run("restore", snapshot, "--target", str(target), doing="restore a directory", timeout=_LONG)
+
+    def snapshots(self, tags: Sequence[str] = ()) -> tuple[Listed, ...]:
+        """The snapshots that carry all these tags, oldest first."""
+        wanted = [f"--tag={','.join(tags)}"] if tags else []
+        found = msgspec.json.decode(self._run("snapshots", "--json", *wanted, doing="list the snapshots"))
+        listed = [
+            Listed(id=entry["id"], time=entry["time"], tags=tuple(entry.get("tags") or ()), paths=tuple(entry["paths"]))
+            for entry in found
+        ]
+        return tuple(sorted(listed, key=lambda entry: entry.time))
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Drop snapshots; the room they took is freed by `prune`."""
+        if ids:
+            self._run("forget", *ids, doing="forget old snapshots", timeout=_LONG)
+
+    def prune(self) -> None:
+        """Free what no snapshot needs."""
+        self._run("prune", "--max-unused=10%", doing="free unused room", timeout=_LONG)
+
+    def check(self, *, share: str | None = None) -> None:
+        """Prove the repository's structure, and with `share` (`5%`, `1/7`) that much of its data, byte by byte."""
+        extra = [f"--read-data-subset={share}"] if share else []
+        self._run("check", *extra, doing="check the repository", timeout=_LONG)
+
+    def _produce(self, pipe: Feed, process: Running, produce: Produce, look: Look) -> tuple[int, int]:
+        """(exit code of the source, bytes); where restic gave up first, its own exit code will say why."""
+        try:
+            with pipe.sink(look, lambda: process.has_ended, patience=self._patience) as sink:
+                code = produce(sink)
+                if code == 0:
+                    pipe.approve()
+                else:
+                    pipe.refuse(code)
+                return code, sink.size
+        except ReceiverGoneError:
+            return 0, -1
+
+    def _run(self, *words: str, doing: str, timeout: float | None = None, cwd: Path | None = None) -> bytes:
+        with tempfile.TemporaryFile() as output:
+            where = str(cwd) if cwd else None
+            with running(self._argv(*words), environment=self._variables(), output=output, cwd=where) as process:
+                code = process.wait(timeout or self._patience)
+                if code != 0:
+                    raise self._explained(code, process.complaints(), doing)
+            output.seek(0)
+            return output.read()
+
+    def _code(self, *words: str) -> tuple[int, str]:
+        argv, variables = self._argv(*words), self._variables()
+        with tempfile.TemporaryFile() as output, running(argv, environment=variables, output=output) as process:
+            return process.wait(self._patience), process.complaints()
+
+    def _argv(self, *words: str) -> list[str]:
+        return [self._program, "--repo", self.url, "--cache-dir", str(self._cache), "--retry-lock", _RETRY_LOCK, *words]
+
+    def _variables(self) -> dict[str, str]:
+        return {**self._environment, "RESTIC_PASSWORD": self._password, "RESTIC_PROGRESS_FPS": "0.1"}
+
+    def _explained(self, code: int, complaints: str, doing: str) -> HavreError:
+        lines = _readable(complaints)
+        if code == WRONG_PASSWORD:
+            return FailedError(_wrong_key(self.shown))
+        if code == NO_REPOSITORY:
+            return UnavailableError(_no_repository(self.shown, lines))
+        if code == LOCKED:
+            return FailedError(_locked(self.shown, lines))
+        return FailedError(
+            Problem(
+                summary=f"could not {doing} in {self.shown}: " + _how(code, self._patience),
+                evidence=lines,
+                effect="nothing that failed was kept; older snapshots are untouched",
+                hint=_advice("\n".join(lines)),
+                code="repository-failed",
+            )
+        )
+
+
+def find_restic(bin_directory: Path, *, wanted: str | None = None) -> str:
+    """A restic that is new enough, in Havre's own `bin` or on PATH; UnavailableError says how to get one."""
+    too_old = ""
+    for candidate in (wanted, str(bin_directory / "restic"), find_program("restic")):
+        if candidate is None or not Path(candidate).exists():
+            continue
+        version = _version(candidate)
+        if version >= OLDEST:
+            return candidate
+        too_old = f"{candidate} is version {'.'.join(map(str, version))}"
+    raise UnavailableError(_missing(bin_directory, too_old))
+
+
+def _how(code: int, patience: float) -> str:
+    if code == -9:
+        return f"restic got no further for {patience:g} s and was stopped"
+    return f"restic ended with exit code {code}"
+
+
+def _version(program: str) -> tuple[int, ...]:
+    found = re.search(r"restic (\d+)\.(\d+)", run([program, "version"], check=False).stdout)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _tagged(tags: Sequence[str]) -> list[str]:
+    return [f"--tag={tag}" for tag in tags]
+
+
+def _summary(output: bytes) -> Stored:
+    for line in reversed(output.splitlines()):
+        message: Any = msgspec.json.decode(line)
+        if message.get("message_type") == "summary":
+            return Stored(
+                id=message["snapshot_id"],
+                size=int(message["total_bytes_processed"]),
+                added=int(message.get("data_added_packed") or message.get("data_added") or 0),
+            )
+    raise FailedError(
+        Problem(
+            summary="restic did not say what it stored",
+            hint="this Havre does not understand this version of restic: use 0.16 to 0.18",
+            code="repository-failed",
+        )
+    )
+
+
+def _readable(complaints: str) -> tuple[str, ...]:
+    """The last lines; restic's JSON messages (`--json`) are unpacked."""
+    lines = []
+    for line in complaints.splitlines():
+        text = line
+        if line.startswith("{"):
+            with contextlib.suppress(msgspec.DecodeError):
+                message = msgspec.json.decode(line)
+                error = message.get("error") or {}
+                text = str(message.get("message") or (error.get("message") if isinstance(error, dict) else error))
+        lines.append(mask_url(text))
+    return tuple(line for line in lines if line.strip())[-6:]
+
+
+def _advice(text: str) -> str:
+    if re.search(r"no space left", text, re.IGNORECASE):
+        return "the disk is full: `df -h` shows which; free room or add a destination elsewhere, then back up again"
+    if re.search(r"connection refused|no such host|timeout|EOF|dial tcp", text, re.IGNORECASE):
+        return "the storage does not answer: check the network and its address, then back up again"
+    if re.search(r"ciphertext verification|not been found|does not exist|damaged|load\(<", text, re.IGNORECASE):
+        return "the repository is damaged: `restic check --read-data` names what; `restic repair` keeps the rest"
+    return "the lines above are restic's own words; correct what they name and try again"
+
+
+def _source_failed(code: int) -> Problem:
+    return Problem(
+        summary=f"the dump ended with exit code {code}, so nothing of it was kept",
+        hint="the lines above are its own words; correct what they name and back up again",
+        code="backup-source-failed",
+    )
+
+
+def _sizes_differ(sent: int, kept: int) -> Problem:
+    return Problem(
+        summary=f"{sent} bytes were dumped but {kept} were stored",
+        hint="back up again; if it happens twice, check the disk and the memory of this server",
+        code="backup-truncated",
+    )
+
+
+def _wrong_key(shown: str) -> Problem:
+    return Problem(
+        summary=f"the key does not open the repository {shown}",
+        effect="nothing was written to it",
+        hint="use the key of the server that made it (`havre backup export-key` there), or another destination",
+        code="repository-key",
+    )
+
+
+def _no_repository(shown: str, lines: tuple[str, ...]) -> Problem:
+    return Problem(
+        summary=f"there is no repository at {shown}",
+        evidence=lines,
+        hint="check the address; the first `havre backup` makes the repository",
+        code="repository-missing",
+    )
+
+
+def _locked(shown: str, lines: tuple[str, ...]) -> Problem:
+    return Problem(
+        summary=f"the repository {shown} is in use by another restic",
+        evidence=lines,
+        hint="wait for it to end; a lock left by a dead process goes with `restic unlock`",
+        code="repository-locked",
+    )
+
+
+def _missing(bin_directory: Path, too_old: str) -> Problem:
+    return Problem(
+        summary="restic 0.16 or newer is needed for backups and is not installed",
+        evidence=(too_old,) if too_old else (),
+        hint=(
+            "Debian 13, Ubuntu 24.04, Fedora, Alpine: install the package `restic`; elsewhere put the program from"
+            f" https://github.com/restic/restic/releases (bunzip2, chmod +x) at {bin_directory / 'restic'}"
+        ),
+        code="restic-missing",
+    )

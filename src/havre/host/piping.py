@@ -1,0 +1,89 @@
+"""Run a program whose output or input is a stream of any size, beside a writer or reader of our own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, BinaryIO
+
+from havre.errors import Problem, UnavailableError
+
+
+class Running:
+    """A program under way; `stdout` is its output when it was asked for, `complaints` the end of its stderr."""
+
+    def __init__(self, process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:
+        self._process = process
+        self._errors = errors
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def stdout(self) -> BinaryIO:
+        """What it writes."""
+        if self._process.stdout is None:
+            raise AssertionError("its output was not asked for")
+        return self._process.stdout  # type: ignore[return-value]
+
+    @property
+    def has_ended(self) -> bool:
+        """True when it runs no more."""
+        return self._process.poll() is not None
+
+    def wait(self, patience: float | None = None) -> int:
+        """Its exit code, when it has ended; killed (exit code -9) when it needs longer than `patience` seconds."""
+        try:
+            return self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def complaints(self) -> str:
+        """The end of what it wrote to stderr."""
+        self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, self._errors.tell() - 8192))
+        return self._errors.read().decode(errors="replace").strip()
+
+
+@contextlib.contextmanager
+def running(
+    argv: Sequence[str], *, environment: Mapping[str, str], output: IO[bytes] | None = None, cwd: str | None = None
+) -> Iterator[Running]:
+    """`argv` while it runs; killed when the block is left before it has ended.
+
+    What it writes goes to the file `output`, else it is for the caller to read from `stdout`.
+
+    `environment` is added to our own. Raises UnavailableError when the program is not installed.
+    """
+    with tempfile.TemporaryFile() as errors:
+        try:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=output or subprocess.PIPE,
+                stderr=errors,
+                env={**os.environ, **environment},
+                cwd=cwd,
+            )
+        except FileNotFoundError as error:
+            raise UnavailableError(
+                Problem(
+                    summary=f"the program `{argv[0]}` is not installed on this server",
+                    hint=f"install the package that provides `{argv[0]}` and try again",
+                    code="program-missing",
+                )
+            ) from error
+        try:
+            yield Running(process, errors)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
