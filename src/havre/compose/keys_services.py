@@ -34,7 +34,7 @@ _IDENTITY = joined(
         changed("becomes one more name under which the other services reach it"),
     ),
     rows(
-        _S, "hostname", honoured(), changed("one more name for the service; the process sees this machine's own")
+        _S, "hostname", honoured(), changed("one more name for the service; the process sees the machine's")
     ),
     rows(_S, "user", honoured(), changed("as root a user this machine knows, else the instance's own; without root you")),
     rows(_S, "platform", honoured(), changed("no effect: no image is pulled")),
