@@ -34,6 +34,7 @@ def instructions(text: str) -> Iterator[Instruction]:
         start, joined = number, ""
         while number < len(lines):
             line = lines[number]
+            start = number if not joined else start
             number += 1
             if line.lstrip().startswith("#") or (joined and not line.strip()):
                 continue

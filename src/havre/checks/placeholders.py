@@ -14,18 +14,19 @@ _WHOLE = frozenset(
         "mysecretpassword", "mypassword", "s3cr3t",
     }
 )  # fmt: skip
-_SHAPES = (
-    re.compile(r"change[\s_-]?(?:me|this|it)\b|changeme", re.IGNORECASE),
-    re.compile(r"(?:^|[\s_-])(?:to[\s_-]?be[\s_-]?)?replace[\s_-]?(?:me|this|with|by)", re.IGNORECASE),
-    re.compile(r"^your[\s_-]", re.IGNORECASE),
-    re.compile(r"(?:^|[\s_-])your[\s_-](?:\w+[\s_-])*(?:key|secret|password|token|value|id|here)\b", re.IGNORECASE),
-    re.compile(r"(?:key|secret|password|token|value)[\s_-]here$", re.IGNORECASE),
-    re.compile(
-        r"^(?:insert|enter|put|set|fill|generate)[\s_-].*(?:here|key|secret|password|token|me)\b", re.IGNORECASE
-    ),
-    re.compile(r"^<.*>$|^\[.*\]$|^\{\{.*\}\}$|^%\w+%$"),
-    re.compile(r"^x{3,}$|^\*{3,}$|^\.{3}$|^-+$", re.IGNORECASE),
-    re.compile(r"(?:in[\s_-]production|dev[\s_-]?only|not[\s_-]for[\s_-]production)", re.IGNORECASE),
+_SHAPES = tuple(
+    re.compile(shape, re.IGNORECASE)
+    for shape in (
+        r"change[\s_-]?(?:me|this|it)(?![a-z])",
+        r"(?:^|[\s_-])(?:to[\s_-]be[\s_-]replaced|replace[\s_-]?(?:me|this|with|by))(?![a-z])",
+        r"^your[\s_-]",
+        r"[\s_-]your[\s_-](?:\w+[\s_-])*(?:key|secret|password|token|value|id|here)(?![a-z])",
+        r"(?:key|secret|password|token|value)[\s_-]here$",
+        r"^(?:insert|enter|put|set|fill|generate)[\s_-].*(?:here|key|secret|password|token|me)(?![a-z])",
+        r"^<.*>$|^\[.*\]$|^\{\{.*\}\}$|^%\w+%$",
+        r"^x{3,}$|^\*{3,}$|^\.{3}$|^-+$",
+        r"in[\s_-]production|dev[\s_-]?only|not[\s_-]for[\s_-]production",
+    )
 )
 URL_PASSWORD = re.compile(r"^[a-z][a-z0-9+.-]*://[^:/@\s]*:([^@\s]*)@", re.IGNORECASE)
 

@@ -54,6 +54,7 @@ def gather(server: Server, intent: Intent, observed: Observed) -> Case:
         observed=observed,
         files=look_at_files(intent.app, intent.project),
         peaks=_peaks(server, intent.app.instance),
+        changed=frozenset(replica.service for replica in observed.replicas if replica.is_running),
     )
 
 
