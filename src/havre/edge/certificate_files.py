@@ -99,7 +99,8 @@ def local_pem(layout: Layout, app: AppEdge) -> bytes | None:
     """The PEM of an app with its own or a self-signed certificate, checked; None when the one on disk will do."""
     for file in wanted_files(layout, app):
         if file.kind == "own":
-            return _own(app)
+            pem = _own(app)
+            return None if file.path.exists() and file.path.read_bytes() == pem else pem
         if file.kind == "self-signed" and not _is_good(file):
             return x509.self_signed(file.hosts)
     return None

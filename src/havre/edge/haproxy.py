@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from havre.edge import certificate_files, servers, transition, validate
+from havre.edge import certificate_files, problems, servers, transition, validate
 from havre.edge.app_config import structure
 from havre.edge.disk import Disk, Unfinished
 from havre.edge.layout import Layout
@@ -20,7 +20,7 @@ from havre.edge.maps import read_map, redirect_lines, route_lines
 from havre.edge.runner import EdgeRunner
 from havre.edge.runtime import Runtime, Socket
 from havre.edge.state import Applied, Backend, Pool, load_applied, load_pool
-from havre.errors import FailedError, HavreError, Problem, RefusedError, UnavailableError
+from havre.errors import FailedError, HavreError, RefusedError, UnavailableError
 from havre.host import clock, locks
 from havre.host.files import write_atomic
 from havre.model.route import AppEdge, EdgeSettings, Endpoint, Upstream
@@ -177,6 +177,15 @@ class Edge:
                     certificate_files.change_list(self.layout, (), (file,))
                     certificate_files.load(self.runtime, self.layout, file)
 
+    def refresh_certificate(self, instance: str) -> None:
+        """Read an app's own certificate again, or make its self-signed one anew when that is due."""
+        with self._locked(f"refresh the certificate of {instance}"):
+            self._ensure_running()
+            applied = load_applied(self.layout, instance)
+            pem = certificate_files.local_pem(self.layout, applied.app) if applied else None
+            if applied is not None and pem is not None:
+                self._certify(applied.app, applied.app, pem)
+
     # ---------------------------------------------------------------- how
 
     @contextmanager
@@ -273,7 +282,7 @@ class Edge:
             self._ensure_running()
         old = load_applied(self.layout, instance)
         if old is None:
-            raise RefusedError(_unknown(instance))
+            raise RefusedError(problems.unknown(instance))
         new = old.with_backends(tuple(transition.grown(how(self._roomy(backend, how))) for backend in old.backends))
         if new == old:
             return
@@ -305,10 +314,10 @@ class Edge:
         instance = applied.app.instance
         alone = self._runner.validate(self.layout, (shared, own))
         if not alone.is_accepted:
-            raise RefusedError(_rejected(instance, "", alone.complaints))
+            raise RefusedError(problems.rejected(instance, "", alone.complaints))
         together = self._runner.validate(self.layout, (shared, spares, *self._disk.other_files(instance), own))
         if not together.is_accepted:
-            raise RefusedError(_rejected(instance, " beside the other apps", together.complaints))
+            raise RefusedError(problems.rejected(instance, " beside the other apps", together.complaints))
 
     @contextmanager
     def _undone_on_failure(self, old: Applied | None, instance: str, *, is_structural: bool) -> Iterator[None]:
@@ -337,7 +346,7 @@ class Edge:
                 if not self._runner.is_running(self.layout):
                     break
             clock.sleep(0.01)
-        raise FailedError(_not_started(self.layout))
+        raise FailedError(problems.not_started(self.layout))
 
 
 def _led(backend: Backend, wanted: Mapping[Endpoint, Sequence[Upstream]]) -> Backend:
@@ -359,34 +368,3 @@ def _releases(old: Applied | None, new: Applied) -> list[servers.Change]:
 
 def _named(generation: int) -> str:
     return f"generation-{generation}"
-
-
-def _unknown(instance: str) -> Problem:
-    return Problem(
-        summary=f"the edge knows no app `{instance}`",
-        hint="deploy it first; `havre status` lists the apps of this server",
-        code="edge-unknown-app",
-    )
-
-
-def _rejected(instance: str, how: str, complaints: tuple[str, ...]) -> Problem:
-    return Problem(
-        summary=f"HAProxy refuses the configuration of `{instance}`{how}",
-        evidence=complaints,
-        effect="nothing was changed; what serves keeps serving",
-        hint="correct the route that the lines above name",
-        subject=instance,
-        code="edge-rejected",
-    )
-
-
-def _not_started(layout: Layout) -> Problem:
-    text = layout.messages.read_text(errors="replace") if layout.messages.exists() else ""
-    words = [line.split(": ", 1)[-1] for line in text.splitlines()[-40:] if line.startswith("[ALERT]")]
-    return Problem(
-        summary="HAProxy did not take its new configuration",
-        evidence=tuple(words[-5:]) or ("it gave no reason",),
-        effect="the edge was taken back to what it ran before",
-        hint="correct what the lines above name; `havre edge restart` tries again",
-        code="edge-not-started",
-    )

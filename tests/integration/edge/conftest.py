@@ -219,12 +219,11 @@ def make_world(home: Path, replica: Callable[..., Replica]) -> Iterator[Callable
     made: list[Edge] = []
 
     def make(**settings: object) -> World:
-        port = free_port()
-        fixed = {"addresses": ("127.0.0.1",), "http_port": port, "https_port": None, "threads": 1}
+        fixed = {"addresses": ("127.0.0.1",), "http_port": free_port(), "https_port": None, "threads": 1}
         edge = Edge(home, ProcessRunner(), EdgeSettings(**{**fixed, **settings}))  # type: ignore[arg-type]
         made.append(edge)
         edge.ensure_running()
-        return World(edge, port, replica)
+        return World(edge, edge.settings.http_port, replica)
 
     yield make
     for edge in made:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tls_visitor import shown
 
 from havre.edge import x509
 from havre.errors import RefusedError
@@ -16,20 +15,6 @@ from havre.model.route import AppEdge, Route, Tls
 
 pytestmark = pytest.mark.process
 WEB = ("web", 3000)
-
-
-def shown(port: int, name: str) -> x509.Contents:
-    """The certificate that a visitor of `name` is shown."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    with (
-        socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
-        context.wrap_socket(plain, server_hostname=name) as secure,
-    ):
-        der = secure.getpeercert(binary_form=True)
-        assert der is not None
-        return x509.read(ssl.DER_cert_to_PEM_cert(der).encode())
 
 
 def app(instance: str, host: str, tls: Tls) -> AppEdge:
