@@ -10,8 +10,8 @@ from havre.cli.session import load, open_server
 from havre.cli.show import problem_as_dict, say, show_json, show_problem, show_table, wrapped
 from havre.compose.keys import Kind
 from havre.compose.report import Report as ComposeReport
-from havre.compose.report import compose_report, show_places
-from havre.workflows.check import report
+from havre.compose.report import show_places
+from havre.workflows.check import report, treatment_of_keys
 from havre.workflows.release_work import look
 
 
@@ -38,9 +38,8 @@ def check_command(chosen: Chosen, keys: bool, list_checks: bool, as_json: bool) 
     intent = load(chosen)
     server = open_server(chosen, intent.app)
     found = report(server, intent, look(server, intent))
-    assert intent.loaded is not None
-    treatment = compose_report(intent.loaded, server.engine.name)
-    problems = (*intent.warnings, *treatment.problems, *found.problems)
+    treatment = treatment_of_keys(server, intent)
+    problems = (*intent.warnings, *treatment.problems, *treatment.notes, *found.problems)
     if as_json:
         show_json({"problems": [problem_as_dict(p) for p in problems], "waived": [str(w) for w in found.waived]})
     else:

@@ -27,6 +27,7 @@ class KeyWalk:
 
     def __init__(self, loaded: NormalForm) -> None:
         self._loaded = loaded
+        self._places: dict[Path, Location] = {}
 
     def __iter__(self) -> Iterator[tuple[Used, Any]]:
         for path, value in values_below(self._loaded.model):
@@ -40,10 +41,13 @@ class KeyWalk:
                 yield Used(key=key, path=dotted(path), place=place, is_written=True), None
 
     def _used(self, key: str, path: Path) -> Used:
-        shown = dotted(path)
-        place = self._loaded.origin(shown).location
-        above = self._loaded.origin(dotted(path[:-1])).location
-        return Used(key=key, path=shown, place=place, is_written=place != above)
+        place = self._place(path)
+        return Used(key=key, path=dotted(path), place=place, is_written=place != self._place(path[:-1]))
+
+    def _place(self, path: Path) -> Location:
+        if path not in self._places:
+            self._places[path] = self._loaded.origin(dotted(path)).location
+        return self._places[path]
 
 
 def key_of(path: Path) -> str | None:

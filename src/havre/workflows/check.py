@@ -11,6 +11,9 @@ from pathlib import Path
 from havre.checks import ALL, Case, Report, run_checks
 from havre.checks.binds import paths_of
 from havre.checks.claims import claims_of
+from havre.compose.keys import OLDEST_API
+from havre.compose.report import Report as ComposeReport
+from havre.compose.report import compose_report
 from havre.engines.images import context_files, dockerfile_path, is_remote
 from havre.errors import HavreError, Problem
 from havre.host import clock
@@ -35,8 +38,16 @@ _TEMPLATES = ("example", "sample", "template", "dist", "defaults")
 
 
 def check(server: Server, intent: Intent, observed: Observed) -> Sequence[Problem]:
-    """What `propose` asks: the problems that count, errors first."""
-    return report(server, intent, observed).problems
+    """What `propose` asks: the Compose keys that are refused, then the checks' problems, errors first."""
+    return (*treatment_of_keys(server, intent).problems, *report(server, intent, observed).problems)
+
+
+def treatment_of_keys(server: Server, intent: Intent) -> ComposeReport:
+    """What becomes of every Compose key on this server's engine; nothing to say of a release's record."""
+    api_version = getattr(server.engine, "api_version", OLDEST_API)
+    if intent.loaded is None:
+        return ComposeReport(engine=server.engine.name, api_version=api_version, uses=())
+    return compose_report(intent.loaded, server.engine.name, api_version)
 
 
 def report(server: Server, intent: Intent, observed: Observed) -> Report:

@@ -65,6 +65,11 @@ class DockerEngine:
         self._builder = Builder(self.client, self._credentials)
         self.images = Images(self.client)
 
+    @property
+    def api_version(self) -> tuple[int, int]:
+        """The API version spoken with this engine: some Compose keys need a newer one than others."""
+        return self.client.version
+
     def describe(self) -> str:
         """`Docker Engine 20.10.24 (API 1.41) at unix:///var/run/docker.sock`."""
         version = self.client.get("/version", doing="ask the Docker Engine for its version")["Version"]
