@@ -48,6 +48,15 @@ def context_digest(build: Build) -> str:
     return digest.hexdigest()
 
 
+def check_sources(build: Build) -> None:
+    """Raise InputError when a local build has no context directory or no Dockerfile."""
+    if is_remote(build.context):
+        return
+    if not Path(build.context).is_dir():
+        raise InputError(_no_context(build))
+    dockerfile_text(build)
+
+
 def context_files(build: Build) -> Iterator[ContextFile]:
     """The files of a local context that its ignore file leaves, in order of their names."""
     root = Path(build.context)

@@ -20,6 +20,12 @@ _UNREACHED = (
     r"fetch(?:ing)? https?://(?P<host>[\w.-]+)\S*: (?:temporary error|network error|DNS)",
 )
 
+_NO_NETWORK = (
+    r"Failed to establish a new connection|Temporary failure in name resolution|Name or service not known|"
+    r"[Nn]etwork is unreachable|Connection timed out"
+)
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
 _CAUSES: tuple[tuple[str, str, str], ...] = (
     (
         r"no space left on device",
@@ -71,12 +77,26 @@ def build_failed(service: str, step: str, lines: Sequence[str], message: str, se
     )
 
 
+def plain(line: str) -> str:
+    """A line without the colours that programs write even where nobody sees them."""
+    return _COLOURS.sub("", line).rstrip()
+
+
 def _cause(text: str) -> tuple[str, str]:
-    for pattern in _UNREACHED:
-        if found := re.search(pattern, text):
-            host = found["host"]
-            return f"{host} could not be reached", f"check this server's network and DNS for {host}, or use a mirror"
+    if host := _unreached(text):
+        return f"{host} could not be reached", f"check this server's network and DNS for {host}, or use a mirror"
     for pattern, cause, hint in _CAUSES:
         if re.search(pattern, text, re.IGNORECASE):
             return cause, hint
     return "a step failed", "the lines above are its own words; correct the Dockerfile or what it runs"
+
+
+def _unreached(text: str) -> str | None:
+    """The host that a step could not reach: named in the complaint, or else the one whose address is in the lines."""
+    for pattern in _UNREACHED:
+        if found := re.search(pattern, text):
+            return found["host"]
+    if not re.search(_NO_NETWORK, text):
+        return None
+    address = re.search(r"https?://(?P<host>[\w.-]+)", text)
+    return address["host"] if address else "a host on the network"

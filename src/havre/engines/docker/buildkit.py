@@ -15,13 +15,15 @@ import msgspec
 
 from havre.engines.base import Context, Progress
 from havre.engines.docker import labels
-from havre.engines.docker.build_faults import SHOWN, build_failed
+from havre.engines.docker.build_faults import SHOWN, build_failed, plain
 from havre.host import clock
 from havre.host.commands import find_program, run
 from havre.host.following import follow
 from havre.model.plan import BuildImage
 
 _BUILD_TIMEOUT = 3600.0
+_FAILED = re.compile(r"#(\d+) ERROR: ?(.*)")
+_TIME = re.compile(r"\d+\.\d+ ")
 _NOISE = re.compile(r"#\d+ sha256:|-+$")
 
 
@@ -53,7 +55,8 @@ class BuildKit:
             raise AssertionError("build is called only where is_here")
         started, lines = clock.elapsed(), list[str]()
 
-        def note(line: str) -> None:
+        def note(told: str) -> None:
+            line = plain(told)
             lines.append(line)
             if progress is not None and line.strip() and not _NOISE.match(line):
                 progress(line)
@@ -100,14 +103,15 @@ def build_arguments(step: BuildImage, instance: str, secrets: Mapping[str, str])
 
 
 def failing_step(lines: list[str]) -> tuple[str, list[str], str]:
-    """(step, its last lines, message) from BuildKit's plain progress, whose end repeats the step that failed."""
-    message = lines[-1] if lines and lines[-1].strip() != "------" else ""
-    rules = [number for number, line in enumerate(lines) if line.strip() == "------"]
-    if len(rules) < 2:
+    """(step, its last lines, message) from BuildKit's plain progress, whose lines start with their step's number."""
+    message = lines[-1] if lines and lines[-1].strip("- ") else ""
+    failed = next((found for line in lines if (found := _FAILED.match(line))), None)
+    if failed is None:
         return "", lines[-SHOWN:], message
-    block = lines[rules[0] + 1 : rules[1]]
-    step = next((line.strip(" >:") for line in block if line.startswith(" >")), "")
-    return step, [line for line in block if not line.startswith(" >")][-SHOWN:], message
+    own = [line.removeprefix(f"#{failed[1]} ") for line in lines if line.startswith(f"#{failed[1]} ")]
+    step = next((line for line in own if line.startswith("[")), "")
+    said = [_TIME.sub("", line) for line in own if _TIME.match(line)]
+    return step, said[-SHOWN:], message or failed[2]
 
 
 def _find_client(host: str) -> Client | None:

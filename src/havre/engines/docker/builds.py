@@ -13,11 +13,11 @@ from typing import IO, Any
 
 from havre.engines.base import Context, Progress
 from havre.engines.docker import labels
-from havre.engines.docker.build_faults import SHOWN, build_failed
+from havre.engines.docker.build_faults import SHOWN, build_failed, plain
 from havre.engines.docker.buildkit import BuildKit
 from havre.engines.docker.client import DockerClient
 from havre.engines.docker.pulls import Credentials
-from havre.engines.images import ContextFile, context_files, dockerfile_path, dockerfile_text, is_remote
+from havre.engines.images import ContextFile, check_sources, context_files, dockerfile_path, dockerfile_text, is_remote
 from havre.errors import FailedError, InputError, Problem
 from havre.host import clock
 from havre.model.plan import BuildImage
@@ -27,6 +27,9 @@ Json = Mapping[str, Any]
 
 _OWN_DOCKERFILE = ".havre.dockerfile"
 """The Dockerfile's name in the archive when it is inline or lies outside the context."""
+
+
+_NOISE = (" ---> ", "Removing intermediate container ")
 
 
 class Builder:
@@ -40,6 +43,7 @@ class Builder:
     def build(self, step: BuildImage, context: Context, progress: Progress | None) -> None:
         """Build the image and give it its names; raises FailedError with the failing step's last lines."""
         started = clock.elapsed()
+        check_sources(step.build)
         if self._buildkit.is_here():
             self._buildkit.build(step, context, progress)
         else:
@@ -145,7 +149,7 @@ class _Transcript:
             built = built or "ID" in (message.get("aux") or {})
             *whole, rest = (rest + (message.get("stream") or "")).split("\n")
             for line in whole:
-                self._note(line.rstrip())
+                self._note(line)
             if message.get("error"):
                 self._note(rest)
                 seconds = clock.elapsed() - self._started
@@ -153,8 +157,9 @@ class _Transcript:
         if not built:
             raise FailedError(_cut_short(self._service))
 
-    def _note(self, line: str) -> None:
-        if not line.strip():
+    def _note(self, told: str) -> None:
+        line = plain(told)
+        if not line.strip() or line.startswith(_NOISE):
             return
         if line.startswith("Step "):
             self._step = line

@@ -67,5 +67,11 @@ def timed(line: str) -> tuple[float, str]:
     return (at, text) if at else (0.0, line)
 
 
+def since(stamp: str, *, earlier: int = 0) -> str:
+    """A line's time, or some seconds before it, as the engine's `since` wants it: with all nine digits."""
+    whole, _, rest = stamp.removesuffix("Z").partition(".")
+    return f"{seconds(whole + 'Z') - earlier:.0f}.{rest or '0'}"
+
+
 def _text(line: bytes) -> str:
     return line.decode(errors="replace").removesuffix("\r")

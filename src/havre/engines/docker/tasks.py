@@ -19,6 +19,8 @@ from havre.model.plan import RunTask
 Json = Mapping[str, Any]
 
 _LAST_LINES = 15
+_REMEMBERED = 50_000
+"""How many lines can be recognised as told already; more than anybody writes within a second."""
 _STOP_GRACE = 10.0
 
 
@@ -33,10 +35,13 @@ class Tasks:
         """Run it to its end; raises FailedError with its last lines unless it ended with exit code 0."""
         container = self._begun(step, context) or self._begin(step, context)
         deadline = clock.elapsed() + step.timeout
-        last = self._follow(container, deadline, progress)
+        output = _Output(progress)
+        self._follow(container, deadline, output)
+        timed_out = clock.elapsed() >= deadline
         state = self._ended(container, deadline, step)
+        self._read(container, output, follow=False)  # a follower can miss what was written just before the end
         if state["ExitCode"] != 0 or state.get("OOMKilled"):
-            raise FailedError(_failed(step, context, state, last, timed_out=clock.elapsed() >= deadline))
+            raise FailedError(_failed(step, context, state, output.last, timed_out=timed_out))
         self._containers.remove(container, doing=f"remove the finished {step.service.name} {step.role}")
 
     def _begun(self, step: RunTask, context: Context) -> str | None:
@@ -69,24 +74,25 @@ class Tasks:
         self._containers.start(container, doing=f"{step.title} {service.name}")
         return container
 
-    def _follow(self, container: str, deadline: float, progress: Progress | None) -> deque[str]:
+    def _follow(self, container: str, deadline: float, output: _Output) -> None:
         """Its output as it comes; at the deadline it is stopped, which ends the stream."""
-        last: deque[str] = deque(maxlen=_LAST_LINES)
-        found = self._containers.inspect(container, doing="look at the one-off") or {}
-        unframe = frames.raw if (found.get("Config") or {}).get("Tty") else frames.demultiplex
         timer = threading.Timer(max(0.0, deadline - clock.elapsed()), self._stop, args=(container,))
         timer.daemon = True
         timer.start()
         try:
-            query = {"stdout": True, "stderr": True, "follow": True}
-            with self._client.stream("GET", f"/containers/{container}/logs", query, doing="read its output") as stream:
-                for _, line in frames.lines(unframe(stream.chunks())):
-                    last.append(line)
-                    if progress is not None:
-                        progress(line)
+            self._read(container, output, follow=True)
         finally:
             timer.cancel()
-        return last
+
+    def _read(self, container: str, output: _Output, *, follow: bool) -> None:
+        found = self._containers.inspect(container, doing="look at the one-off") or {}
+        query = {"stdout": True, "stderr": True, "timestamps": True, "follow": follow, "since": output.since}
+        with self._client.stream("GET", f"/containers/{container}/logs", query, doing="read its output") as stream:
+            chunks = stream.chunks()
+            is_terminal = (found.get("Config") or {}).get("Tty")
+            pieces = frames.raw(chunks) if is_terminal else frames.rejoin(frames.demultiplex(chunks))
+            for _, line in frames.lines(pieces):
+                output.hear(line)
 
     def _stop(self, container: str) -> None:
         self._containers.stop(container, _STOP_GRACE, doing="stop a one-off that takes too long")
@@ -104,6 +110,34 @@ class Tasks:
             if clock.elapsed() >= give_up:
                 self._stop(container)
             clock.sleep(0.05)
+
+
+class _Output:
+    """What a one-off said: told once, line by line, and the end of it kept."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._recent: dict[str, None] = {}
+        self._newest = ""
+        self.last: deque[str] = deque(maxlen=_LAST_LINES)
+
+    @property
+    def since(self) -> str | None:
+        """From when on lines may be missing: before the newest one, for two streams may overtake each other."""
+        return frames.since(self._newest, earlier=1) if self._newest else None
+
+    def hear(self, line: str) -> None:
+        """Take one line with its time, unless this very line was heard before."""
+        if line in self._recent:
+            return
+        stamp, _, text = line.partition(" ")
+        self._newest = max(self._newest, stamp)
+        self._recent[line] = None
+        if len(self._recent) > _REMEMBERED:
+            del self._recent[next(iter(self._recent))]
+        self.last.append(text)
+        if self._progress is not None:
+            self._progress(text)
 
 
 def _succeeded(listed: Json) -> bool:
