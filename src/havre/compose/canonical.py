@@ -130,12 +130,6 @@ def _pairs(_expander: Expander, value: Any, _path: Path, _spot: int) -> Any:
     return pairs_as_mapping(value) if isinstance(value, Seq) else value
 
 
-def _ssh(_expander: Expander, value: Any, _path: Path, spot: int) -> Any:
-    if isinstance(value, str):
-        return pairs_as_mapping(Seq([value], [spot]))
-    return pairs_as_mapping(value) if isinstance(value, Seq) else value
-
-
 def _gpus(_expander: Expander, value: Any, _path: Path, spot: int) -> Any:
     return Seq([Map({"count": value}, {"count": spot})], [spot]) if isinstance(value, str) else value
 
@@ -180,7 +174,7 @@ RULES: Rule[Expand] = compile_rules(
         "services.*.build.provenance": _text,
         "services.*.build.sbom": _text,
         "services.*.build.secrets.*": _file_mount,
-        "services.*.build.ssh": _ssh,
+        "services.*.build.ssh": _pairs,
         "services.*.configs.*": _file_mount,
         "services.*.depends_on": _depends_on,
         "services.*.devices.*": _device,

@@ -228,7 +228,7 @@ def _match(value: Any, path: str) -> Path | None:
     if not isinstance(value, dict):
         return None
     path = path.removeprefix(".")
-    for end in range(len(path), 0, -1):
+    for end in range(len(path), -1, -1):
         if (end == len(path) or path[end] in ".[") and path[:end] in value:
             rest = _match(value[path[:end]], path[end:])
             if rest is not None:

@@ -5,6 +5,7 @@ Runs once, on the merged document, after normalisation. What cannot be read is r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ Convert = Callable[[Any], Any]
 
 _ALL_DEVICES = -1
 _LARGEST = 2**63
+_OCTAL = re.compile("(0o)?[0-7]{1,6}")
 
 
 def convert_values(root: Any, findings: Findings, *, keeps_unreadable: bool = False) -> None:
@@ -121,11 +123,12 @@ def _number(value: Any) -> Any:
 
 
 def _mode(value: Any) -> str:
-    number = int(value, 8) if isinstance(value, str) else int(value)
-    return f"0{number:o}"
+    return f"0{_octal_number(value):o}"
 
 
 def _octal_number(value: Any) -> int:
+    if isinstance(value, str) and not _OCTAL.fullmatch(value):
+        raise ValueError(f'invalid file mode "{value}"')
     return int(value, 8) if isinstance(value, str) else int(value)
 
 

@@ -169,7 +169,7 @@ class _Builder:
         value = resolve(text)
         if not isinstance(value, wanted):  # type: ignore[arg-type]
             hint = f"remove the !!{kind} tag"
-            self._findings.error(f"`{text}` is not a {kind}", hint=hint, spot=spot, code="yaml-tag")
+            self._findings.error(f"`{text}` cannot be read as {kind}", hint=hint, spot=spot, code="yaml-tag")
         return float(value) if kind == "float" and isinstance(value, int) else value
 
     def _key(self, event: Any, spot: int) -> None:

@@ -1,0 +1,115 @@
+"""What a user reads when something is wrong: every problem at once, each with its place and a next step."""
+
+from __future__ import annotations
+
+import pytest
+from compose_folder import refusal
+
+
+def test_all_problems_of_a_file_are_told_in_order_of_their_place() -> None:
+    told = refusal("""\
+services:
+  web:
+    imagee: x
+    ports: {a: b}
+    restart: 5
+    healthcheck:
+      retrys: 3
+netwroks: {}
+""")
+    assert (
+        told
+        == """\
+compose.yaml:3:5: services.web: additional properties 'imagee' not allowed
+  hint: did you mean `image`?
+compose.yaml:4:5: services.web.ports: must be a list
+  hint: write a list
+compose.yaml:5:5: services.web.restart: must be a string, not '5'
+  hint: quote it: "5"
+compose.yaml:7:7: services.web.healthcheck: additional properties 'retrys' not allowed
+  hint: did you mean `retries`?
+compose.yaml:8:1: additional properties 'netwroks' not allowed
+  hint: did you mean `networks`?"""
+    )
+
+
+def test_a_wrong_value_tells_which_variable_it_came_from() -> None:
+    files: dict[str, str | bytes] = {
+        "compose.yaml": "services:\n  a:\n    image: x\n    mem_limit: ${MEMORY}\n",
+        ".env": "A=1\nMEMORY=lots\n",
+    }
+    assert (
+        refusal(files)
+        == """\
+compose.yaml:4:5: services.a.mem_limit: invalid size: 'lots'
+    the value uses MEMORY (env file .env:2)
+  hint: correct the value"""
+    )
+
+
+def test_an_override_file_is_named_when_it_is_the_one_that_is_wrong() -> None:
+    files: dict[str, str | bytes] = {
+        "compose.yaml": "services:\n  web:\n    image: x\n    ports: ['80:80']\n",
+        "compose.prod.yml": "services:\n  web:\n    ports:\n      - '443:99999'\n",
+    }
+    told = refusal(files, files=("compose.yaml", "compose.prod.yml"))
+    assert told.startswith("compose.prod.yml:4:9: services.web.ports[1]: Invalid containerPort: 99999")
+
+
+def test_secrets_are_never_shown() -> None:
+    told = refusal("services: {a: {image: x, mem_limit: $DB_PASSWORD}}", environment={"DB_PASSWORD": "hunter22"})
+    assert "hunter22" not in told
+    assert "services.a.mem_limit: invalid size: '********'" in told
+
+
+def test_more_than_a_hundred_problems_are_counted() -> None:
+    services = "".join(f"  s{number}: {{imag: x}}\n" for number in range(150))
+    assert "50 further problems are not shown" in refusal(f"services:\n{services}")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: [", "compose.yaml:2:1: failed to parse YAML: while parsing a flow node"),
+        ("a:\n\tb: c", "compose.yaml:2:1: failed to parse YAML"),
+        ("a: 1\na: 2", 'compose.yaml:2:1: mapping key "a" already defined at line 1'),
+        ("1: x", "compose.yaml:1:1: non-string key at top level: 1"),
+        ("services: {a: {environment: {1: x}}}", "non-string key in services.a.environment: 1"),
+        ("services:\n  ? [a]\n  : b", "compose.yaml:2:5: failed to parse YAML: a mapping key must be plain text"),
+        ("x-a: &a b\n*a : c", "compose.yaml:2:1: failed to parse YAML: a mapping key must be plain text"),
+        ("a: *b", "compose.yaml:1:4: failed to parse YAML"),
+        ("x-a: &a {b: *a}", "cycle detected: anchor `a` contains itself"),
+        ("x-a: &a text\nservices: {b: {<<: *a}}", "map merge requires map or sequence of maps"),
+        ("x-a: !!int text", "`text` cannot be read as int"),
+        ("[]", "top-level object must be a mapping"),
+        ("text", "top-level object must be a mapping"),
+        ("services: {a: {image: x, command: '${A:?why}'}}", "required variable A is missing a value: why"),
+        ("services: {a: {image: 'x${'}}", "invalid interpolation format"),
+        ("services: {a: {image: x, init: perhaps}}", "services.a.init: invalid boolean: perhaps"),
+        ("services: {a: {image: x, scale: many}}", 'services.a.scale: invalid integer: "many"'),
+        ("services: {a: {image: x, cpus: fast}}", 'services.a.cpus: invalid number: "fast"'),
+        ("services: {a: {image: x, cpus: .inf}}", "services.a.cpus: invalid number"),
+        ("services: {a: {image: x, cpu_count: 0xffffffffffffffffff}}", "invalid integer: too large"),
+        ("services: {a: {image: x, environment: {D: 2024-01-31}}}", 'a date; quote it: "2024-01-31"'),
+        ("services: {a: {image: }}", "give it a value or remove the key"),
+        ("services: {a b: {image: x}}", "the name 'a b' is not allowed"),
+        ("services: {a: {image: x, cgroup: hosst}}", "did you mean `host`?"),
+        ("services: {a: {image: x, security_opt: [A=1, A=1]}}", "items must be unique: A\n"),
+        ("services: {a: {image: x, pull_policy: sometimes}}", "does not match pattern"),
+        ("services: {a: {image: x, oom_score_adj: -2000}}", "must be greater than or equal to -1000"),
+        ("services: {a: {image: x, cpu_percent: 101}}", "must be less than or equal to 100, not 101"),
+        ("services: {a: {image: x, develop: {watch: [{path: .}]}}}", "missing property 'action'"),
+        ("services: {a: {image: x, environment: ['A = 1']}}", "declared with a trailing space"),
+        ("services: {a: {image: x, volumes: [{type: bind, target: /x}]}}", "field Source must not be empty"),
+        ("services: {a: {image: x, volumes: [{type: volume}]}}", "missing a mount target"),
+        ("services: {a: {image: x, ports: [{published: 80}]}}", "missing a target port"),
+        ("services: {a: {image: x, command: 'sh -c \"open'}}", "invalid command line string"),
+        ("services: {a: {image: x, stop_grace_period: soon}}", 'invalid duration "soon"'),
+        ("services: {a: {image: x, extra_hosts: ['=x']}}", "bad host name"),
+        ("services: {a: {image: x, gpus: [{count: some}]}}", "the only value allowed is 'all' or a number"),
+        ("services: {a: {image: x, secrets: [{source: s, mode: rw}]}}", 'invalid file mode "rw"'),
+        ("include: {a: b}", "`include` must be a list"),
+    ],
+)
+def test_each_mistake_has_its_message(text: str, told: str) -> None:
+    assert told in refusal(text) + "\n"
