@@ -46,6 +46,11 @@ class LogFile:
         os.close(self._handle)
 
     def _append(self, stream: str, lines: list[bytes], at: float) -> None:
+        if len(lines) > 1 and sum(map(len, lines)) + 24 * len(lines) > self._size // 2:
+            middle = len(lines) // 2
+            self._append(stream, lines[:middle], at)
+            self._append(stream, lines[middle:], at)
+            return
         head = f"{at:.6f} {stream} ".encode()
         block = b"".join(head + line.removesuffix(b"\r") + b"\n" for line in lines)
         if self._written and self._written + len(block) > self._size:

@@ -22,8 +22,12 @@ DEFAULT_PORT = 8000
 """PORT for a service that nobody gave a port."""
 
 _ANY = "0.0.0.0"  # noqa: S104 - what is replaced
+_TMP = "/tmp"  # noqa: S108 - private to each replica
 _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
-_COMPOUND = re.compile(r"[;&|<>\n(){}`]|^\s*(?:if|for|while|until|case|set|export|cd|\w+=)\b")
+_COMPOUND = re.compile(
+    r"[;&|<>\n(){}`]|^\s*(?:if|for|while|until|case|\w+="
+    r"|(?:set|unset|export|cd|exit|eval|exec|source|trap|wait|umask|ulimit|read|shift|test|true|false|\.|:)(?:\s|$))"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +97,15 @@ def argv_of(service: Service, image: Image, command: Sequence[str] | None) -> tu
 
 
 def through_shell(argv: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
-    """A shell that only starts one program becomes that program; else signals must go to the whole session."""
+    """A shell that only starts one program becomes that program; else signals must go to the whole session.
+
+    Not to that of a shell that catches signals itself (`trap`): it knows what to do with its children.
+    """
     if len(argv) != 3 or Path(argv[0]).name not in _SHELLS or argv[1] != "-c":
         return argv, False
     line = argv[2].strip()
     if line.startswith("exec ") or _COMPOUND.search(line):
-        return argv, not line.startswith("exec ")
+        return argv, not line.startswith("exec ") and not re.search(r"\btrap\b", line)
     return (argv[0], "-c", f"exec {line}"), False
 
 
@@ -109,7 +116,7 @@ def environment_of(service: Service, slot: int, image: Image, given: Given) -> d
     folders = [folder if folder.startswith("/") else f"{workdir}/{folder}" for folder in image.programs]
     base = {
         "PATH": ":".join([*folders, SYSTEM_PATH]),
-        "HOME": "/tmp",  # noqa: S108 - private to the replica
+        "HOME": _TMP,
         "LANG": "C.UTF-8",
         "HOSTNAME": f"{service.name}-{slot}",
         "UVICORN_HOST": given.address, "UVICORN_PORT": str(port),
@@ -191,28 +198,37 @@ def extra_hosts(service: Service) -> tuple[tuple[str, str], ...]:
 
 def without_view(launch: Launch, given: Given) -> Launch:
     """The same launch where no private view is to be had: paths and names are put into the text instead."""
-    targets = {place.target: place.source for place in launch.places if place.kind == "bind" and place.source}
-    for place in launch.places:
-        if place.kind == "layer":
-            targets[place.target] = place.source.partition(":")[0]
+    targets = dict(_moved(launch.places))
     known = given.known or {}
     environment = {
-        name: _relocated(variable_with_address(name, value, known), targets)
+        name: value if name == "PATH" else _relocated(variable_with_address(name, value, known), targets)
         for name, value in launch.environment
-    }  # fmt: skip
-    path = environment.get("PATH", "")
+    }
+    private = f"{given.directory}{_TMP}"
+    environment |= {"TMPDIR": private} | ({"HOME": private} if environment.get("HOME") == _TMP else {})
     return replace(
         launch,
-        environment=tuple({**environment, "PATH": path, **dict(host_variables(known))}.items()),
+        environment=tuple({**environment, **dict(host_variables(known))}.items()),
         argv=tuple(_relocated(with_addresses(word, known), targets) for word in launch.argv),
         workdir=_relocated(launch.workdir, targets),
     )
 
 
+def _moved(places: Sequence[Place]) -> Iterator[tuple[str, str]]:
+    """(target, where it really is); the machine's own /tmp and /etc stay what they are."""
+    for place in places:
+        if place.kind == "layer":
+            yield place.target, place.source.partition(":")[0]
+        elif place.kind == "bind" and place.target != _TMP and not place.target.startswith("/etc/"):
+            yield place.target, place.source
+
+
 def _relocated(text: str, targets: Mapping[str, str]) -> str:
-    for target, source in sorted(targets.items(), key=lambda pair: -len(pair[0])):
-        text = re.sub(rf"(?<![\w./-]){re.escape(target)}(?=/|:|\s|$|[\"'])", lambda _: source, text)  # noqa: B023
-    return text
+    """In one pass, so that what was put in is not looked at again."""
+    if not targets:
+        return text
+    longest_first = "|".join(re.escape(target) for target in sorted(targets, key=len, reverse=True))
+    return re.sub(rf"(?<![\w./-])({longest_first})(?=/|:|\s|$|[\"'])", lambda found: targets[found[1]], text)
 
 
 def _asked_port(service: Service) -> int:
@@ -266,7 +282,7 @@ def shown(argv: Sequence[str]) -> str:
 
 def view_places(directory: str, *, root: bool) -> Iterator[Place]:
     """What every replica gets: its own names, its own /tmp, a private place for sockets."""
-    yield Place(kind="bind", target="/tmp", source=f"{directory}/tmp")  # noqa: S108
+    yield Place(kind="bind", target=_TMP, source=f"{directory}{_TMP}")
     yield Place(kind="bind", target=PRIVATE_RUN, source=f"{directory}/run")
     yield Place(kind="bind", target="/etc/hosts", source=f"{directory}/hosts", read_only=True)
     yield Place(kind="bind", target="/etc/nsswitch.conf", source=f"{directory}/nsswitch.conf", read_only=True)
