@@ -140,6 +140,19 @@ def _not_ignored(case: Case) -> Iterator[Problem]:
         )
 
 
+def _in_files(case: Case) -> Iterator[Problem]:
+    listed = set(case.app.secret_names)
+    for variable in case.variables:
+        if variable.file and variable.name in listed and variable.value:
+            yield Problem(
+                summary=f"{variable.name} is listed as a secret, and stands in {variable.file} in the clear",
+                subject=variable.name,
+                at=variable_place(variable),
+                effect="everybody who reads the file, or a backup of it, has it",
+                hint=f"`havre secrets import {variable.file}` seals it; then remove the line",
+            )
+
+
 CHECKS = (
     Check(
         id="secret-in-browser",
@@ -168,6 +181,13 @@ CHECKS = (
         title="git tracks no secrets, databases or private keys",
         doc="Env files with real values, SQLite databases and key files do not belong in a repository.",
         find=_in_git,
+    ),
+    Check(
+        id="secret-in-file",
+        severity=Severity.WARNING,
+        title="listed secrets are sealed",
+        doc="What the manifest lists under `secrets` belongs into the sealed store, not into an env file.",
+        find=_in_files,
     ),
     Check(
         id="secret-not-ignored",

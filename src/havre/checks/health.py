@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Iterator
 
 from havre.checks.case import Case, Check
-from havre.checks.images import DATABASES, known
 from havre.checks.passwords import redis_password
 from havre.errors import Problem, Severity
+from havre.model.images import DATABASES, known
 from havre.model.project import Condition, Service
 
 _ALWAYS_TRUE = re.compile(r"(?:\|\||;|&&)\s*(?:true|:|exit\s+0)\s*;?\s*$|^\s*(?:true|:|exit\s+0|echo\b[^|;&]*)\s*$")

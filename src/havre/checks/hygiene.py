@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from havre.checks.case import Case, Check
-from havre.checks.images import image_tag
 from havre.errors import Problem, Severity
+from havre.model.images import image_tag
 
 _UNBOUNDED = frozenset({"json-file"})
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from havre.checks.case import Case, Check
-from havre.checks.images import known
 from havre.errors import Problem, Severity
+from havre.model.images import known
 from havre.model.project import Service
 
 _URL = re.compile(

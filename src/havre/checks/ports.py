@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from havre.checks.case import Case, Check
 from havre.checks.claims import ANY_ADDRESS, addresses_overlap, free_port, published_ports, read_port, taken_ports
-from havre.checks.images import known
 from havre.errors import Location, Problem, Severity
+from havre.model.images import known
 from havre.model.server import Claim
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 
 from havre.checks.case import Case, Check
-from havre.checks.images import known
 from havre.errors import Problem, Severity
+from havre.model.images import known, listening_ports
 from havre.model.project import Service
 
 
@@ -50,7 +49,7 @@ def _ports(case: Case) -> Iterator[Problem]:
         service = by_name.get(route.service)
         if service is None:
             continue
-        ports = known_ports(service, case)
+        ports = _known_ports(service, case)
         if ports and route.port not in ports:
             yield Problem(
                 summary=f"nothing says that {service.name} listens on {route.port}",
@@ -62,20 +61,9 @@ def _ports(case: Case) -> Iterator[Problem]:
             )
 
 
-def known_ports(service: Service, case: Case) -> frozenset[int]:
-    """The ports a service listens on, as far as its Compose entry, image and health check tell."""
-    ports = {port.target for port in service.ports if port.protocol == "tcp"}
-    ports |= {int(number) for text in service.expose for number in re.findall(r"^(\d+)(?:/tcp)?$", text)}
+def _known_ports(service: Service, case: Case) -> frozenset[int]:
     image = case.observed.image(service.image) if case.observed else None
-    ports |= set(image.exposed if image else ())
-    facts = known(service)
-    ports |= {facts.port} if facts and facts.port else set()
-    line = " ".join(service.health.test) if service.health else ""
-    ports |= {int(port) for port in re.findall(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\]):(\d+)", line)}
-    ports |= {int(value) for name, value in service.environment if name == "PORT" and value and value.isdigit()}
-    words = " ".join([*(service.entrypoint or ()), *(service.command or ())])
-    ports |= {int(port) for port in re.findall(r"(?:--port[ =]|--bind[ =][\d.]*:|-p )(\d+)\b", words)}
-    return frozenset(ports)
+    return listening_ports(service, image.exposed if image else ())
 
 
 def _reachable(case: Case) -> Iterator[Problem]:

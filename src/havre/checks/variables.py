@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from havre.checks.case import Case, Check, variable_place
-from havre.checks.images import known
 from havre.checks.placeholders import URL_PASSWORD, placeholder
 from havre.errors import Location, Problem, Severity
+from havre.model.images import known
 from havre.model.secrets_mask import is_secret_name
 
 ELSEWHERE = ("two quote characters", "a command that nothing runs")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,19 +18,24 @@ COMMAND_TIMEOUT = 30.0
 
 
 def secret_values(app: App, vault: Vault) -> Mapping[str, str]:
-    """Every secret of an app by name: what commands print wins over the sealed store.
+    """The secrets of an app by name: what commands print wins over the sealed store.
 
-    Raises InputError naming every secret that the manifest lists and nothing provides.
+    Raises InputError naming every command that gives no value. A listed secret that is in neither may still be in
+    the environment or an env file; `missing_secrets` tells when it is nowhere.
     """
-    sealed = vault.values()
     printed, problems = _printed([source for source in app.secrets if source.command])
-    found = {**sealed, **printed}
-    for index, source in enumerate(app.secrets):
-        if source.command is None and source.name not in found:
-            problems.append(_absent(source.name, app.place(f"secrets[{index}]")))
     if problems:
         raise InputError(problems)
-    return found
+    return {**vault.values(), **printed}
+
+
+def missing_secrets(app: App, known: Collection[str]) -> tuple[Problem, ...]:
+    """A problem for every secret the manifest lists that is not among the `known` names."""
+    return tuple(
+        _absent(source.name, app.place(f"secrets[{index}]"))
+        for index, source in enumerate(app.secrets)
+        if source.command is None and source.name not in known
+    )
 
 
 def import_env_file(vault: Vault, path: Path, *, every: bool = False) -> tuple[str, ...]:

@@ -11,9 +11,12 @@ from pathlib import Path
 from havre.checks import ALL, Case, Report, run_checks
 from havre.checks.binds import paths_of
 from havre.checks.claims import claims_of
+from havre.compose.environment import Environment, read_variables
+from havre.compose.findings import Findings
 from havre.compose.keys import OLDEST_API
 from havre.compose.report import Report as ComposeReport
 from havre.compose.report import compose_report
+from havre.compose.tree import Sources
 from havre.engines.images import context_files, dockerfile_path, is_remote
 from havre.errors import HavreError, Problem
 from havre.host import clock
@@ -22,7 +25,7 @@ from havre.host.facts import Ours, server_facts
 from havre.model.app import App
 from havre.model.observed import Observed
 from havre.model.project import Project, Service
-from havre.model.server import BuildFact, Claim, FileFacts, PathFact, ServerFacts
+from havre.model.server import BuildFact, Claim, FileFacts, PathFact, ServerFacts, VariableFact
 from havre.store.instances import StoredClaim
 from havre.workflows.intent import Intent
 from havre.workflows.server import Server
@@ -64,6 +67,7 @@ def gather(server: Server, intent: Intent, observed: Observed) -> Case:
         server=look_at_server(server),
         observed=observed,
         files=look_at_files(intent.app, intent.project),
+        variables=read_env_files(intent.app),
         peaks=_peaks(server, intent.app.instance),
         changed=frozenset(replica.service for replica in observed.replicas if replica.is_running),
     )
@@ -99,6 +103,24 @@ def look_at_files(app: App, project: Project) -> FileFacts:
         builds=tuple(_build_fact(service, directory) for service in project.services if _is_local_build(service)),
         tracked=tracked,
         exposed=exposed,
+    )
+
+
+def read_env_files(app: App) -> tuple[VariableFact, ...]:
+    """What the app's env files set, with the lines that set it; files that cannot be read are loading's to tell."""
+    shown = app.env_files or (".env",)
+    paths = [(Path(app.directory) / name, name) for name in shown]
+    contents = [(path.read_bytes(), name) for path, name in paths if path.is_file()]
+    found = read_variables(contents, Environment.of({}), Findings(Sources()))
+    return tuple(
+        VariableFact(
+            name=name,
+            value=variable.value,
+            source=variable.source,
+            file=variable.at.file if variable.at else "",
+            line=variable.at.line if variable.at else 0,
+        )
+        for name, variable in sorted(found.items())
     )
 
 

@@ -288,3 +288,11 @@ def test_an_env_file_git_would_take_is_warned_about(judge: Any) -> None:
     assert judge.lines("secret-not-ignored", "services: {a: {image: 'x:1'}}", files=files) == [
         ".env.prod: .env.prod: .env.prod is not ignored by git"
     ]
+
+
+def test_a_listed_secret_in_the_clear_leads_to_the_sealed_store(judge: Any) -> None:
+    facts = variables(JWT="kx8812", OTHER="y", EMPTY="")
+    manifest = "app: shop\nsecrets: [JWT, EMPTY]"
+    (problem,) = judge.problems("secret-in-file", "services: {a: {image: 'x:1'}}", manifest, variables=facts)
+    assert (problem.subject, str(problem.at)) == ("JWT", ".env:3")
+    assert "kx8812" not in str(problem)

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from havre.checks import ALL, Case, Check, run_checks
-from havre.checks.images import image_name, image_tag
 from havre.checks.registry import FAMILIES, check_called
 from havre.compose import LoadRequest, load_project
 from havre.compose.lower import lower
 from havre.errors import Problem, Severity
 from havre.manifest import load_app
 from havre.model.app import App
+from havre.model.images import image_name, image_tag
 from havre.model.observed import Observed, ObservedImage
 from havre.model.project import Project
 from havre.model.server import PathFact, VariableFact

@@ -9,7 +9,7 @@ import pytest
 
 from havre.errors import InputError
 from havre.model.app import App, SecretSource
-from havre.secrets.sources import import_env_file, secret_values
+from havre.secrets.sources import import_env_file, missing_secrets, secret_values
 from havre.secrets.vault import Vault
 
 
@@ -177,6 +177,11 @@ def test_everything_that_provides_nothing_is_told_at_once(vault: Vault) -> None:
         "the command for FAILS (`sh`) ended with code 3",
         "the command for QUIET (`true`) printed nothing",
         "NO_PROGRAM: the program `no-such-vault-cli` is not installed on this server",
-        "the secret ABSENT has no value",
     ]
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_listed_secret_that_is_nowhere_is_told() -> None:
+    app = app_with(SecretSource(name="A"), SecretSource(name="B"), SecretSource(name="C", command=("x",)))
+    (problem,) = missing_secrets(app, {"A"})
+    assert problem.summary == "the secret B has no value"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from havre.model.project import Service
@@ -119,3 +120,23 @@ def image_tag(reference: str) -> tuple[str, str | None]:
     if colon and "/" not in tag:
         return head, digest or tag
     return repository, digest if at else None
+
+
+def listening_ports(service: Service, exposed: Iterable[int] = ()) -> frozenset[int]:
+    """The TCP ports a service listens on, as far as its entry and image tell; `exposed` is the image's EXPOSE."""
+    ports = {port.target for port in service.ports if port.protocol == "tcp"} | set(exposed)
+    ports |= {int(number) for text in service.expose for number in re.findall(r"^(\d+)(?:/tcp)?$", text)}
+    facts = known(service)
+    ports |= {facts.port} if facts and facts.port else set()
+    ports |= {port for port, _ in health_pages(service)}
+    ports |= {int(value) for name, value in service.environment if name == "PORT" and value and value.isdigit()}
+    words = " ".join([*(service.entrypoint or ()), *(service.command or ())])
+    ports |= {int(port) for port in re.findall(r"(?:--port[ =]|--bind[ =][\d.]*:|-p )(\d+)\b", words)}
+    return frozenset(ports)
+
+
+def health_pages(service: Service) -> tuple[tuple[int, str], ...]:
+    """(port, path) of every address of its own that the service's health check asks."""
+    line = " ".join(service.health.test) if service.health else ""
+    pattern = r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\]):(\d+)(/[^\s\"'|;&)?]*)?"
+    return tuple((int(port), path or "/") for port, path in re.findall(pattern, line))
