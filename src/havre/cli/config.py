@@ -8,8 +8,8 @@ from havre.cli.options import Chosen, app_options
 from havre.cli.session import load_normal_form
 from havre.cli.show import say, show_json, show_problem
 from havre.compose import VariableUse
-from havre.compose.explain import explain
-from havre.compose.format import masked, to_json, to_yaml
+from havre.compose.explain import explain, masked_model
+from havre.compose.format import to_json, to_yaml
 
 
 @click.command("config")
@@ -53,7 +53,7 @@ def config_command(
     elif variables:
         show_json({name: _source(use) for name, use in sorted(loaded.variables.items())})
     else:
-        model = loaded.model if show_secrets else masked(loaded.model)
+        model = loaded.model if show_secrets else masked_model(loaded)
         printer = to_json if form == "json" else to_yaml
         click.echo(printer(model, interpolated=resolve), nl=False)
 

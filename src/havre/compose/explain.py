@@ -5,7 +5,7 @@ Secrets are masked: a value is shown only as far as neither its name nor its var
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from havre.compose.normal_form import NormalForm, values_below
 from havre.compose.tree import Path, VariableUse, dotted
 from havre.errors import InputError, Location, Problem
-from havre.model.secrets_mask import is_secret_name, mask, mask_setting, mask_url
+from havre.model.secrets_mask import is_secret_name, mask, mask_setting, mask_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,23 @@ def explain(loaded: NormalForm, key: str) -> tuple[Explanation, ...]:
     if not below:
         raise InputError(_unknown(key, (dotted(path) for path, _ in values_below(loaded.model))))
     return tuple(_explanation(loaded, path, value) for path, value in below)
+
+
+def masked_model(loaded: NormalForm) -> dict[str, Any]:
+    """The normal form with every secret hidden, by its name, its look, its flag or the variable it came from."""
+    return {key: _masked(loaded, (key,), value) for key, value in loaded.model.items()}
+
+
+def _masked(loaded: NormalForm, path: Path, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _masked(loaded, (*path, key), item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        words = [_masked(loaded, (*path, index), item) for index, item in enumerate(value)]
+        return mask_words(words) if all(isinstance(word, str) for word in words) else words
+    if not isinstance(value, str):
+        return value
+    name = path[-1] if isinstance(path[-1], str) else ""
+    return _without_secrets(name, value, loaded.origin(dotted(path)).variables)
 
 
 def _leaves(loaded: NormalForm) -> Iterable[tuple[Path, Any]]:
@@ -73,10 +90,13 @@ def _show_value(path: Path, value: Any, variables: tuple[VariableUse, ...]) -> s
     if not isinstance(value, str):
         return str(value).lower() if isinstance(value, bool) else str(value)
     name = next((step for step in reversed(path) if isinstance(step, str)), "")
+    return _without_secrets(name, value, variables) or '""'
+
+
+def _without_secrets(name: str, value: str, variables: tuple[VariableUse, ...]) -> str:
+    """A value whose variable is called a secret is one too, unless what is secret in it was found already."""
     shown = mask_setting(name, value)
-    if shown == value and any(is_secret_name(use.name) for use in variables):
-        shown = mask(value) if mask_url(value) == value else mask_url(value)
-    return shown or '""'
+    return mask(value) if shown == value and any(is_secret_name(use.name) for use in variables) else shown
 
 
 def _show_variable(use: VariableUse) -> str:

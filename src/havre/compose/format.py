@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 
 from havre.compose.scalars import resolve
-from havre.model.secrets_mask import mask_setting
 
 _ODD_BREAKS = re.compile("[\r\x85\u2028\u2029\ufeff]")
 """Characters that some YAML versions take for the end of a line."""
@@ -31,19 +30,6 @@ def to_yaml(model: Mapping[str, Any], *, interpolated: bool = True) -> str:
 def to_json(model: Mapping[str, Any], *, interpolated: bool = True) -> str:
     """The same as indented JSON."""
     return json.dumps(_ordered(model, interpolated), indent=2, ensure_ascii=False) + "\n"
-
-
-def masked(model: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy in which every value that is a secret by name or by look is hidden."""
-    return {key: _masked(key, value) for key, value in model.items()}
-
-
-def _masked(name: str, value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _masked(key, item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_masked("", item) for item in value]
-    return mask_setting(name, value) if isinstance(value, str) else value
 
 
 def _ordered(model: Mapping[str, Any], interpolated: bool) -> dict[str, Any]:
@@ -81,11 +67,13 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=_style(value))
+
+
+def _style(value: str) -> str | None:
     if _ODD_BREAKS.search(value) or not value or type(resolve(value)) is not str:
-        style = '"'
-    else:
-        style = "|" if "\n" in value else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+        return '"'
+    return "|" if "\n" in value else None
 
 
 _Dumper.add_representer(str, _text)

@@ -6,13 +6,24 @@ It errs on the side of hiding: a harmless value that looks like a secret is hidd
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
 MASK = "********"
 """What stands for a secret; its length says nothing about the secret's."""
 
-_PARTS = ("PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL", "APIKEY", "PRIVATEKEY")
+_PARTS = (
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "REQUIREPASS",
+    "MASTERAUTH",
+    "SECRET",
+    "TOKEN",
+    "CREDENTIAL",
+    "APIKEY",
+    "PRIVATEKEY",
+)
 """Parts that make a name secret wherever they stand in it."""
 
 _WORDS = frozenset({"PASS", "PWD", "PW", "KEY", "KEYS", "DSN", "SALT", "PEPPER", "AUTH", "PIN", "CREDS", "SEED"})
@@ -38,6 +49,8 @@ _RANDOM = re.compile(r"[0-9a-fA-F]{32,}|(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=\D*\d
 _URL_PASSWORD = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@?#\"']*:)(?!\d+(?:[/?#\s]|$))([^\s\"']+)(@)")
 _URL_TOKEN = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)([^/\s:@?#\"']{20,})(@)")
 _ASSIGNED = re.compile(r"(?<![\w-])([\w-]+)(=)([^\s&;,\"']+)")
+_FLAG = re.compile(r"(?<![^\s\"'])(-[\w-]+)(\s+)([^\s\"'$-][^\s\"']*)")
+_TOOL_FLAG = re.compile(r"(\bredis-cli\b[^|;&\n]*?\s-a\s+|\b(?:mysql|mariadb)\w*\b[^|;&\n]*?\s-p)([^\s\"'$][^\s\"']*)")
 _WHOLE_WORD_BELOW = 4
 
 
@@ -62,10 +75,22 @@ def mask(value: str) -> str:
 
 
 def mask_url(url: str) -> str:
-    """A URL, or text with URLs in it, without passwords, tokens and secret parameters."""
+    """A URL, or text with URLs or commands in it, without passwords, tokens and secret parameters."""
     hidden = _URL_PASSWORD.sub(rf"\1{MASK}\3", url)
     hidden = _URL_TOKEN.sub(rf"\1{MASK}\3", hidden)
-    return _ASSIGNED.sub(_mask_assigned, hidden)
+    hidden = _TOOL_FLAG.sub(rf"\1{MASK}", hidden)
+    return _FLAG.sub(_mask_assigned, _ASSIGNED.sub(_mask_assigned, hidden))
+
+
+def mask_words(words: Sequence[str]) -> list[str]:
+    """The words of a command; what follows a flag such as `--requirepass` is hidden too, `$NAME` is not."""
+    before = ["", *words]
+    return [
+        mask(word)
+        if flag.startswith("-") and is_secret_name(flag) and word[:1] not in ("-", "$")
+        else mask_setting("", word)
+        for flag, word in zip(before, words, strict=False)
+    ]
 
 
 def mask_setting(name: str, value: str) -> str:
@@ -91,5 +116,5 @@ def _hide(text: str, value: str) -> str:
 
 
 def _mask_assigned(match: re.Match[str]) -> str:
-    name, equals, value = match.groups()
-    return f"{name}{equals}{MASK if is_secret_name(name) else value}"
+    name, between, value = match.groups()
+    return f"{name}{between}{MASK if is_secret_name(name) else value}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from havre.compose import LoadedProject, LoadRequest, load_project
-from havre.compose.explain import explain
+from havre.compose.explain import explain, masked_model
 from havre.errors import InputError
 
 COMPOSE = """\
@@ -93,3 +93,24 @@ def test_an_unknown_key_gets_the_nearest_one(project: LoadedProject) -> None:
     assert "did you mean `services.web.environment.GREETING`" in str(caught.value)
     with pytest.raises(InputError, match="`havre config` prints all of them"):
         explain(project, "zzz")
+
+
+def test_a_masked_model_hides_secrets_and_nothing_else(project: LoadedProject) -> None:
+    web = masked_model(project)["services"]["web"]
+    assert web["command"] == ["serve", "--password", "********"]
+    assert web["environment"] == {
+        "DATABASE_URL": "postgres://app:********@db/app",
+        "GREETING": "hello ",
+        "API_KEY": "********",
+        "DB_PASSWORD": "********",
+        "FROM_SHELL": "bash",
+    }
+    assert web["ports"] == project.model["services"]["web"]["ports"]
+
+
+def test_a_secret_in_a_command_is_hidden_although_only_its_variable_tells(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        "services: {a: {image: a, command: 'redis-server --auth-line ${REDIS_PASSWORD}'}}"
+    )
+    loaded = load_project(LoadRequest(working_dir=str(tmp_path), environment={"REDIS_PASSWORD": "correct-horse"}))
+    assert "correct-horse" not in str(masked_model(loaded))

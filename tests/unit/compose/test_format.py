@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from havre.compose import LoadRequest, load_project
-from havre.compose.format import masked, to_json, to_yaml
+from havre.compose.format import to_json, to_yaml
 
 COMPOSE = """\
 services:
@@ -71,30 +71,6 @@ def test_the_content_of_a_secret_is_not_printed(tmp_path: Path) -> None:
 
 def test_an_empty_secret_is_printed_as_it_is() -> None:
     assert yaml.safe_load(to_yaml({"secrets": {"token": None}})) == {"secrets": {"token": None}}
-
-
-def test_a_masked_model_shows_no_secret_and_everything_else() -> None:
-    model = {
-        "services": {
-            "web": {
-                "image": "app",
-                "environment": {
-                    "DB_PASSWORD": "hunter2",
-                    "URL": "redis://:hunter2@cache/0",
-                    "PORT": "80",
-                    "NONE": None,
-                },
-                "command": ["serve", "--token=hunter2"],
-                "ports": [{"target": 80}],
-            }
-        }
-    }
-    shown = masked(model)
-    assert "hunter2" not in json.dumps(shown)
-    assert shown["services"]["web"]["environment"]["PORT"] == "80"
-    assert shown["services"]["web"]["environment"]["NONE"] is None
-    assert shown["services"]["web"]["ports"] == [{"target": 80}]
-    assert shown["services"]["web"]["image"] == "app"
 
 
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.text(st.characters(exclude_categories=["Cs"])))

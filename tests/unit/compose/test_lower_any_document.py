@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from havre.compose import LoadRequest, load_project
-from havre.compose.format import masked, to_yaml
+from havre.compose.explain import masked_model
+from havre.compose.format import to_yaml
 from havre.compose.lower import lower
 from havre.compose.report import compose_report
 from havre.compose.shapes import BOOLEAN, INTEGER, LIST, MAPPING, NULL, NUMBER, STRING, Shape
@@ -110,7 +111,7 @@ def lowered_or_refused(document: dict[str, Any]) -> Project | HavreError:
         loaded = load_project(request, read=OneFile(json.dumps(document)))
         for engine in ("docker", "process"):
             assert str(compose_report(loaded, engine))
-        assert to_yaml(masked(loaded.model))
+        assert to_yaml(masked_model(loaded))
         return lower(loaded, instance="shop")
     except HavreError as error:
         return error

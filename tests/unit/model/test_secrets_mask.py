@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from havre.model.secrets_mask import MASK, is_secret_name, looks_secret, mask, mask_setting, mask_text, mask_url
+from havre.model.secrets_mask import (
+    MASK,
+    is_secret_name,
+    looks_secret,
+    mask,
+    mask_setting,
+    mask_text,
+    mask_url,
+    mask_words,
+)
 
 
 @pytest.mark.parametrize(
@@ -70,11 +79,31 @@ def test_an_image_digest_is_no_secret() -> None:
         ("ssh://git@example.org/repo.git", "ssh://git@example.org/repo.git"),
         ("http://web:8080/users/me@example.org", "http://web:8080/users/me@example.org"),
         ("https://x.org/?q=1&api_key=abc&page=2", f"https://x.org/?q=1&api_key={MASK}&page=2"),
+        ("redis-server --requirepass hunter2 --port 6379", f"redis-server --requirepass {MASK} --port 6379"),
+        ("redis-cli -h db -a hunter2 ping", f"redis-cli -h db -a {MASK} ping"),
+        ("redis-cli -a $REDIS_PASSWORD ping", "redis-cli -a $REDIS_PASSWORD ping"),
+        ("mysqladmin ping -u root -phunter2", f"mysqladmin ping -u root -p{MASK}"),
+        ("serve --token-file /run/token --port 80", "serve --token-file /run/token --port 80"),
         ("host=db password=hunter2 user=app", f"host=db password={MASK} user=app"),
     ],
 )
 def test_credentials_in_urls(url: str, shown: str) -> None:
     assert mask_url(url) == shown
+
+
+def test_words_of_a_command() -> None:
+    words = ["redis-server", "--requirepass", "hunter2", "--port", "6379", "--password", "--token", "$TOKEN"]
+    assert mask_words(words) == [
+        "redis-server",
+        "--requirepass",
+        MASK,
+        "--port",
+        "6379",
+        "--password",
+        "--token",
+        "$TOKEN",
+    ]
+    assert mask_words([]) == []
 
 
 def test_an_empty_secret_stays_empty_because_that_is_worth_knowing() -> None:
