@@ -97,6 +97,8 @@ class World:
     verify_fails: bool = False
     seen: list[Callable[[Step], None]] = field(default_factory=list)
     """Called before each step that is performed."""
+    story: list[str] = field(default_factory=list)
+    """Everything that was done, for whoever has to understand a failure."""
 
     def __post_init__(self) -> None:
         self.edge = MemoryEdge(self.engine, INSTANCE)
@@ -114,6 +116,10 @@ class World:
         """What planning knows of the edge."""
         routed = frozenset(wanted.service_names) & self.led
         return EdgeFacts(routed=routed, now=ordered(tuple(self.edge.leads_to.items())))
+
+    def complaints(self) -> str:
+        """What the edge complained about, and how it came to that; empty when all was well."""
+        return "\n".join([*self.edge.complaints, "after", *self.story]) if self.edge.complaints else ""
 
     def running(self) -> tuple[str, ...]:
         """`web.1`, … of everything that runs, sorted."""
@@ -143,6 +149,7 @@ class World:
         if all(state is StepState.DONE for state in states.values()):
             self.served = wanted
             return "serves"
+        self.story.append("-- undo")
         undo = plan_undo(plan, states, self.observe(wanted), before=self.served)
         assert_done(self.run(undo, wanted), undo)
         if is_past_return(plan, states):
@@ -153,6 +160,7 @@ class World:
     def begin(self) -> None:
         """Open the next release."""
         self.release += 1
+        self.story.append(f"-- release {self.release}")
         self.journal = {}
         self.before = ordered(tuple(self.edge.leads_to.items()))
 
@@ -160,6 +168,7 @@ class World:
         """What the next command does when it finds a release cut short; that may be killed as well."""
         cut = Interrupted(release=self.release, entries=tuple(self.journal.values()), targets_before=self.before)
         way = decide(cut.entries)
+        self.story.append(f"-- recover: {way.value}")
         if way is Recovery.FINISH:
             observed, facts = self.observe(wanted), self.facts(wanted)
             plan = plan_finish(cut, wanted, observed, app=self.app, edge=facts, files={})
@@ -214,6 +223,7 @@ class World:
         )
 
     def _perform(self, step: Step, context: Context) -> None:
+        self.story.append(str(step))
         for look in self.seen:
             look(step)
         match step:

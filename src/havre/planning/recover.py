@@ -106,8 +106,11 @@ def _is_new(replica: ObservedReplica, release: int) -> bool:
 
 
 def _was_stopped(replica: ObservedReplica, release: int, texts: set[str]) -> bool:
-    """True for an older replica that the journal says this release stopped."""
-    if replica.role != "replica" or replica.release == release or replica.is_running:
+    """True for an older replica that the journal says this release stopped.
+
+    It may run again already, when recovering was itself cut short: it must be proven all the same.
+    """
+    if replica.role != "replica" or replica.release == release:
         return False
     return str(StopReplica(service=replica.service, slot=replica.slot)) in texts
 

@@ -203,6 +203,8 @@ class Starting:
         after = (*after, *self._images(), *self._snapshot)
         is_led = bool(self._led.get(service.name))
         if is_led:
+            # A switch ends every hold, so services that get theirs back early take turns.
+            after = (*after, *self._early)
             hold = Hold(service=service.name, limit=self._edge.hold_limit)
             after = (self._draft.add(hold, "it stops before its successor starts", phase=Phase.START, after=after),)
             self.held.add(service.name)

@@ -35,6 +35,8 @@ from havre.planning.retiring import GRACE
 Place = tuple[str, int]
 """A service and a slot."""
 
+UNDONE = "the release is undone"
+
 BEGUN = frozenset({StepState.STARTED, StepState.DONE, StepState.FAILED, StepState.SKIPPED})
 
 
@@ -110,20 +112,24 @@ class Undo:
 
     def _bring_back(self, draft: Draft, service: str) -> list[int]:
         """The new replica and the old one never run at once; while neither does, requests are held."""
-        after: list[int] = []
-        is_led = self.is_moved and service in dict(self.back or ())
-        if is_led:
+        held: list[int] = []
+        if service in dict(self.back or ()):
+            # It may be held still, or led to the new replica already: holding what is held is no error.
             hold = Hold(service=service, limit=self.hold_limit)
-            after = [draft.add(hold, "it stops before the old one starts", phase=Phase.START)]
+            held = [draft.add(hold, "until the old one serves again", phase=Phase.START)]
+        stopped = list(held)
         for replica in self.new:
             if replica.service == service and _is_alive(replica):
-                drained = after
-                if is_led:
-                    drain = Drain(service=service, slot=replica.slot, limit=self._grace(service))
-                    drained = [draft.add(drain, "the release is undone", phase=Phase.START, after=after)]
-                stop = StopReplica(service=service, slot=replica.slot, grace=self._grace(service))
-                after = [*after, draft.add(stop, "the release is undone", phase=Phase.START, after=drained)]
-        return [self._start_again(draft, replica, after) for replica in self.stopped if replica.service == service]
+                stopped.append(self._stop_new(draft, replica, held, phase=Phase.START, is_led=bool(held)))
+        return [self._start_again(draft, replica, stopped) for replica in self.stopped if replica.service == service]
+
+    def _stop_new(self, draft: Draft, replica: ObservedReplica, after: list[int], *, phase: Phase, is_led: bool) -> int:
+        service, slot = replica.service, replica.slot
+        grace = self._grace(service)
+        if is_led:
+            drain = Drain(service=service, slot=slot, limit=grace)
+            after = [draft.add(drain, UNDONE, phase=phase, after=after)]
+        return draft.add(StopReplica(service=service, slot=slot, grace=grace), UNDONE, phase=phase, after=after)
 
     def _start_again(self, draft: Draft, replica: ObservedReplica, after: list[int]) -> int:
         step = RestartReplica(service=replica.service, slot=replica.slot)
@@ -138,17 +144,13 @@ class Undo:
         """Stop a new replica; it is removed only when traffic never came to it and it did not fail."""
         service, slot = replica.service, replica.slot
         waits = list(after)
-        reason = "the release is undone"
         if _is_alive(replica) and not is_stopped:
-            if self.is_moved and self.back is not None:
-                drain = Drain(service=service, slot=slot, limit=self._grace(service))
-                waits = [draft.add(drain, reason, phase=Phase.SWITCH, after=waits)]
-            stop = StopReplica(service=service, slot=slot, grace=self._grace(service))
-            waits = [draft.add(stop, reason, phase=Phase.SWITCH, after=waits)]
+            is_led = self.is_moved and self.back is not None
+            waits = [self._stop_new(draft, replica, waits, phase=Phase.SWITCH, is_led=is_led)]
         if self.is_moved or (service, slot) in self.failed or _has_failed(replica):
             draft.note(f"{service}.{slot} is kept for inspection: `havre logs --failed {service}`")
             return waits
-        return [draft.add(RemoveReplica(service=service, slot=slot), reason, phase=Phase.SWITCH, after=waits)]
+        return [draft.add(RemoveReplica(service=service, slot=slot), UNDONE, phase=Phase.SWITCH, after=waits)]
 
     def _grace(self, service: str) -> float:
         known = self.services.get(service)
