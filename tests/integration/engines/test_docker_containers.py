@@ -153,9 +153,7 @@ def test_volumes_binds_and_anonymous_volumes_are_mounted(stage: Stage, tmp_path:
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-def test_secrets_and_configs_are_files_with_their_owner_and_mode(
-    stage: Stage, tmp_path: Path, read_only: bool
-) -> None:
+def test_secrets_and_configs_are_files_with_their_owner_and_mode(stage: Stage, tmp_path: Path, read_only: bool) -> None:
     (tmp_path / "key.pem").write_text("from a file")
     stage.secrets = (
         FileSource(key="token", content="s3cret"),
@@ -296,9 +294,7 @@ def test_an_overlapping_subnet_names_its_owner_and_a_free_one(stage: Stage) -> N
 def test_a_taken_udp_port_is_explained(stage: Stage) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
         holder.bind(("127.0.0.1", 0))
-        port = Port(
-            target=53, published=str(holder.getsockname()[1]), host_ip="127.0.0.1", protocol="udp"
-        )
+        port = Port(target=53, published=str(holder.getsockname()[1]), host_ip="127.0.0.1", protocol="udp")
         with pytest.raises(FailedError) as failure:
             stage.start(stage.service(ports=(port,)))
 

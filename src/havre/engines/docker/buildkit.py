@@ -177,5 +177,3 @@ def _secret_files(step: BuildImage, context: Context) -> Iterator[dict[str, str]
                 Path(path).write_text(source.content or "")
             found[key if isinstance(entry, str) else entry.get("target") or key] = path
         yield found
-
-

@@ -260,5 +260,3 @@ def _unreachable(service: str, slot: int, instance: str) -> Problem:
         hint="attach it to a bridge network, or use `network_mode: host`",
         code="no-address",
     )
-
-

@@ -63,8 +63,7 @@ class Images:
         """Remove all of an image's names; an image that a container uses is left (409)."""
         tags = [tag for tag in found.get("RepoTags") or () if "<none>" not in tag] or [found["Id"]]
         statuses = [
-            self._client.delete(f"/images/{tag}", doing=f"remove image {tag}", accept=(404, 409)).status
-            for tag in tags
+            self._client.delete(f"/images/{tag}", doing=f"remove image {tag}", accept=(404, 409)).status for tag in tags
         ]
         return all(status == 200 for status in statuses)
 
