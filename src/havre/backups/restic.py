@@ -148,6 +148,13 @@ class Repository:
         ]
         return tuple(sorted(listed, key=lambda entry: entry.time))
 
+    def copy_from(self, source: Repository, tags: Sequence[str]) -> None:
+        """Copy the snapshots that carry all these tags from another repository of ours."""
+        ids = [listed.id for listed in source.snapshots(tags)]
+        other = {"RESTIC_FROM_PASSWORD": source._password, **source._environment}
+        doing = f"copy from {source.shown}"
+        self._run("copy", "--from-repo", source.url, *ids, doing=doing, timeout=_LONG, environment=other)
+
     def forget(self, ids: Sequence[str]) -> None:
         """Drop snapshots; the room they took is freed by `prune`."""
         if ids:
@@ -175,10 +182,14 @@ class Repository:
         except ReceiverGoneError:
             return 0, -1
 
-    def _run(self, *words: str, doing: str, timeout: float | None = None, cwd: Path | None = None) -> bytes:
+    def _run(
+        self, *words: str, doing: str, timeout: float | None = None, cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> bytes:  # fmt: skip
         with tempfile.TemporaryFile() as output:
             where = str(cwd) if cwd else None
-            with running(self._argv(*words), environment=self._variables(), output=output, cwd=where) as process:
+            variables = {**(environment or {}), **self._variables()}
+            with running(self._argv(*words), environment=variables, output=output, cwd=where) as process:
                 code = process.wait(timeout or self._patience)
                 if code != 0:
                     raise self._explained(code, process.complaints(), doing)

@@ -1,4 +1,4 @@
-"""The keys of the repositories: made once, sealed with the server's key, and kept by a person before they are needed."""
+"""The key of the repositories: made once, sealed with the server's key, kept by a person before it is needed."""
 
 from __future__ import annotations
 

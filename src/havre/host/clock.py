@@ -32,3 +32,8 @@ def parse_time(text: str) -> float | None:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
         return None
+
+
+def stamp(at: float) -> str:
+    """`20261120-220513`: a time in UTC as part of a name."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y%m%d-%H%M%S")

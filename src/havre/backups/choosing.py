@@ -1,0 +1,106 @@
+"""What to back up and how: by the manifest's policies, else by what the images are known to be; pure."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+
+from havre.backups.files import Command, Directories
+from havre.backups.place import Kind
+from havre.backups.postgres import Postgres
+from havre.backups.redis import Redis
+from havre.errors import InputError, Problem
+from havre.model.app import App
+from havre.model.backup import BackupPolicy
+from havre.model.project import Project, Service
+
+_POSTGRES = re.compile(r"(?:^|/)(?:postgres|postgresql|postgis|timescaledb(?:-ha)?|pgvector)(?=[:@]|$)")
+_REDIS = re.compile(r"(?:^|/)(?:redis|redis-stack-server|valkey|keydb)(?=[:@]|$)")
+
+
+def policies_for(app: App, project: Project, services: Sequence[str]) -> tuple[BackupPolicy, ...]:
+    """The policies of the named services, or of all; a service without one is backed up by what its image is.
+
+    Raises InputError for unknown services, and when nothing is known to hold data.
+    """
+    if unknown := [name for name in services if name not in project.service_names]:
+        raise InputError([_unknown(app, project, name) for name in unknown])
+    declared = {policy.service: policy for policy in app.backups if policy.service in project.service_names}
+    if services:
+        return tuple(declared.get(name) or BackupPolicy(service=name) for name in services)
+    known = [s.name for s in project.services if image_kind(s.image) and s.name not in declared]
+    chosen = (*declared.values(), *(BackupPolicy(service=name) for name in known))
+    if not chosen:
+        raise InputError(_nothing(app))
+    return chosen
+
+
+def image_kind(image: str) -> str | None:
+    """`postgres` or `redis` when the image's name says so."""
+    return "postgres" if _POSTGRES.search(image) else "redis" if _REDIS.search(image) else None
+
+
+def kind_of(service: Service, policy: BackupPolicy) -> Kind:
+    """How the service is backed up; raises InputError when nothing tells."""
+    name = policy.kind or ("command" if policy.command else "volume" if policy.volumes else image_kind(service.image))
+    if name == "postgres":
+        return Postgres(databases=policy.databases)
+    if name == "redis":
+        return Redis(password=redis_password(service))
+    if name == "command" and policy.command:
+        return Command(command=policy.command)
+    paths = data_paths(service, policy)
+    if not paths:
+        raise InputError(_no_data(service))
+    return Directories(paths=paths)
+
+
+def data_paths(service: Service, policy: BackupPolicy) -> tuple[tuple[str, str], ...]:
+    """(name, path in the replica) of the volumes and directories that hold its data."""
+    found = [(_short(mount.source or mount.target), mount.source, mount.target) for mount in service.stateful_mounts]
+    wanted = set(policy.volumes)
+    return tuple((name, target) for name, source, target in found if not wanted or wanted & {name, source, target})
+
+
+def redis_password(service: Service) -> str | None:
+    """What the server asks for: said in its command line, or in its environment."""
+    words = [word for line in (service.entrypoint or (), service.command or ()) for word in line]
+    words = [part for word in words for part in word.split()] if len(words) <= 3 else words
+    for option, value in itertools.pairwise(words):
+        if option == "--requirepass":
+            return value.strip("'\"")
+    environment = dict(service.environment)
+    return environment.get("REDIS_PASSWORD") or environment.get("REDISCLI_AUTH") or None
+
+
+def _short(source: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", source).strip("-")
+
+
+def _unknown(app: App, project: Project, name: str) -> Problem:
+    return Problem(
+        summary=f"there is no service `{name}`",
+        subject=app.instance,
+        evidence=(f"services: {', '.join(project.service_names)}",),
+        hint="use one of the names above",
+        code="service-unknown",
+    )
+
+
+def _nothing(app: App) -> Problem:
+    return Problem(
+        summary="nothing here is known to hold data",
+        subject=app.instance,
+        hint="say what to keep under `backups:` in havre.yaml, by service: `kind: volume` or `command: …`",
+        code="backup-nothing",
+    )
+
+
+def _no_data(service: Service) -> Problem:
+    return Problem(
+        summary=f"nothing tells how to back up {service.name}",
+        evidence=(f"its image is {service.image}, and it mounts no volume that it writes",),
+        hint="say `kind:` under `backups:` in havre.yaml: postgres, redis, volume or command",
+        code="backup-kind",
+    )

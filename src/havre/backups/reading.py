@@ -1,0 +1,48 @@
+"""Read the parts of snapshots back from the repository, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from havre.backups.restic import Repository
+from havre.errors import FailedError, Problem
+from havre.model.backup import Part, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPart:
+    """Opens stored streams of one repository."""
+
+    repository: Repository
+
+    def __call__(self, restic: str, file: str, *, to_end: bool = True) -> AbstractContextManager[BinaryIO]:
+        """A stored stream; with `to_end`, leaving the block raises FailedError unless restic delivered all of it."""
+        return self._open(restic, file, to_end=to_end)
+
+    def part(self, snapshot: Snapshot, part: Part, *, to_end: bool = True) -> AbstractContextManager[BinaryIO]:
+        """A part of a snapshot, found by its tags where the repository is a copy of the first one."""
+        return self._open(self._locate(snapshot, part), part.file, to_end=to_end)
+
+    @contextmanager
+    def _open(self, restic: str, file: str, *, to_end: bool) -> Iterator[BinaryIO]:
+        with self.repository.read(restic, file) as process:
+            yield process.stdout
+            if to_end:
+                self.repository.finish(process)
+
+    def _locate(self, snapshot: Snapshot, part: Part) -> str:
+        if snapshot.repository == self.repository.url:
+            return part.restic
+        for listed in self.repository.snapshots([f"backup={snapshot.id}"]):
+            if f"/{part.file}" in listed.paths:
+                return listed.id
+        raise FailedError(
+            Problem(
+                summary=f"{part.name} of the snapshot {snapshot.id} is not in {self.repository.shown}",
+                hint="choose another snapshot (`havre backup list`) or another repository",
+                code="snapshot-incomplete",
+            )
+        )

@@ -1,0 +1,262 @@
+"""Backup: dump as a stream into the repository, prove what was stored, judge it against the last good one, then tidy.
+
+Nothing counts as a backup before its record is stored, and nothing but a good backup ever makes an older one go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+from havre.backups import postgres
+from havre.backups.book import Book, judge, store_record, tags_of
+from havre.backups.choosing import kind_of, policies_for
+from havre.backups.files import Directories
+from havre.backups.place import Kind, Place, Taken
+from havre.backups.reading import OpenPart
+from havre.backups.restic import Produce, Repository, Stored, find_restic
+from havre.backups.retention import to_forget
+from havre.backups.vault import Vault
+from havre.errors import FailedError, HavreError, Problem
+from havre.host import clock
+from havre.host.locks import exclusive
+from havre.model.backup import BackupPolicy, Snapshot, Verdict
+from havre.model.project import Service
+from havre.workflows.intent import Intent
+from havre.workflows.places import ReplicaPlace, place_of, running_replica, standing_still
+from havre.workflows.server import Server
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """How this server reaches its repositories. `variables` is the environment the user gave storage keys in."""
+
+    server: Server
+    variables: Mapping[str, str] = field(default_factory=dict)
+    patience: float = 300.0
+
+    @property
+    def book(self) -> Book:
+        """What is known of snapshots here."""
+        return Book(self.server.state.backups)
+
+    @property
+    def vault(self) -> Vault:
+        """The repositories' key."""
+        return Vault(self.server.state.backups / "key.sealed", self.server.seal, self.server.unseal)
+
+    @property
+    def default_url(self) -> str:
+        """Where backups go when the manifest names no place."""
+        return str(self.server.state.backups / "repo")
+
+    def urls(self, policy: BackupPolicy) -> tuple[str, ...]:
+        """The repositories of a policy; a relative path is below the server's backups."""
+        return tuple(self._absolute(url) for url in policy.to) or (self.default_url,)
+
+    def repository(self, url: str) -> Repository:
+        """The repository at `url`, whether it exists or not."""
+        known = self.vault.destination(url, self.variables)
+        return Repository(
+            url,
+            known.password,
+            program=find_restic(self.server.state.directory / "bin", wanted=self.variables.get("HAVRE_RESTIC")),
+            cache=self.server.state.backups / "cache",
+            environment=known.environment,
+            patience=self.patience,
+        )
+
+    def _absolute(self, url: str) -> str:
+        if url.startswith("/") or ":" in url:
+            return url
+        return str(self.server.state.backups / url)
+
+
+def back_up(
+    storage: Storage, intent: Intent, services: Sequence[str] = (), *, live: bool = False, purpose: str = "backup",
+    progress: Progress = lambda _: None,
+) -> tuple[Snapshot, ...]:  # fmt: skip
+    """Back up these services (all that have a policy or a known kind when none is named); all are tried.
+
+    Raises RefusedError before the key is in a person's hands, FailedError with every service's problems.
+    """
+    storage.vault.refuse_without_escrow()
+    policies = policies_for(intent.app, intent.project, services)
+    taken, problems = [], list[Problem]()
+    lock = storage.server.state.lock(f"{intent.app.instance}.backup")
+    with exclusive(lock, what=f"the backups of {intent.app.instance}", doing=purpose, wait=60.0):
+        for policy in policies:
+            one = _One(storage=storage, intent=intent, policy=policy, live=live, purpose=purpose, progress=progress)
+            try:
+                taken.append(one.take())
+            except HavreError as error:
+                problems += _failed(policy.service, error)
+    if problems:
+        raise FailedError(problems)
+    return tuple(taken)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _One:
+    """The backup of one service."""
+
+    storage: Storage
+    intent: Intent
+    policy: BackupPolicy
+    live: bool
+    purpose: str
+    progress: Progress
+
+    def take(self) -> Snapshot:
+        """Take, prove, judge, record, copy, tidy; a failure is recorded too, and raised."""
+        begun = self._begin()
+        try:
+            return self._take(begun)
+        except HavreError as error:
+            reasons = tuple(problem.summary for problem in error.problems)
+            self.storage.book.write(replace(begun, ended_at=clock.now(), verdict=Verdict.FAILED, reasons=reasons))
+            raise
+
+    def _take(self, begun: Snapshot) -> Snapshot:
+        first, *others = self.storage.urls(self.policy)
+        repository = self.storage.repository(first)
+        repository.make()
+        kind = kind_of(self._service, self.policy)
+        with ExitStack() as stack:
+            place = self._place(kind, stack)
+            taken = kind.take(place, _Keeper(repository, begun))
+        opened = OpenPart(repository)
+        if kind.name == "postgres":
+            taken = self._prove_structure(place_of(self._server, begun.instance, begun.service), taken, opened)
+        snapshot = self._judged(replace(begun, repository=first), taken)
+        store_record(repository, snapshot)
+        self.storage.book.write(snapshot)
+        for url in others:
+            self._copy(repository, url, snapshot)
+        if snapshot.is_good:
+            tidy(self.storage, repository, snapshot.instance, self.policy)
+        return snapshot
+
+    def _begin(self) -> Snapshot:
+        at = clock.now()
+        return Snapshot(
+            id=f"{self.policy.service}-{clock.stamp(at)}",
+            instance=self.intent.app.instance,
+            service=self.policy.service,
+            kind=self.policy.kind or "",
+            started_at=at,
+            image=self._service.image,
+            purpose=self.purpose,
+        )
+
+    def _place(self, kind: Kind, stack: ExitStack) -> ReplicaPlace:
+        """Files are copied while their service stands still, unless it was said that it may run."""
+        instance = self.intent.app.instance
+        if not isinstance(kind, Directories) or self.live:
+            return place_of(self._server, instance, self.policy.service)
+        if self.purpose == "backup":
+            lock = self._server.state.lock(instance)
+            stack.enter_context(exclusive(lock, what=f"the instance {instance}", doing="backup", wait=600.0))
+        running_replica(self._server, instance, self.policy.service)
+        return stack.enter_context(standing_still(self._server, self.intent.project, instance, self._service))
+
+    def _prove_structure(self, place: Place, taken: Taken, opened: OpenPart) -> Taken:
+        for part in taken.parts:
+            entries = postgres.check_stored(place, opened(part.restic, part.file, to_end=False))
+            self.progress(f"{part.name}: {part.total} rows, {entries} entries")
+        return replace(taken, checks=(*taken.checks, "pg_restore reads the stored dump"))
+
+    def _judged(self, begun: Snapshot, taken: Taken) -> Snapshot:
+        snapshot = replace(
+            begun,
+            kind=kind_of(self._service, self.policy).name,
+            ended_at=clock.now(),
+            parts=taken.parts,
+            checks=(*taken.checks, "as many bytes are stored as were dumped"),
+            globals_sql=taken.globals_sql,
+            version=taken.version,
+        )
+        previous = self.storage.book.newest_good(snapshot.instance, snapshot.service)
+        return judge(snapshot, previous, taken.doubts)
+
+    def _copy(self, source: Repository, url: str, snapshot: Snapshot) -> None:
+        target = self.storage.repository(url)
+        target.make()
+        target.copy_from(source, [tag for tag in tags_of(snapshot) if tag.startswith("backup=")])
+        self.progress(f"{snapshot.id}: copied to {target.shown}")
+
+    @property
+    def _server(self) -> Server:
+        return self.storage.server
+
+    @property
+    def _service(self) -> Service:
+        return self.intent.project.service(self.policy.service)
+
+
+@dataclass(frozen=True, slots=True)
+class _Keeper:
+    """Stores each stream of one snapshot under its tags."""
+
+    repository: Repository
+    snapshot: Snapshot
+
+    def __call__(self, file: str, produce: Produce, look: Callable[[bytes], None]) -> Stored:
+        return self.repository.store(file, tags_of(self.snapshot), produce, look)
+
+
+def tidy(storage: Storage, repository: Repository, instance: str, policy: BackupPolicy) -> tuple[Snapshot, ...]:
+    """Forget what the policy no longer asks to keep, and free its room; returns what went."""
+    known = storage.book.snapshots(instance, policy.service)
+    gone = to_forget(known, policy.keep, clock.now())
+    for snapshot in gone:
+        listed = repository.snapshots([f"backup={snapshot.id}"])
+        repository.forget([entry.id for entry in listed])
+        storage.book.forget(snapshot)
+    if any(snapshot.verdict is not Verdict.FAILED for snapshot in gone):
+        repository.prune()
+    return gone
+
+
+def snapshot_before_migration(
+    storage: Storage, intent: Intent, *, progress: Progress = lambda _: None, fresh: float = 900.0
+) -> Callable[[tuple[str, ...]], None]:
+    """What `workflows.deploy.apply` needs as `snapshot`: a good snapshot of each service, or an error.
+
+    A service with a good snapshot younger than `fresh` seconds is not backed up again, and this is said.
+    """
+
+    def snapshot(services: tuple[str, ...]) -> None:
+        needed = []
+        for service in services:
+            newest = storage.book.newest_good(intent.app.instance, service)
+            age = clock.now() - newest.started_at if newest else None
+            if newest is not None and age is not None and age < fresh:
+                progress(f"{service}: the snapshot {newest.id}, {age:.0f} s old and verified, is the safeguard")
+            else:
+                needed.append(service)
+        taken = back_up(storage, intent, needed, purpose="safeguard", progress=progress) if needed else ()
+        if doubtful := [one for one in taken if not one.is_good]:
+            raise FailedError([_doubtful(one) for one in doubtful])
+
+    return snapshot
+
+
+def _failed(service: str, error: HavreError) -> list[Problem]:
+    return [
+        replace(problem, subject=problem.subject or service, summary=f"backup of {service} FAILED: {problem.summary}")
+        for problem in error.problems
+    ]
+
+
+def _doubtful(snapshot: Snapshot) -> Problem:
+    return Problem(
+        summary=f"the snapshot of {snapshot.service} before the migration is suspicious",
+        evidence=snapshot.reasons,
+        effect="the migration was not begun",
+        hint="look at the data; when it is right, `havre backup accept " + snapshot.id + "` and deploy again",
+        code="safeguard-suspicious",
+    )
