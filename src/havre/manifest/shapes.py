@@ -185,7 +185,7 @@ def _read_target(value: Any) -> tuple[str, int]:
 
 def _read_date(value: Any) -> str:
     match = re.fullmatch(r"([0-9]{4})-(0[1-9]|1[0-2])-([0-9]{2})", str(value))
-    if match and 0 < int(match[1]) and 0 < int(match[3]) <= calendar.monthrange(int(match[1]), int(match[2]))[1]:
+    if match and int(match[1]) > 0 and 0 < int(match[3]) <= calendar.monthrange(int(match[1]), int(match[2]))[1]:
         return match[0]
     raise ValueError(f"`{value}` is not a date")
 
