@@ -19,6 +19,7 @@ from havre.errors import FailedError
 from havre.model.health import HealthCheck, HealthState, ProbeResult
 from havre.model.observed import ObservedReplica
 from havre.model.plan import (
+    BuildImage,
     CreateVolume,
     RemoveNetwork,
     RemoveReplica,
@@ -28,7 +29,7 @@ from havre.model.plan import (
     StartReplica,
     StopReplica,
 )
-from havre.model.project import Attachment, Mount, MountKind, Network, Project, Service, Volume
+from havre.model.project import Attachment, Build, Mount, MountKind, Network, Project, Service, Volume
 
 _SERVER = """
 import http.server, os, signal, sys
@@ -37,7 +38,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.send_response(200); self.end_headers(); self.wfile.write({text!r}.encode())
     def log_message(self, *args): pass
 signal.signal(signal.SIGTERM, lambda *_: (print("bye", flush=True), os._exit(0)))
-server = http.server.ThreadingHTTPServer(("", {port}), Answer)
+server = http.server.ThreadingHTTPServer((os.environ.get("HOST", ""), {port}), Answer)
 print("ready", flush=True); print("careful", file=sys.stderr, flush=True)
 server.serve_forever()
 """
@@ -220,4 +221,17 @@ def docker_bench(tmp_path: Path) -> Bench:
     return Bench(engine=DockerEngine(config=tmp_path), image="python:3.11-slim", python="python")
 
 
-BENCHES: dict[str, Callable[[Path], Bench]] = {"memory": memory_bench, "docker": docker_bench}
+def process_bench(tmp_path: Path) -> Bench:
+    """A real process engine; every service runs in an empty source tree."""
+    from havre.engines.process.engine import ProcessEngine
+
+    engine = ProcessEngine(tmp_path / "process")
+    (tmp_path / "empty").mkdir()
+    build = BuildImage(service="any", reference="any:1", build=Build(context=str(tmp_path / "empty")))
+    engine.perform(build, Context(instance="any", release=1, project=Project(name="any")))
+    return Bench(engine=engine, image="any:1")
+
+
+BENCHES: dict[str, Callable[[Path], Bench]] = {
+    "memory": memory_bench, "docker": docker_bench, "process": process_bench,
+}  # fmt: skip

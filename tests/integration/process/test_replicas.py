@@ -279,7 +279,7 @@ def test_commands_run_in_the_replicas_world(stage: Stage) -> None:
     gone = ["pgrep", "-f", "^sleep 7658"]
     assert until(lambda: subprocess.run(gone, capture_output=True, check=False).returncode == 1)
     stage.stop(service)
-    with pytest.raises(FailedError, match="is not running"):
+    with pytest.raises(FailedError, match="does not run"):
         run("shop", "box", 1, ["true"])
 
 

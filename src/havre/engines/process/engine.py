@@ -20,7 +20,7 @@ from havre.engines.process.probe import probe_replica
 from havre.engines.process.replicas import Found, Replicas
 from havre.engines.process.starting import Starter
 from havre.engines.process.usage import usage_of
-from havre.engines.process.volumes import Networks, Volumes
+from havre.engines.process.volumes import Networks, Volumes, in_use
 from havre.errors import FailedError, Problem, RefusedError
 from havre.host import clock
 from havre.host.files import private_directory
@@ -118,7 +118,7 @@ class ProcessEngine:
             case RemoveReplica(service=name, slot=slot):
                 self._replicas.remove(instance, name, slot)
             case RemoveNetwork(name=name):
-                self._networks.remove(name)
+                self._remove_network(name, instance)
             case RemoveVolume(name=name):
                 self._remove_volume(name)
             case _:
@@ -182,6 +182,7 @@ class ProcessEngine:
 
     def _run_task(self, step: RunTask, context: Context, tell: Progress) -> None:
         service, instance = step.service, context.instance
+        self._forget_earlier_attempts(step, instance)
         slot = self._replicas.free_task_slot(instance, service.name)
         launch = self._starter.prepare(
             service, slot, context, fingerprint=step.fingerprint, role=step.role, command=step.command
@@ -195,12 +196,25 @@ class ProcessEngine:
             raise FailedError(_task_failed(step, instance, code, lines[-_LAST_LINES:]))
         self._replicas.remove(instance, service.name, slot)
 
+    def _forget_earlier_attempts(self, step: RunTask, instance: str) -> None:
+        """What failed and was kept goes when the same is tried again."""
+        for one in self._replicas.listed(instance):
+            launch = one.launch
+            if (launch.service, launch.role) == (step.service.name, step.role) and not one.is_running:
+                self._replicas.remove(instance, launch.service, launch.slot)
+
+    def _remove_network(self, name: str, instance: str) -> None:
+        users = [one for one in self._replicas.listed(instance) if name in one.launch.networks and one.is_running]
+        if users:
+            raise FailedError(in_use("network", name, map(_name, users)))
+        self._networks.remove(name, instance)
+
     def _remove_volume(self, name: str) -> None:
         data = self._volumes.data(name)
-        for instance in self.instances():
-            for one in self._replicas.listed(instance):
-                if data and any(place.source.startswith(str(data)) for place in one.launch.places):
-                    raise RefusedError(_volume_in_use(name, one))
+        everybody = (one for instance in self.instances() for one in self._replicas.listed(instance))
+        users = [one for one in everybody if data and any(_is_below(place.source, data) for place in one.launch.places)]
+        if users:
+            raise RefusedError(in_use("volume", name, map(_name, users)))
         self._volumes.remove(name)
 
     def _prune(self) -> None:
@@ -214,7 +228,7 @@ def _observed(one: Found) -> ObservedReplica:
         service=launch.service,
         slot=launch.slot,
         id=f"{launch.key}@{launch.created_at:.6f}",
-        name=f"{launch.instance}-{launch.service}-{launch.slot}",
+        name=_name(one),
         state=ReplicaState(status.state),
         release=launch.release,
         fingerprint=launch.fingerprint,
@@ -257,10 +271,9 @@ def _task_failed(step: RunTask, instance: str, code: int | None, lines: Sequence
     )
 
 
-def _volume_in_use(name: str, one: Found) -> Problem:
-    return Problem(
-        summary=f"the volume {name} is in use by {one.launch.service}.{one.launch.slot}",
-        subject=one.launch.instance,
-        hint="remove that replica first (`havre down`)",
-        code="volume-in-use",
-    )
+def _name(one: Found) -> str:
+    return f"{one.launch.instance}-{one.launch.service}-{one.launch.slot}"
+
+
+def _is_below(path: str, directory: Path) -> bool:
+    return path == str(directory) or path.startswith(f"{directory}/")

@@ -167,7 +167,8 @@ def _took_too_long(found: Found, command: Sequence[str], timeout: float) -> Prob
 
 def _refused(found: Found, reason: str) -> Problem:
     return Problem(
-        summary=f"nothing can be run in {found.launch.service}.{found.launch.slot}: {reason}",
+        summary=f"{found.launch.service}.{found.launch.slot} does not run",
+        evidence=(reason,),
         hint="see `havre status`",
         code="replica-not-running",
     )

@@ -189,10 +189,13 @@ def _name(launch: Launch) -> str:
 
 
 def _not_running(instance: str, service: str, slot: int, found: Found | None) -> Problem:
-    how = f"it is {found.status.state}, exit code {found.status.exit_code}" if found else "there is no such replica"
+    seen = (
+        (f"it is {found.status.state}, exit code {found.status.exit_code}",) if found else ("there is no such replica",)
+    )
     return Problem(
-        summary=f"{service}.{slot} is not running: {how}",
+        summary=f"{service}.{slot} does not run",
         subject=instance,
+        evidence=seen,
         hint=f"see `havre status`, and `havre logs {service}` for why",
         code="replica-not-running",
     )

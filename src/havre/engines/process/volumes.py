@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from havre.engines.process.allocations import Allocations
+from havre.errors import FailedError, Problem, RefusedError
 from havre.host.files import write_atomic
 from havre.model.observed import ObservedNetwork, ObservedVolume
 from havre.model.project import Network, Volume
@@ -23,6 +24,8 @@ class Volumes:
     def create(self, volume: Volume, instance: str) -> None:
         """Make it unless it is there."""
         record = self._root / volume.name / "volume.json"
+        if volume.external and not record.exists():
+            raise FailedError(_external_missing("volume", volume.name, instance))
         if not record.exists():
             (self._root / volume.name / "data").mkdir(parents=True, exist_ok=True)
             write_atomic(record, msgspec.json.encode(ObservedVolume(name=volume.name, instance=instance)))
@@ -57,6 +60,8 @@ class Networks:
         record = self._root / f"{network.name}.json"
         if record.exists():
             return
+        if network.external:
+            raise FailedError(_external_missing("network", network.name, instance))
         made = ObservedNetwork(
             name=network.name,
             id=network.name,
@@ -67,8 +72,13 @@ class Networks:
         )
         write_atomic(record, msgspec.json.encode(made))
 
-    def remove(self, name: str) -> None:
-        """Forget it."""
+    def remove(self, name: str, instance: str) -> None:
+        """Forget it; RefusedError when it is somebody else's."""
+        found = next((network for network in self.listed() if network.name == name), None)
+        if found is None:
+            return
+        if found.instance != instance:
+            raise RefusedError(_not_ours(name, instance))
         (self._root / f"{name}.json").unlink(missing_ok=True)
         self._allocations.release_network(name)
 
@@ -76,3 +86,29 @@ class Networks:
         """All networks."""
         for record in sorted(self._root.glob("*.json")):
             yield msgspec.json.decode(record.read_bytes(), type=ObservedNetwork)
+
+
+def in_use(kind: str, name: str, users: Iterable[str]) -> Problem:
+    """Why a network or volume stays."""
+    return Problem(
+        summary=f"{kind} {name} is still used by {', '.join(users)}",
+        hint="remove those replicas first (`havre down`)",
+        code=f"{kind}-in-use",
+    )
+
+
+def _external_missing(kind: str, name: str, instance: str) -> Problem:
+    return Problem(
+        summary=f"the external {kind} {name} does not exist",
+        subject=instance,
+        hint=f"deploy the app that owns it first, or let this app make it: remove `external` from the {kind}",
+        code=f"external-{kind}",
+    )
+
+
+def _not_ours(name: str, instance: str) -> Problem:
+    return Problem(
+        summary=f"network {name} does not belong to {instance} and was left alone",
+        hint="the app that made it removes it",
+        code="network-foreign",
+    )
