@@ -113,8 +113,13 @@ class Disk:
         return tuple(path for path in sorted(self.layout.configuration.glob("*.cfg")) if path not in own)
 
     def begin(self, unfinished: Unfinished) -> None:
-        """Note what was true before a change."""
-        write_atomic(self.layout.unfinished, msgspec.json.encode(unfinished), mode=0o600)
+        """Note what was true before a change; it guards against a killed command, so it need not outlive the power.
+
+        (After a power cut HAProxy does not run, and starting it renders every file from the records first.)
+        """
+        draft = self.layout.unfinished.with_suffix(".new")
+        draft.write_bytes(msgspec.json.encode(unfinished))
+        draft.replace(self.layout.unfinished)
 
     def finish(self) -> None:
         """The change is done, on disk and in the running edge."""

@@ -215,6 +215,7 @@ class Edge:
         generation = load_pool(self.layout).generation
         if not (self._runner.is_running(self.layout) and self.runtime.admin.answers()):
             self._runner.stop(self.layout)
+            self._disk.write_all()
             self._runner.start(self.layout)
             self._await_generation(generation)
         elif self.runtime.generation() != _named(generation):
