@@ -92,14 +92,11 @@ class _Claim:
     """One published port of one service."""
 
     service: str
-    target: str
     host_ip: str
     at: Location
 
     def clashes(self, other: _Claim) -> bool:
-        """True when both cannot listen; two equal entries of one service are one."""
-        if (self.service, self.target, self.host_ip) == (other.service, other.target, other.host_ip):
-            return False
+        """True when both cannot listen; `0.0.0.0` stands for every address of IPv4, `::` for every one of IPv6."""
         mine, theirs = _EVERYWHERE.get(self.host_ip), _EVERYWHERE.get(other.host_ip)
         if mine and theirs:
             return mine == theirs
@@ -137,7 +134,7 @@ def _claims(loaded: NormalForm) -> Iterator[tuple[str, _Claim]]:
             if not published.isdigit() or published == "0":
                 continue
             at = loaded.origin(f"services.{name}.ports[{index}]").location
-            claim = _Claim(service=name, target=text(port["target"]), host_ip=text(port.get("host_ip")), at=at)
+            claim = _Claim(service=name, host_ip=text(port.get("host_ip")), at=at)
             yield f"{int(published)}/{text(port.get('protocol') or 'tcp').lower()}", claim
 
 
