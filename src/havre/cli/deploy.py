@@ -8,6 +8,7 @@ from havre.cli.options import Chosen, app_options, json_option, wait_option, yes
 from havre.cli.progress import Progress
 from havre.cli.session import load, open_server
 from havre.cli.show import is_terminal, problem_as_dict, say, show_json, show_problem, wrapped
+from havre.model.plan import Plan
 from havre.model.release import Release
 from havre.model.units import show_seconds
 from havre.workflows.check import check
@@ -115,17 +116,22 @@ def show_proposal(proposal: Proposal) -> None:
     """Warnings, then the plan or that there is nothing to do."""
     for problem in proposal.warnings:
         show_problem(problem)
-    instance = proposal.intent.app.instance
-    if proposal.plan.is_empty:
-        serving = f" (release {proposal.serving.number})" if proposal.serving else ""
-        say(f"{instance}: nothing to do, the server matches{serving}")
-        return
-    say(f"{instance}: {len(proposal.plan.steps)} steps", bold=True)
-    for step in proposal.plan.steps:
+    serving = f" (release {proposal.serving.number})" if proposal.serving else ""
+    nothing = f"nothing to do, the server matches{serving}"
+    show_plan(proposal.intent.app.instance, proposal.plan, nothing=nothing)
+
+
+def show_plan(instance: str, plan: Plan, *, nothing: str) -> None:
+    """Every step with its reason and what it waits for, then the notes."""
+    if plan.is_empty:
+        say(f"{instance}: {nothing}")
+    else:
+        say(f"{instance}: {len(plan.steps)} steps", bold=True)
+    for step in plan.steps:
         after = f" [after {', '.join(map(str, step.after))}]" if step.after else ""
         number = f"{step.number}."
         say(wrapped(f"{number:>4} {step.step}: {step.reason}{after}", hang="     "))
-    for note in proposal.plan.notes:
+    for note in plan.notes:
         say(wrapped(f"note: {note}", hang="      "), colour="cyan")
 
 

@@ -29,10 +29,11 @@ def ps_command(chosen: Chosen, quick: bool, as_json: bool) -> None:
     if as_json:
         show_json(status)
         return
-    _show(status)
+    show_status(status)
 
 
-def _show(status: Status) -> None:
+def show_status(status: Status) -> None:
+    """A table of replicas and the routes that lead to them."""
     if status.serving is None and not status.replicas:
         say(f"{status.instance}: nothing was deployed yet. Next: havre plan")
         return

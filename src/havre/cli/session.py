@@ -80,7 +80,7 @@ def open_state(chosen: Chosen) -> State:
 
 def open_engine(chosen: Chosen, app: App, state: State) -> Engine:
     """The engine asked for; without a wish docker where it answers, else process (and it is said which)."""
-    wanted = chosen.engine or app.engine
+    wanted = chosen.engine or app.engine or _deployed_with(app, state)
     if wanted == "process":
         return _process(app, state)
     docker = _docker()
@@ -100,6 +100,12 @@ def _docker() -> DockerEngine:
     from havre.engines.docker.engine import DockerEngine
 
     return DockerEngine(host=environment().get("DOCKER_HOST"))
+
+
+def _deployed_with(app: App, state: State) -> str | None:
+    """The engine that this instance was deployed with: later commands look there."""
+    known = (known for known in state.instances.list() if known.instance == app.instance)
+    return next((instance.engine for instance in known), None)
 
 
 def _answers(docker: DockerEngine) -> bool:

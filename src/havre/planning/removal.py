@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from havre.model.observed import Observed, ObservedReplica
 from havre.model.plan import (
@@ -18,6 +18,7 @@ from havre.model.plan import (
     Switch,
 )
 from havre.model.project import Project
+from havre.planning.compare import Leave
 from havre.planning.draft import Draft
 from havre.planning.facts import EdgeFacts, Slots, ordered
 from havre.planning.retiring import GRACE
@@ -70,9 +71,7 @@ def plan_start(observed: Observed, project: Project, edge: EdgeFacts, services: 
     for service in project.in_start_order():
         if service.name not in services or service.name in project.jobs:
             continue
-        for replica in observed.of_service(service.name):
-            if replica.is_running:
-                continue
+        for replica in _stopped_together(observed.of_service(service.name)):
             after = [number for need in service.needs for number in proven.get(need.service, ())]
             start = RestartReplica(service=service.name, slot=replica.slot)
             started = draft.add(start, "it was stopped", phase=Phase.START, after=after)
@@ -87,6 +86,18 @@ def plan_start(observed: Observed, project: Project, edge: EdgeFacts, services: 
         step = Switch(to=to, back=ordered(edge.now))
         draft.add(step, "what was stopped runs again", phase=Phase.SWITCH, after=everything)
     return draft.plan()
+
+
+def _stopped_together(replicas: Sequence[ObservedReplica]) -> list[ObservedReplica]:
+    """Those that do not run of the version that runs, or ran last: not what a failed release left for inspection."""
+    last = max(replicas, key=lambda r: (r.is_running, r.finished_at, -r.slot), default=None)
+    return [
+        replica
+        for replica in replicas
+        if not replica.is_running
+        and last is not None
+        and (replica.fingerprint, replica.image_id) == (last.fingerprint, last.image_id)
+    ]
 
 
 def _lead_nowhere(draft: Draft, edge: EdgeFacts, reason: str) -> tuple[int, ...]:
@@ -117,13 +128,14 @@ def _stop_all(
         if replica.is_running and replica.slot in edge.slots(replica.service):
             drain = Drain(service=replica.service, slot=replica.slot, limit=grace)
             waits = [draft.add(drain, reason, phase=Phase.RETIRE, after=waits)]
-        stop = StopReplica(service=replica.service, slot=replica.slot, grace=grace)
-        number = draft.add(stop, reason, phase=Phase.RETIRE, after=waits)
+        if Leave(replica=replica, reason=reason).is_alive:
+            stop = StopReplica(service=replica.service, slot=replica.slot, grace=grace)
+            waits = [draft.add(stop, reason, phase=Phase.RETIRE, after=waits)]
         if remove:
             gone = RemoveReplica(service=replica.service, slot=replica.slot)
-            number = draft.add(gone, reason, phase=Phase.RETIRE, after=[number])
-        done.setdefault(replica.service, []).append(number)
-        last.append(number)
+            waits = [draft.add(gone, reason, phase=Phase.RETIRE, after=waits)]
+        done.setdefault(replica.service, []).extend(waits)
+        last += waits
     return last
 
 

@@ -54,6 +54,14 @@ class Releases:
                 ),
             )  # fmt: skip
 
+    def retire(self, instance: str) -> None:
+        """Nothing serves any more: the app was taken down. Its releases can still be returned to."""
+        with self._database.transaction() as sql:
+            sql.execute(
+                "UPDATE releases SET state = ? WHERE instance = ? AND state = ?",
+                (ReleaseState.SUPERSEDED.value, instance, ReleaseState.SERVING.value),
+            )
+
     def get(self, instance: str, number: int) -> Release | None:
         """The release with that number, or None."""
         return next(iter(self._select("instance = ? AND number = ?", (instance, number))), None)

@@ -18,7 +18,7 @@ from havre.backups.reading import OpenPart
 from havre.backups.restic import Produce, Repository, Stored, find_restic
 from havre.backups.retention import to_forget
 from havre.backups.vault import Vault
-from havre.errors import FailedError, HavreError, Problem
+from havre.errors import FailedError, HavreError, InputError, Problem
 from havre.host import clock
 from havre.host.locks import exclusive
 from havre.model.backup import BackupPolicy, Snapshot, Verdict
@@ -179,7 +179,7 @@ class _One:
             globals_sql=taken.globals_sql,
             version=taken.version,
         )
-        previous = self.storage.book.newest_good(snapshot.instance, snapshot.service)
+        previous = self.storage.book.newest_good(snapshot.instance, snapshot.service, kind=snapshot.kind)
         return judge(snapshot, previous, taken.doubts)
 
     def _copy(self, source: Repository, url: str, snapshot: Snapshot) -> None:
@@ -206,6 +206,18 @@ class _Keeper:
 
     def __call__(self, file: str, produce: Produce, look: Callable[[bytes], None]) -> Stored:
         return self.repository.store(file, tags_of(self.snapshot), produce, look)
+
+
+def accept(storage: Storage, instance: str, snapshot_id: str) -> Snapshot:
+    """A person looked at a suspicious snapshot and found the data right: it counts from now on."""
+    found = [one for one in storage.book.snapshots(instance) if one.id == snapshot_id]
+    if not found or found[0].verdict is not Verdict.SUSPICIOUS:
+        raise InputError(_nothing_to_accept(snapshot_id))
+    reasons = (*found[0].reasons, f"accepted by {storage.server.who} at {clock.show_time(clock.now())}")
+    accepted = replace(found[0], verdict=Verdict.GOOD, reasons=reasons)
+    store_record(storage.repository(accepted.repository), accepted)
+    storage.book.write(accepted)
+    return accepted
 
 
 def tidy(storage: Storage, repository: Repository, instance: str, policy: BackupPolicy) -> tuple[Snapshot, ...]:
@@ -250,6 +262,14 @@ def _failed(service: str, error: HavreError) -> list[Problem]:
         replace(problem, subject=problem.subject or service, summary=f"backup of {service} FAILED: {problem.summary}")
         for problem in error.problems
     ]
+
+
+def _nothing_to_accept(snapshot_id: str) -> Problem:
+    return Problem(
+        summary=f"there is no suspicious snapshot {snapshot_id}",
+        hint="`havre backup list` shows the ids; only suspicious snapshots can be accepted",
+        code="snapshot-missing",
+    )
 
 
 def _doubtful(snapshot: Snapshot) -> Problem:

@@ -1,0 +1,340 @@
+"""Restore: beside the live data, verified, and only then taken into use; what was live is kept until told otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+import posixpath
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from havre.backups import postgres, redis
+from havre.backups.choosing import policies_for, redis_password
+from havre.backups.place import Collected, command_failed
+from havre.backups.reading import OpenPart
+from havre.backups.tararchive import TarReader
+from havre.engines.base import Context
+from havre.errors import FailedError, InputError, Problem
+from havre.host import clock
+from havre.host.locks import exclusive
+from havre.model.backup import Part, Snapshot
+from havre.model.plan import RunTask
+from havre.model.project import Service
+from havre.workflows.backup import Storage, back_up
+from havre.workflows.intent import Intent
+from havre.workflows.places import ReplicaPlace, place_of, standing_still
+
+Progress = Callable[[str], None]
+IN_FLIGHT = 0.5
+"""Seconds that requests under way get to end, between holding new ones and swapping."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What was restored, what was verified, and where the data that was live before is kept."""
+
+    snapshot: Snapshot
+    into: tuple[str, ...]
+    kept: tuple[str, ...]
+    verified: tuple[str, ...]
+    seconds: float
+
+
+def restore(
+    storage: Storage, intent: Intent, service: str, snapshot_id: str | None = None, *, to: str | None = None,
+    doubtful: bool = False, progress: Progress = lambda _: None,
+) -> Restored:  # fmt: skip
+    """Restore one service from a snapshot (the newest good one), or one database under another name with `to`.
+
+    Raises FailedError when anything cannot be restored or verified; then what was live is still live.
+    """
+    snapshot = chosen_snapshot(storage, intent.app.instance, service, snapshot_id, doubtful=doubtful)
+    one = _One(storage=storage, intent=intent, snapshot=snapshot, progress=progress)
+    lock = storage.server.state.lock(intent.app.instance)
+    with exclusive(lock, what=f"the instance {intent.app.instance}", doing=f"restore of {service}"):
+        started = clock.elapsed()
+        done = one.run(to)
+        return replace(done, seconds=clock.elapsed() - started)
+
+
+def chosen_snapshot(
+    storage: Storage, instance: str, service: str, snapshot_id: str | None, *, doubtful: bool = False
+) -> Snapshot:
+    """The snapshot with that id, else the newest good one; InputError when there is none."""
+    known = storage.book.snapshots(instance, service)
+    if snapshot_id is None:
+        found = next((one for one in known if one.is_good and one.purpose != "before-restore"), None)
+    else:
+        found = next((snapshot for snapshot in known if snapshot.id == snapshot_id), None)
+    if found is None or not found.parts:
+        raise InputError(_no_snapshot(instance, service, snapshot_id))
+    if not found.is_good and not doubtful:
+        raise InputError(_doubted(found))
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _One:
+    """The restore of one service."""
+
+    storage: Storage
+    intent: Intent
+    snapshot: Snapshot
+    progress: Progress
+
+    def run(self, to: str | None) -> Restored:
+        """By kind."""
+        if to is not None and self.snapshot.kind != "postgres":
+            raise InputError(_only_databases(self.snapshot))
+        match self.snapshot.kind:
+            case "postgres":
+                return self._databases(to)
+            case "redis":
+                return self._redis()
+            case "volume":
+                return self._directories()
+            case _:
+                return self._command()
+
+    # -- PostgreSQL ------------------------------------------------------------------------------------------------
+
+    def _databases(self, to: str | None) -> Restored:
+        place = place_of(self.storage.server, self._instance, self.snapshot.service)
+        if made := postgres.create_missing_roles(place, self.snapshot.globals_sql):
+            self.progress(f"made the roles {', '.join(made)}")
+        if to is not None:
+            return self._beside(place, to)
+        mark = clock.stamp(clock.now()).replace("-", "_")
+        fresh: dict[Part, str] = {}
+        try:
+            for part in self.snapshot.parts:
+                name = _fits(part.name, f"__new_{mark}")
+                self._fill(place, name, part)
+                fresh[part] = name
+        except BaseException:
+            for name in fresh.values():
+                postgres.drop(place, name)
+            raise
+        kept = self._swap_all(place, fresh, mark)
+        return self._restored(tuple(part.name for part in fresh), kept, self._row_lines())
+
+    def _beside(self, place: ReplicaPlace, to: str) -> Restored:
+        if len(self.snapshot.parts) != 1:
+            raise InputError(_several(self.snapshot))
+        if postgres.exists(place, to):
+            raise InputError(_exists(to))
+        self._fill(place, to, self.snapshot.parts[0])
+        return self._restored((to,), (), self._row_lines())
+
+    def _fill(self, place: ReplicaPlace, name: str, part: Part) -> None:
+        self.progress(f"{part.name}: restoring {part.total} rows into {name}")
+        postgres.restore_into(place, name, part, self._open(part))
+        self.progress(f"{part.name}: every table has the rows of the snapshot")
+
+    def _swap_all(self, place: ReplicaPlace, fresh: dict[Part, str], mark: str) -> tuple[str, ...]:
+        kept = []
+        with self._held():
+            for part, name in fresh.items():
+                old = _fits(part.name, f"__before_{mark}")
+                if postgres.exists(place, part.name):
+                    postgres.swap(place, part.name, name, old)
+                    kept.append(old)
+                else:
+                    postgres.rename(place, name, part.name)
+        return tuple(kept)
+
+    def _row_lines(self) -> tuple[str, ...]:
+        return tuple(f"{part.name}: {part.total} rows in {len(part.counts)} tables" for part in self.snapshot.parts)
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """New requests to the app wait at the edge; those under way get a moment to end."""
+        traffic = self.storage.server.traffic
+        edge = traffic.read(self._instance)
+        if edge is None or not edge.endpoints:
+            yield
+            return
+        for service, port in edge.endpoints:
+            traffic.hold(self._instance, service, port)
+        try:
+            clock.sleep(IN_FLIGHT)
+            yield
+        finally:
+            traffic.apply(edge)
+
+    # -- Redis -----------------------------------------------------------------------------------------------------
+
+    def _redis(self) -> Restored:
+        service, part = self._service, self.snapshot.parts[0]
+        password, mark = redis_password(service), f"before-{clock.stamp(clock.now())}"
+        homes: list[redis.Home] = []
+
+        def prepare() -> None:
+            place = place_of(self.storage.server, self._instance, service.name)
+            homes.append(redis.set_aside(place, password, mark))
+
+        server = self.storage.server
+        with standing_still(server, self.intent.project, self._instance, service, before_stop=prepare) as place:
+            redis.put_back(place, self._open(part), part.size, homes[0])
+        found = redis.Server(place_of(server, self._instance, service.name), password).await_loaded().keys()
+        if found != part.total:
+            raise FailedError(_keys_differ(self.snapshot, found, homes[0].directory, mark))
+        kept = (f"{homes[0].directory}/*.{mark}",)
+        return self._restored((service.name,), kept, (f"{found} keys",))
+
+    # -- directories and commands ----------------------------------------------------------------------------------
+
+    def _directories(self) -> Restored:
+        before = back_up(self.storage, self.intent, [self.snapshot.service], purpose="before-restore")
+        server, project = self.storage.server, self.intent.project
+        with standing_still(server, project, self._instance, self._service) as place:
+            for part in self.snapshot.parts:
+                self._empty(part)
+                with self._open(part) as archive:
+                    place.write_files(posixpath.dirname(part.target.rstrip("/")) or "/", archive)
+                _verify_files(place, part)
+        lines = tuple(f"{part.target}: {dict(part.counts)['files']} files" for part in self.snapshot.parts)
+        into = tuple(part.target for part in self.snapshot.parts)
+        return self._restored(into, tuple(one.id for one in before), lines)
+
+    def _empty(self, part: Part) -> None:
+        """What lies in the directory goes (it is in the snapshot just taken): nothing of it may be mixed in."""
+        emptying = replace(
+            self._service, entrypoint=("find", part.target, "-mindepth", "1", "-delete"), command=(), health=None,
+            user="0", replicas=1, container_name=None, ports=(),
+        )  # fmt: skip
+        step = RunTask(service=emptying, command=(), title="empty", timeout=600.0)
+        context = Context(instance=self._instance, release=0, project=self.intent.project)
+        self.storage.server.engine.perform(step, context)
+
+    def _command(self) -> Restored:
+        policy = policies_for(self.intent.app, self.intent.project, [self.snapshot.service])[0]
+        if policy.restore_command is None:
+            raise InputError(_no_command(self.snapshot))
+        place = place_of(self.storage.server, self._instance, self.snapshot.service)
+        with self._open(self.snapshot.parts[0]) as source:
+            done = place.stream(policy.restore_command, stdout=Collected(), stdin=source)
+            if done.exit_code != 0:
+                raise FailedError(command_failed(place, policy.restore_command, done.exit_code, done.complaints))
+        return self._restored((self.snapshot.service,), (), ("the restore command ended with 0",))
+
+    # -- all -------------------------------------------------------------------------------------------------------
+
+    def _open(self, part: Part) -> contextlib.AbstractContextManager[BinaryIO]:
+        repository = self.storage.repository(self.snapshot.repository)
+        return OpenPart(repository).part(self.snapshot, part)
+
+    def _restored(self, into: tuple[str, ...], kept: tuple[str, ...], verified: tuple[str, ...]) -> Restored:
+        return Restored(snapshot=self.snapshot, into=into, kept=kept, verified=verified, seconds=0.0)
+
+    @property
+    def _instance(self) -> str:
+        return self.intent.app.instance
+
+    @property
+    def _service(self) -> Service:
+        return self.intent.project.service(self.snapshot.service)
+
+
+def drop_kept(storage: Storage, intent: Intent, service: str) -> tuple[str, ...]:
+    """Remove the databases that restores of this service kept; returns their names."""
+    place = place_of(storage.server, intent.app.instance, service)
+    found = postgres.kept_by_restores(place)
+    for name in found:
+        postgres.drop(place, name)
+    return found
+
+
+def _verify_files(place: ReplicaPlace, part: Part) -> None:
+    reader = TarReader()
+    place.read_files(part.target, _Looked(reader))
+    reader.finish()
+    found = (("files", reader.files), ("bytes", reader.size))
+    if found != part.counts:
+        raise FailedError(_files_differ(part, reader))
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """Hands everything to a reader and keeps nothing."""
+
+    reader: TarReader
+
+    def write(self, piece: bytes) -> int:
+        self.reader.feed(piece)
+        return len(piece)
+
+
+def _fits(name: str, ending: str) -> str:
+    """PostgreSQL cuts names at 63 bytes; the ending must survive."""
+    return name.encode()[: 63 - len(ending)].decode(errors="ignore") + ending
+
+
+def _no_snapshot(instance: str, service: str, snapshot_id: str | None) -> Problem:
+    wanted = f"no snapshot {snapshot_id} of {service}" if snapshot_id else f"no good snapshot of {service}"
+    return Problem(
+        summary=f"there is {wanted}",
+        subject=instance,
+        hint="`havre backup list` shows what there is; `havre backup` takes one",
+        code="snapshot-missing",
+    )
+
+
+def _doubted(snapshot: Snapshot) -> Problem:
+    return Problem(
+        summary=f"the snapshot {snapshot.id} is {snapshot.verdict.value}",
+        evidence=snapshot.reasons,
+        hint="choose a good one (`havre backup list`), or give --doubtful when this is the one you want",
+        code="snapshot-doubtful",
+    )
+
+
+def _only_databases(snapshot: Snapshot) -> Problem:
+    return Problem(
+        summary=f"--to names a database, and {snapshot.service} is backed up as {snapshot.kind}",
+        hint="restore without --to, or export the snapshot with `restic dump`",
+        code="restore-to",
+    )
+
+
+def _several(snapshot: Snapshot) -> Problem:
+    names = ", ".join(part.name for part in snapshot.parts)
+    return Problem(
+        summary=f"--to needs one database, and {snapshot.id} holds several: {names}",
+        hint="restore without --to; the databases that are live now are kept beside the restored ones",
+        code="restore-to",
+    )
+
+
+def _exists(name: str) -> Problem:
+    return Problem(
+        summary=f"there is already a database {name}",
+        hint="give --to a name that is not in use",
+        code="restore-to",
+    )
+
+
+def _keys_differ(snapshot: Snapshot, found: int, directory: str, mark: str) -> Problem:
+    return Problem(
+        summary=f"{snapshot.service} holds {found} keys after the restore, the snapshot held {snapshot.parts[0].total}",
+        hint=f"keys whose time was up are dropped when Redis loads; the files from before are {directory}/*.{mark}",
+        code="restore-differs",
+    )
+
+
+def _files_differ(part: Part, reader: TarReader) -> Problem:
+    wanted = dict(part.counts)
+    return Problem(
+        summary=f"{part.target} holds {reader.files} files of {reader.size} bytes after the restore",
+        evidence=(f"the snapshot held {wanted['files']} files of {wanted['bytes']} bytes",),
+        hint="the content from before is in the newest snapshot with the purpose `before-restore`",
+        code="restore-differs",
+    )
+
+
+def _no_command(snapshot: Snapshot) -> Problem:
+    return Problem(
+        summary=f"nothing says how to put the output of {snapshot.service}'s command back",
+        hint="give `restore_command` under `backups:` in havre.yaml; it reads the stored output from its stdin",
+        code="restore-command",
+    )
