@@ -204,7 +204,8 @@ def _look_at_git(directory: Path) -> tuple[frozenset[str], frozenset[str]]:
     """(sensitive files git tracks, env files it neither tracks nor ignores); nothing outside a work tree."""
     if find_program("git") is None:
         return frozenset(), frozenset()
-    base = ["git", "-C", str(directory), "ls-files", "-z"]
+    # Root looks at a user's work tree: say that it is meant, and run nothing the work tree names.
+    base = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", str(directory), "ls-files", "-z"]
     patterns = [f":(glob)**/{pattern}" for pattern in _SENSITIVE]
     try:
         tracked = run([*base, "--", *patterns], check=False, timeout=10)
