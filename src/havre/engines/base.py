@@ -32,7 +32,8 @@ class Context:
 
     def file_source(self, kind: str, key: str) -> FileSource:
         """The top-level secret or config with that key; `kind` is `secrets` or `configs`."""
-        return next(source for source in getattr(self.project, kind) if source.key == key)
+        sources: tuple[FileSource, ...] = getattr(self.project, kind)
+        return next(source for source in sources if source.key == key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +143,10 @@ class Engine(Protocol):
 
     def usage(self, instance: str) -> tuple[Usage, ...]:
         """Current memory and CPU of every running replica of the instance."""
+        ...
+
+    def shut_down(self) -> None:
+        """End the engine's own helper processes, if it has any; replicas are not touched."""
         ...
 
 

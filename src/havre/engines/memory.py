@@ -152,6 +152,9 @@ class MemoryEngine:
         shared = (context.network(place.network).name for place in service.networks if place.network in theirs)
         return next((self._networks[name].gateway for name in shared if name in self._networks), None)
 
+    def shut_down(self) -> None:
+        """Nothing runs beside the test."""
+
     def logs(self, instance: str, query: LogQuery) -> Iterator[LogLine]:
         """The lines that replicas wrote: one at each start and end."""
         wanted = [line for of, line in self._lines if of == instance and _is_asked(line, query)]

@@ -46,6 +46,10 @@ class Traffic(Protocol):
         """Drop everything of an instance."""
         ...
 
+    def stop(self) -> None:
+        """End the edge; what is applied stays recorded."""
+        ...
+
     def entrance(self) -> tuple[str, int, int | None]:
         """(address, HTTP port, HTTPS port or None) at which this machine reaches the edge."""
         ...
@@ -70,6 +74,11 @@ class Server:
     def ends_tls(self) -> bool:
         """False where another proxy ends TLS in front of the edge."""
         return self.traffic.entrance()[2] is not None
+
+    def shut_down(self) -> None:
+        """End what Havre itself keeps running here: the edge, and the engine's own helper processes."""
+        self.traffic.stop()
+        self.engine.shut_down()
 
 
 def upstream_name(service: str, slot: int) -> str:

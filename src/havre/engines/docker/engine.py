@@ -213,6 +213,9 @@ class DockerEngine:
             found = pool.map(lambda entry: usage_of(self.client, entry), running)
         return tuple(sorted((u for u in found if u is not None), key=lambda u: (u.service, u.slot)))
 
+    def shut_down(self) -> None:
+        """Nothing: the Docker Engine is not ours to stop."""
+
     def _observed(self, entry: Any, now: float) -> ObservedReplica | None:
         listed = snapshot.replica(entry)
         if snapshot.is_plainly_running(entry, now):

@@ -144,6 +144,11 @@ class ProcessEngine:
                     return found.gateway
         return None
 
+    def shut_down(self) -> None:
+        """Let the supervisor leave; replicas that still run are adopted by the next one."""
+        if self._client.is_running():
+            self._client.ask("leave")
+
     def logs(self, instance: str, query: LogQuery) -> Iterator[LogLine]:
         """Lines in order of time, followed when asked."""
         return read_logs(self._replicas, instance, query)
