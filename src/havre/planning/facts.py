@@ -22,6 +22,8 @@ class EdgeFacts:
     published: frozenset[str] = frozenset()
     inside: frozenset[str] = frozenset()
     now: Slots = ()
+    leaving: Slots = ()
+    """Slots that it no longer leads to but that may still be answering, after a release cut short."""
     routes_changed: bool = False
     hold_limit: float = 15.0
 
@@ -33,6 +35,10 @@ class EdgeFacts:
     def slots(self, service: str) -> tuple[int, ...]:
         """The slots of `service` that it leads to now."""
         return next((slots for name, slots in self.now if name == service), ())
+
+    def may_answer(self, service: str, slot: int) -> bool:
+        """True when the replica may have requests that it must end before it stops."""
+        return any(name == service and slot in slots for name, slots in (*self.now, *self.leaving))
 
 
 def ordered(slots: Slots) -> Slots:

@@ -70,15 +70,12 @@ def why_stop_first(service: Service) -> str:
     return _single_owner(service)
 
 
-def interruption(service: Service, limit: float | None) -> str:
+def interruption(service: Service, *, is_held: bool) -> str:
     """The note of a stop-first service: why, for how long, and what happens to requests meanwhile."""
     usual = min(STOPPING, service.stop_grace) + STARTING
     most = max(usual, service.stop_grace + (service.health.patience if service.health else 0.0))
-    held = "" if limit is None else f"; requests wait at the edge, at most {show_seconds(limit)}"
-    return (
-        f"{service.name} is stop-first because {why_stop_first(service)}: expect {show_seconds(usual)} without it, "
-        f"at most {show_seconds(most)}{held}"
-    )
+    times = f"about {show_seconds(usual)} without it, at most {show_seconds(most)}"
+    return f"{service.name} is stop-first, {why_stop_first(service)}: {times}{'; requests wait' if is_held else ''}"
 
 
 def enumerated(words: Sequence[str]) -> str:

@@ -62,7 +62,8 @@ def plan_finish(
     The plan is made anew from what is there: what the release had already done needs no step.
     """
     without_migration = replace(app, migration=None) if app else None
-    rest = plan_rollout(project, observed, app=without_migration, edge=edge, files=files)
+    known = replace(edge, leaving=interrupted.targets_before)
+    rest = plan_rollout(project, observed, app=without_migration, edge=known, files=files)
     verified = any(e.phase == Phase.VERIFY and e.state is StepState.DONE for e in interrupted.entries)
     has_verify = any(isinstance(step.step, Verify) for step in rest.steps)
     if verified or has_verify or app is None or not app.verifications or not edge.routed:

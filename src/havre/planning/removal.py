@@ -125,7 +125,7 @@ def _stop_all(
     for replica in sorted(replicas, key=lambda r: (-depth.get(r.service, len(depth)), r.service, r.slot, r.role)):
         grace = services[replica.service].stop_grace if replica.service in services else GRACE
         waits = [*after, *(number for user in users.get(replica.service, ()) for number in done.get(user, ()))]
-        if replica.is_running and replica.slot in edge.slots(replica.service):
+        if replica.is_running and edge.may_answer(replica.service, replica.slot):
             drain = Drain(service=replica.service, slot=replica.slot, limit=grace)
             waits = [draft.add(drain, reason, phase=Phase.RETIRE, after=waits)]
         if Leave(replica=replica, reason=reason).is_alive:

@@ -51,7 +51,7 @@ class Retiring:
     def _one(self, leave: Leave, *, grace: float, alive: bool) -> int:
         service, slot = leave.replica.service, leave.replica.slot
         after = self.after
-        if alive and slot in self.edge.slots(service):
+        if alive and self.edge.may_answer(service, slot):
             drain = Drain(service=service, slot=slot, limit=grace)
             after = (self.draft.add(drain, leave.reason, phase=Phase.RETIRE, after=after),)
         if alive:

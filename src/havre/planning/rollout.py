@@ -101,7 +101,9 @@ def _why_switch(changes: Mapping[str, Change], edge: EdgeFacts, wanted: Slots) -
         return "the routes changed"
     if {service for service, _ in edge.now} - {service for service, _ in wanted}:
         return "services are removed"
-    return "the edge leads elsewhere"
+    return (
+        "fewer replicas serve" if any(change.leave for change in changes.values()) else "the edge does not lead there"
+    )
 
 
 def _verify(draft: Draft, app: App | None, edge: EdgeFacts, proven: tuple[int, ...]) -> tuple[int, ...]:

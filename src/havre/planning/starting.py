@@ -4,9 +4,10 @@ Services wait only for what they depend on, so independent work runs in parallel
 exception that the plan names: requests for them are held, the old replica is drained and stopped, the new one
 started and proven; the old one is kept until the release has been verified, so that undoing can start it again.
 
-`update_config` counts for updates, not for first releases: `parallelism` replicas of a service start at a time
-(0: all), each must stay healthy for `monitor` seconds, and the next ones come `delay` seconds later. A stop-first
-service stops all old replicas before any new one starts: two versions never write the same data.
+`update_config` counts for updates, not for first releases and added replicas: `parallelism` replicas of a service
+start at a time (0: all), each must stay healthy for `monitor` seconds, and the next ones come `delay` seconds later.
+A stop-first service stops all old replicas before any new one starts, since two versions must never write the same
+data; `monitor` counts for it only where no requests are held meanwhile.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ class Starting:
             fingerprint=change.fingerprint,
         )
         after = [*self._images(), *self._prepared.for_service(change.service), *self._dependencies(change.service)]
-        reason = "before any new replica starts; if it fails, nothing has changed"
+        reason = "nothing else starts unless it succeeds"
         self._gate = (self._draft.add(step, reason, phase=Phase.MIGRATE, after=[*after, *self._snapshot]),)
 
     # -- services ------------------------------------------------------------------------------------------------
@@ -177,14 +178,18 @@ class Starting:
 
     def _start_beside(self, change: Change, after: Sequence[int]) -> None:
         update = change.service.update
-        size = len(change.start) if change.is_first or update.parallelism < 1 else update.parallelism
+        is_update = change.replaced and not change.is_first
+        size = update.parallelism if is_update and update.parallelism else len(change.start)
         started: list[int] = []
         ready: list[int] = []
         barrier = tuple(after)
         for at in range(0, len(change.start), size):
             is_last = at + size >= len(change.start)
-            settle = 0.0 if change.is_first else update.monitor if is_last else max(update.monitor, update.delay)
-            batch = [self._start_one(change, one, barrier, settle) for one in change.start[at : at + size]]
+            settle = update.monitor if is_last else max(update.monitor, update.delay)
+            batch = [
+                self._start_one(change, one, barrier, settle if is_update else 0.0)
+                for one in change.start[at : at + size]
+            ]
             started += [number for number, _ in batch]
             ready += [number for _, number in batch]
             barrier = tuple(number for _, number in batch)
@@ -212,10 +217,11 @@ class Starting:
         for leave in change.leave:
             if leave.is_alive:
                 stopped.append(self._stop_old(service, leave.replica.slot, leave.reason, after, is_led=is_led))
-        pairs = [self._start_one(change, start, stopped, service.update.monitor) for start in change.start]
+        settle = 0.0 if is_led else service.update.monitor
+        pairs = [self._start_one(change, start, stopped, settle) for start in change.start]
         self._started[service.name] = tuple(number for number, _ in pairs)
         self._ready[service.name] = tuple(number for _, number in pairs)
-        self._draft.note(interruption(service, self._edge.hold_limit if is_led else None))
+        self._draft.note(interruption(service, is_held=is_led))
 
     def _stop_old(self, service: Service, slot: int, reason: str, after: Sequence[int], *, is_led: bool) -> int:
         if is_led:
