@@ -88,8 +88,9 @@ frontend web
   http-request track-sc0 var(txn.who) table rate if {{ var(txn.limit) -m int gt 0 }}
   http-request deny deny_status 429 hdr Retry-After 60 if {{ sc0_gpc0_rate(rate),sub(txn.limit) ge 0 }}
   http-request sc-inc-gpc0(0)
-  http-request set-var(txn.maxbody) var(txn.host),map({bodies},0)
-  http-request deny deny_status 413 if {{ req.body_size,sub(txn.maxbody) gt 0 }}
+  http-request set-var(txn.most) var(txn.host),map({bodies},0)
+  http-request deny deny_status 413 if {{ req.body_size,sub(txn.most) gt 0 }}
+  http-request set-var(txn.stream) var(txn.most) if !{{ req.hdr(content-length) -m found }}
   http-request disable-l7-retry unless {{ method GET HEAD OPTIONS }}
   http-request set-header X-Request-Id %[var(txn.id)]
   http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]

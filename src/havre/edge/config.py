@@ -6,7 +6,7 @@ looked up in a map, so that it can change without a reload; see `maps` for the m
 
 from __future__ import annotations
 
-from havre.edge.fields import BACKEND, BODY, FLAGS, INSTANCE, KEY, LIMIT, PERIOD, SERVICE, Flag
+from havre.edge.fields import BACKEND, BODY, FLAGS, KEY, LIMIT, LOG, MAINTENANCE, PERIOD, REDIRECT, SECURE, Flag
 from havre.edge.layout import Layout
 from havre.edge.state import Pool
 from havre.edge.text import lines, literal
@@ -19,8 +19,7 @@ HOLD_LIMIT = 15.0
 _ACCESS_LOG = (
     '{"ts":"%[date(0,ms)]","id":"%[var(txn.id)]","ip":"%ci","method":"%HM",'
     '"host":"%[var(txn.host),json(utf8s)]","path":"%[capture.req.uri,json(utf8s)]","proto":"%HV","status":%ST,'
-    '"bytes":%B,"tls":%[ssl_fc,iif(true,false)],"app":"%[var(txn.route),field(INSTANCE,|)]",'
-    '"service":"%[var(txn.route),field(SERVICE,|)]","route":"%[var(txn.route),field(KEY,|),json(utf8s)]",'
+    '"bytes":%B,"scheme":"%[var(txn.proto)]","app":"%[var(txn.log)]",'
     '"server":"%s","tw":%Tw,"tc":%Tc,"tr":%Tr,"ta":%Ta,"state":"%tsc","retries":"%rc"}'
 )
 
@@ -32,6 +31,7 @@ def base(settings: EdgeSettings, layout: Layout, pool: Pool) -> str:
             _global(settings, layout, pool),
             _defaults(),
             _shared(layout, pool),
+            _answering_backends(settings, layout),
             _frontend(settings, layout, pool),
             *([_metrics(settings.metrics)] if settings.metrics else []),
         ]
@@ -134,17 +134,18 @@ def _frontend(settings: EdgeSettings, layout: Layout, pool: Pool) -> str:
         f"frontend web from {HTTP}",
         [f"  bind {bind}" for bind in binds(settings, settings.http_port)],
         _tls_binds(settings, layout),
-        f"  log-format {literal(_log_format())}",
+        f"  log-format {literal(_ACCESS_LOG)}",
         "  log global",
         "  filter lua.bodylimit",
         _who_asks(settings),
         _challenge(pool),
         _find_route(layout),
-        _redirects(settings, layout),
         _limits(pool),
         _forward(),
         _answer_headers(),
+        f"  use_backend {SECURE} if {_has(Flag.HTTPS)} {{ var({_plain_word(settings)}) -m str http }}",
         f"  use_backend %[var(txn.route),field({BACKEND},|)]",
+        "  default_backend havre.nothing",
     )
 
 
@@ -153,14 +154,6 @@ def _tls_binds(settings: EdgeSettings, layout: Layout) -> list[str]:
         return []
     tail = f"ssl crt-list {layout.certificate_list} alpn h2,http/1.1"
     return [f"  bind {bind} {tail}" for bind in binds(settings, settings.https_port)]
-
-
-def _log_format() -> str:
-    fields = {"INSTANCE": INSTANCE, "SERVICE": SERVICE, "KEY": KEY}
-    text = _ACCESS_LOG
-    for name, number in fields.items():
-        text = text.replace(f"field({name},", f"field({number},")
-    return text
 
 
 def _who_asks(settings: EdgeSettings) -> list[str]:
@@ -217,60 +210,72 @@ def _find_route(layout: Layout) -> list[str]:
         "  http-request set-var(txn.host) req.hdr(host),host_only,lower",
         "  http-request set-var(txn.path) path",
         "  http-request set-var(txn.path) path,url_dec,'regsub(//+,/,g)' if { path -m sub % // }",
-        "  http-request deny deny_status 400 if { var(txn.path) -m sub /../ /./ } or { var(txn.path) -m end /.. /. }",
+        "  http-request deny deny_status 400 if { path -m sub /. % } { var(txn.path) -m reg /[.][.]?(/|$) }",
         f"  http-request set-var(txn.route) var(txn.host),{lookup}",
         (f"  http-request set-var(txn.route) var(txn.host),'regsub(^[^.]+,*)',{lookup}"
         " if !{ var(txn.route) -m found }"),
-        ("  http-request return status 404 content-type text/plain string \"nothing is served under this name\\n\""
-        " if !{ var(txn.route) -m found }"),
         f"  http-request set-var(txn.flags) var(txn.route),field({FLAGS},|)",
+        f"  http-request set-var(txn.key) var(txn.route),field({KEY},|) if {_has(Flag.LIMIT)}",
+        f"  http-request set-var(txn.log) var(txn.route),field({LOG},|)",
     ]
 
 
-def _redirects(settings: EdgeSettings, layout: Layout) -> list[str]:
-    """To TLS, to another address, to the maintenance page.
+def _plain_word(settings: EdgeSettings) -> str:
+    """Which variable says that a visitor came without TLS.
 
-    Where another proxy ends TLS, only its word that the visitor came in plain counts: without it we would send
-    visitors who are on https already round in circles.
+    Where another proxy ends TLS, only its own word counts: without it we would send visitors who are on https
+    already round in circles.
     """
-    plain = f"{_has(Flag.HTTPS)} {{ var({'txn.proto' if settings.https_port else 'txn.said'}) -m str http }}"
-    standard = settings.https_port in {None, 443}
-    port = "" if standard else f":{settings.https_port}"
+    return "txn.proto" if settings.https_port else "txn.said"
+
+
+def _answering_backends(settings: EdgeSettings, layout: Layout) -> str:
+    """Backends without servers: they answer by themselves."""
+    port = "" if settings.https_port in {None, 443} else f":{settings.https_port}"
     secure = f"location 'https://%[var(txn.host)]{port}%[capture.req.uri]'"
-    target = f"%[var(txn.route),field({KEY},|),map_str({layout.redirects})]"
-    other = f"{_has(Flag.REDIRECT)}"
-    keep = "!{ method GET HEAD }"
-    return [
-        f"  http-request redirect {secure} code 308 if {plain} {keep}",
-        f"  http-request redirect {secure} code 301 if {plain}",
-        f"  http-request redirect prefix {target} code 308 if {other} {keep}",
-        f"  http-request redirect prefix {target} code 301 if {other}",
-        (f"  http-request return status 503 content-type 'text/html; charset=utf-8' file {layout.maintenance_page}"
-        f" hdr Retry-After 120 hdr Cache-Control no-store if {_has(Flag.MAINTENANCE)}"),
-    ]
+    target = f"prefix %[var(txn.route),field({KEY},|),map_str({layout.redirects})]"
+    page = f"content-type 'text/html; charset=utf-8' file {layout.maintenance_page}"
+    return lines(
+        f"backend {SECURE} from {HTTP}",
+        f"  http-request redirect {secure} code 308 if !{{ method GET HEAD }}",
+        f"  http-request redirect {secure} code 301",
+        "",
+        f"backend {REDIRECT} from {HTTP}",
+        f"  http-request redirect {target} code 308 if !{{ method GET HEAD }}",
+        f"  http-request redirect {target} code 301",
+        "",
+        f"backend {MAINTENANCE} from {HTTP}",
+        f"  http-request return status 503 {page} hdr Retry-After 120 hdr Cache-Control no-store",
+        "",
+        f"backend havre.nothing from {HTTP}",
+        "  http-request return status 404 content-type text/plain string \"nothing is served under this name\\n\"",
+    )
 
 
 def _limits(pool: Pool) -> list[str]:
-    """Refused requests are not counted, so a client that keeps asking still gets its share."""
-    limited = _has(Flag.LIMIT)
-    rules = [
-        f"  http-request set-var(txn.limit) var(txn.route),field({LIMIT},|),add(0) if {limited}",
-        f"  http-request set-var(txn.who) var(txn.route),field({KEY},|) if {limited}",
-        f"  http-request set-var(txn.who) src,concat(|,txn.who) if {limited}",
-    ]
+    """Refused requests are not counted, so a client that keeps asking still gets its share.
+
+    `txn.stream` tells the Lua filter to bound a body that states no length.
+    """
+    rules = [f"  http-request set-var(txn.limit) var(txn.route),field({LIMIT},|),add(0) if {_has(Flag.LIMIT)}"]
+    limited = "{ var(txn.limit) -m found }"
     for period in pool.periods:
         table = rate_table(period)
-        here = f"{limited} {{ var(txn.route),field({PERIOD},|) -m str {period} }}"
+        only = "" if len(pool.periods) == 1 else f" {{ var(txn.route),field({PERIOD},|) -m str {period} }}"
         rules += [
-            f"  http-request track-sc0 var(txn.who) table {table} if {here}",
-            (f"  http-request deny deny_status 429 hdr Retry-After {period} if {here}"
-            f" {{ sc0_gpc0_rate({table}),sub(txn.limit) ge 0 }}"),
+            f"  http-request track-sc0 src,concat(|,txn.key) table {table} if {limited}{only}",
+            (
+                f"  http-request deny deny_status 429 hdr Retry-After {period} if {limited}{only}"
+                f" {{ sc0_gpc0_rate({table}),sub(txn.limit) ge 0 }}"
+            ),
         ]
+    bounded = "{ var(txn.most) -m found }"
     return [
         *rules,
-        f"  http-request sc-inc-gpc0(0) if {limited}",
-        f"  http-request set-var(txn.maxbody) var(txn.route),field({BODY},|),add(0) if {_has(Flag.BODY)}",
-        f"  http-request deny deny_status 413 if {_has(Flag.BODY)} {{ req.body_size,sub(txn.maxbody) gt 0 }}",
+        "  http-request sc-inc-gpc0(0)",
+        f"  http-request set-var(txn.most) var(txn.route),field({BODY},|),add(0) if {_has(Flag.BODY)}",
+        f"  http-request deny deny_status 413 if {bounded} {{ req.body_size,sub(txn.most) gt 0 }}",
+        f"  http-request set-var(txn.stream) var(txn.most) if {bounded} !{{ req.hdr(content-length) -m found }}",
     ]
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import enum
 
-BACKEND, FLAGS, PERIOD, LIMIT, BODY, INSTANCE, SERVICE, KEY = range(1, 9)
-"""The numbers of the fields, as HAProxy's `field` counts them."""
+BACKEND, FLAGS, PERIOD, LIMIT, BODY, KEY, OWNER, LOG = range(1, 9)
+"""The numbers of the fields, as HAProxy's `field` counts them.
+
+The last is a piece of the access log's JSON, from the app's name to the route's, without the outer quotes: a log line
+of a request without a route (where HAProxy writes a dash instead) stays JSON.
+"""
+
+REDIRECT, MAINTENANCE, SECURE = "havre.redirect", "havre.maintenance", "havre.secure"
+"""Backends that answer by themselves: routes that redirect or are in maintenance cost the others nothing."""
 
 
 class Flag(enum.Enum):
     """What the frontend must do for a route; each is one letter in the map's flags."""
 
     HTTPS = "s"
-    REDIRECT = "r"
-    MAINTENANCE = "m"
     LIMIT = "l"
     BODY = "b"
     HEADERS = "h"

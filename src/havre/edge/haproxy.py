@@ -16,7 +16,7 @@ from havre.edge.app_config import structure
 from havre.edge.disk import Disk, Unfinished
 from havre.edge.layout import Layout
 from havre.edge.listening import taken_addresses
-from havre.edge.maps import read_map, redirect_lines, route_lines
+from havre.edge.maps import owner, read_map, redirect_lines, route_lines
 from havre.edge.runner import EdgeRunner
 from havre.edge.runtime import Runtime, Socket
 from havre.edge.state import Applied, Backend, Pool, load_applied, load_pool
@@ -237,11 +237,8 @@ class Edge:
             self.runtime.change_map(path, self.runtime.map_entries(path), read_map(path.read_text()))
 
     def _refuse(self, old: Applied | None, app: AppEdge) -> None:
-        others = {
-            key: line.split("|")[5]
-            for key, line in read_map(self.layout.routes.read_text()).items()
-            if line.split("|")[5] != app.instance
-        }
+        lines = read_map(self.layout.routes.read_text())
+        others = {key: owner(line) for key, line in lines.items() if owner(line) != app.instance}
         found = [
             *validate.problems(app, others),
             *taken_addresses(old, app, nonlocal_bind=self.settings.nonlocal_bind),

@@ -1,6 +1,6 @@
 """The maps that lead a request to its route: everything about a route that changes without a reload.
 
-A line of the routes map is `host/path/ backend|flags|period|limit|max body|instance|service|host/path/`.
+A line of the routes map is `host/path/ backend|flags|period|limit|max body|host/path/|instance|log`.
 Keys end in a slash and are compared with the request's path plus a slash, so a prefix matches whole segments only.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from havre.edge.fields import Flag
+from havre.edge.fields import MAINTENANCE, OWNER, REDIRECT, Flag
 from havre.edge.rules import adjusted_headers
 from havre.edge.state import Applied
 from havre.model.route import Route
@@ -44,27 +44,39 @@ def write_map(entries: Mapping[str, str]) -> str:
     return "".join(f"{key} {entries[key]}\n" for key in sorted(entries))
 
 
+def owner(line: str) -> str:
+    """The app that a line of the routes map belongs to."""
+    return line.split("|")[OWNER - 1]
+
+
 def _line(applied: Applied, route: Route) -> str:
-    backend = None if route.redirect_to is not None else applied.backend(route.endpoint)
     limit = route.rate_limit
+    key, instance = route_key(route), applied.app.instance
     fields = (
-        backend.names[0] if backend else "-",
+        _answering(applied, route),
         "".join(flag.value for flag in _flags(applied, route)) or "-",
         str(limit.period) if limit else "",
         str(limit.count) if limit else "",
         "" if route.max_body is None else str(route.max_body),
-        applied.app.instance,
-        route.service,
-        route_key(route),
+        key,
+        instance,
+        f'{instance}","service":"{route.service}","route":"{key}',
     )
     return "|".join(fields)
+
+
+def _answering(applied: Applied, route: Route) -> str:
+    if route.maintenance:
+        return MAINTENANCE
+    if route.redirect_to is not None:
+        return REDIRECT
+    backend = applied.backend(route.endpoint)
+    return backend.names[0] if backend else "-"
 
 
 def _flags(applied: Applied, route: Route) -> list[Flag]:
     wanted = {
         Flag.HTTPS: route.https_redirect and applied.app.tls.mode != "off",
-        Flag.REDIRECT: route.redirect_to is not None,
-        Flag.MAINTENANCE: route.maintenance,
         Flag.LIMIT: route.rate_limit is not None,
         Flag.BODY: route.max_body is not None,
         Flag.HEADERS: adjusted_headers(route) is not None,

@@ -24,8 +24,8 @@ function BodyLimit:http_headers(txn, message)
     return filter.CONTINUE
   end
   self.seen = 0
-  self.most = tonumber(txn:get_var("txn.maxbody")) or 0
-  if self.most == 0 or message:get_headers()["content-length"] ~= nil then
+  self.most = tonumber(txn:get_var("txn.stream")) or 0
+  if self.most == 0 then
     filter.unregister_data_filter(self, message.channel)
   end
   return filter.CONTINUE
