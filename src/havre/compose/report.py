@@ -47,12 +47,16 @@ class Report:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """One problem per place of a refused key; nothing for keys inside one that is refused already."""
-        outermost = {path for use in self.of(Kind.REFUSED) for path in use.paths}
-        return tuple(
-            _problem(use, path, place)
+        """One problem per place of a refused key, by place; none for keys inside one that is refused already."""
+        refused = [
+            (place, path, use)
             for use in self.of(Kind.REFUSED)
             for path, place in zip(use.paths, use.places, strict=True)
+        ]
+        outermost = {path for _, path, _ in refused}
+        return tuple(
+            _problem(use, path, place)
+            for place, path, use in sorted(refused, key=lambda item: item[:2])
             if not any(_is_inside(path, other) for other in outermost)
         )
 

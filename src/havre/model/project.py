@@ -153,8 +153,8 @@ class Ulimit:
     hard: int
 
 
-_JOINING = ("host", "service:", "container:")
-"""Network modes that put a replica into a network where another's ports are taken already."""
+_JOINING = ("service:", "container:")
+"""Network modes that put a replica into another container's network, where ports may be taken already."""
 
 
 class Order(enum.Enum):
@@ -244,7 +244,8 @@ class Service:
         fixed = [(place.ipv4_address, place.ipv6_address, place.mac_address) for place in self.networks]
         ports = [port for port in self.ports if port.published and port.protocol != "tcp"]
         return (
-            *([f"the network of {joined.removeprefix('service:')}"] if joined.startswith(_JOINING) else []),
+            *(["the host's network"] if joined == "host" else []),
+            *([f"the network of {joined.partition(':')[2]}"] if joined.startswith(_JOINING) else []),
             *(f"the address {address}" for addresses in fixed for address in addresses if address),
             *(f"port {port.published}/{port.protocol}" for port in ports),
         )

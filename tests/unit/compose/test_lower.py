@@ -218,7 +218,8 @@ class TestReplicasAndUpdates:
         [
             ("scale: 2\nports: ['53:53/udp']", "port 53/udp"),
             ("scale: 2\nnetworks: {default: {ipv4_address: 10.1.0.9}}", "the address 10.1.0.9"),
-            ("deploy: {replicas: 2}\nnetwork_mode: host", "the network of host"),
+            ("deploy: {replicas: 2}\nnetwork_mode: host", "the host's network"),
+            ("scale: 2\nnetwork_mode: container:old", "the network of old"),
         ],
     )
     def test_replicas_that_cannot_exist_together_are_refused(self, tmp_path: Path, keys: str, held: str) -> None:
