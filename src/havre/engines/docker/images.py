@@ -28,12 +28,13 @@ class Images:
         wanted = list(dict.fromkeys(references))
         if not wanted:
             return ()
-        ids = self._ids()
+        listed = self._listed()
         found = []
         for reference in wanted:
-            name = ids.get(snapshot.familiar(reference)) or ids.get(reference)
-            if name and (inspected := self._inspect(name)):
-                found.append(snapshot.image(reference, inspected))
+            entry = listed.get(snapshot.familiar(reference)) or listed.get(reference)
+            if entry and (inspected := self._inspect(entry["Id"])):
+                names = {"RepoDigests": entry.get("RepoDigests")}
+                found.append(snapshot.image(reference, {**inspected, **names}))
         return tuple(found)
 
     def missing_programs(self, image: str, programs: Sequence[str]) -> tuple[str, ...]:
@@ -67,11 +68,12 @@ class Images:
         ]
         return all(status == 200 for status in statuses)
 
-    def _ids(self) -> dict[str, str]:
-        found: dict[str, str] = {}
+    def _listed(self) -> dict[str, Json]:
+        """All local images, by each of their names."""
+        found: dict[str, Json] = {}
         for entry in self._client.get("/images/json", doing="list images"):
             names = [*(entry.get("RepoTags") or ()), *(entry.get("RepoDigests") or ()), entry["Id"]]
-            found |= dict.fromkeys(names, entry["Id"])
+            found |= dict.fromkeys(names, entry)
         return found
 
     def _inspect(self, image: str) -> Json | None:

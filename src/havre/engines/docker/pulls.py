@@ -112,6 +112,8 @@ class _Layers:
             self._known.add(layer)
             self._done.add(layer)
             self._say()
+        elif status.startswith("Status: ") and self._progress is not None:
+            self._progress(f"{self._reference}: {status.removeprefix('Status: ')}")
 
     def _say(self) -> None:
         if self._progress is not None:
