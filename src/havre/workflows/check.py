@@ -21,13 +21,13 @@ from havre.engines.images import context_files, dockerfile_path, is_remote
 from havre.errors import HavreError, Problem
 from havre.host import clock
 from havre.host.commands import find_program, run
-from havre.host.facts import Ours, server_facts
 from havre.model.app import App
 from havre.model.observed import Observed
 from havre.model.project import Project, Service
-from havre.model.server import BuildFact, Claim, FileFacts, PathFact, ServerFacts, VariableFact
+from havre.model.server import BuildFact, FileFacts, PathFact, ServerFacts, VariableFact
 from havre.store.instances import StoredClaim
 from havre.workflows.intent import Intent
+from havre.workflows.ledger import server_now
 from havre.workflows.server import Server
 
 MOST_FILES = 20_000
@@ -78,11 +78,7 @@ def look_at_server(server: Server) -> ServerFacts:
     disks = [("state", server.state.directory), ("backups", server.state.backups)]
     if server.engine.name == "docker":
         disks.insert(0, ("images", DOCKER_DATA))
-    claims = (
-        Claim(instance=claim.instance, kind=claim.kind, value=claim.value, detail=claim.detail)
-        for claim in server.state.instances.claims()
-    )
-    return server_facts(disks=disks, claims=claims, ours=Ours(directory=server.state.directory))
+    return server_now(server.state, disks)
 
 
 def claims_to_keep(case: Case) -> tuple[StoredClaim, ...]:
