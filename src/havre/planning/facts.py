@@ -32,10 +32,6 @@ class EdgeFacts:
         """Every service that the edge will lead to."""
         return self.routed | self.published | self.inside
 
-    def slots(self, service: str) -> tuple[int, ...]:
-        """The slots of `service` that it leads to now."""
-        return next((slots for name, slots in self.now if name == service), ())
-
     def may_answer(self, service: str, slot: int) -> bool:
         """True when the replica may have requests that it must end before it stops."""
         return any(name == service and slot in slots for name, slots in (*self.now, *self.leaving))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from havre.model.fingerprint import changed_parts
+from havre.model.health import HealthState
 from havre.model.observed import ObservedReplica, ReplicaState
 from havre.model.project import MountKind, Order, Service
 from havre.model.units import show_seconds
@@ -20,6 +21,13 @@ WORDS = {
     "mounts": "volumes",
     "options": "other settings",
     "networks": "networks",
+}
+
+
+LOST = {
+    ReplicaState.CREATED: "replica never started",
+    ReplicaState.PAUSED: "replica is paused",
+    ReplicaState.RESTARTING: "replica keeps restarting",
 }
 
 
@@ -39,19 +47,13 @@ def what_changed(service: Service, replica: ObservedReplica, fingerprint: str, i
 
 def why_lost(replica: ObservedReplica) -> str:
     """Why an unchanged replica cannot be counted on, or an empty text."""
-    match replica.state:
-        case ReplicaState.CREATED:
-            return "replica never started"
-        case ReplicaState.PAUSED:
-            return "replica is paused"
-        case ReplicaState.RESTARTING:
-            return "replica keeps restarting"
-        case ReplicaState.EXITED:
-            memory = ", out of memory" if replica.oom_killed else ""
-            code = "" if replica.exit_code is None else f" ({replica.exit_code}{memory})"
-            return f"replica exited{code}"
-        case ReplicaState.RUNNING:
-            return "replica is unhealthy" if replica.health is replica.health.UNHEALTHY else ""
+    if replica.is_running:
+        return "replica is unhealthy" if replica.health is HealthState.UNHEALTHY else ""
+    if replica.state is ReplicaState.EXITED:
+        memory = ", out of memory" if replica.oom_killed else ""
+        code = "" if replica.exit_code is None else f" ({replica.exit_code}{memory})"
+        return f"replica exited{code}"
+    return LOST[replica.state]
 
 
 def why_stop_first(service: Service) -> str:
