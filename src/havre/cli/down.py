@@ -14,9 +14,7 @@ from havre.workflows.down import propose_down, take_down
 
 @click.command("down")
 @click.option("--volumes", is_flag=True, help="Also remove the app's volumes with all their data.")
-@click.option(
-    "--confirm", "typed", metavar="NAME", help="The app's name: needed with --volumes where nobody asks."
-)
+@click.option("--confirm", "typed", metavar="NAME", help="The app's name: needed with --volumes where nobody asks.")
 @yes_option
 @wait_option
 @json_option

@@ -41,6 +41,12 @@ GROUPS: tuple[tuple[str, dict[str, Entry]], ...] = (
         },
     ),
     (
+        "Keep safe",
+        {
+            "secrets": Entry("secrets", "Generate, set and list the app's sealed secrets."),
+        },
+    ),
+    (
         "Operate",
         {
             "ps": Entry("ps", "Show what runs: replicas, health, age, memory."),
@@ -52,6 +58,23 @@ GROUPS: tuple[tuple[str, dict[str, Entry]], ...] = (
             "restart": Entry("control", "Replace replicas one way or the other, as the service allows."),
             "scale": Entry("control", "Change how many replicas of a service run."),
             "down": Entry("down", "Stop and remove the app; volumes stay unless you type the name."),
+        },
+    ),
+    (
+        "Data",
+        {
+            "backup": Entry("backup", "Back up databases, Redis and volumes, encrypted and verified; list, status."),
+            "restore": Entry("restore", "Restore a service's data beside the live data, verify it, then swap."),
+            "drill": Entry("drill", "Prove that the backups can be restored, and measure how long it takes."),
+            "recover-server": Entry("recover_server", "Bring an app back on an empty server from its repository."),
+        },
+    ),
+    (
+        "Server",
+        {
+            "ports": Entry("ledger", "List the server's ports: which app has them, which program listens."),
+            "budget": Entry("ledger", "Show the memory that all apps may use beside what the server has."),
+            "schema": Entry("schema", "Print the JSON Schema of havre.yaml, for editors."),
         },
     ),
 )
@@ -72,7 +95,7 @@ class LazyGroup(click.Group):
         if entry is None:
             return None
         module = importlib.import_module(f"havre.cli.{entry.module}")
-        command: click.Command = getattr(module, f"{cmd_name}_command")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
 
     def resolve_command(

@@ -26,7 +26,7 @@ class Chosen:
 
 
 def app_options(function: Function) -> Function:
-    """`-m`, `-e`, `-f`, `--env-file`, `--profile`, `--engine`, `--state`: given to the command as one `Chosen`."""
+    """`-m`, `-e`, `-c`, `--env-file`, `--profile`, `--engine`, `--state`: given to the command as one `Chosen`."""
 
     @click.option(
         "-m",
@@ -36,8 +36,8 @@ def app_options(function: Function) -> Function:
     )
     @click.option("-e", "--environment", metavar="NAME", help="The environment of the manifest [default: production].")
     @click.option(
-        "-f",
-        "--file",
+        "-c",
+        "--compose-file",
         "compose",
         multiple=True,
         metavar="FILE",

@@ -6,21 +6,25 @@ import os
 import platform
 import pwd
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from havre.cli.options import Chosen
 from havre.compose import LoadedProject
+from havre.compose.lower import lower
 from havre.engines.base import Engine
 from havre.errors import UnavailableError
 from havre.model.app import App
+from havre.model.project import Project
 from havre.store.state import State, default_directory
-from havre.workflows.intent import Intent, Wish, load_compose, read_app, read_intent
+from havre.workflows.intent import Intent, Wish, load_compose, load_unfilled, read_app, read_intent
 from havre.workflows.server import Server, Traffic
 
 if TYPE_CHECKING:
     from havre.engines.docker.engine import DockerEngine
+    from havre.secrets.vault import Vault
 
 
 def environment() -> Mapping[str, str]:
@@ -31,13 +35,43 @@ def environment() -> Mapping[str, str]:
 def load(chosen: Chosen, *, strict: bool = True) -> Intent:
     """The manifest and Compose files; raises InputError with every problem."""
     wish = _wish(chosen)
-    return read_intent(wish, read_app(wish), strict=strict)
+    app = read_app(wish)
+    return read_intent(_with_secrets(chosen, wish, app), app, strict=strict)
 
 
 def load_normal_form(chosen: Chosen, *, resolve: bool = True) -> LoadedProject:
     """The Compose files alone, unset variables left blank with a warning."""
     wish = _wish(chosen)
-    return load_compose(wish, read_app(wish), strict=False, resolve=resolve)
+    app = read_app(wish)
+    return load_compose(_with_secrets(chosen, wish, app), app, strict=False, resolve=resolve)
+
+
+def load_for_init(chosen: Chosen, name: str | None) -> tuple[App, Project, LoadedProject]:
+    """The Compose files where no manifest is written yet."""
+    wish = _wish(chosen)
+    guessed = read_app(wish, manifest=False)
+    app = replace(guessed, name=name or guessed.name)
+    loaded = load_unfilled(wish, app)
+    return app, lower(loaded, instance=app.instance), loaded
+
+
+def known_values(chosen: Chosen, app: App) -> Mapping[str, str]:
+    """What the app's env files (or `.env`) and the environment say now, the environment last."""
+    from havre.compose.dotenv import parse_env
+
+    values: dict[str, str] = {}
+    for file in chosen.env_files or app.env_files or (".env",):
+        path = Path(app.directory) / file
+        if path.is_file():
+            values.update({one.name: one.value for one in parse_env(path.read_text(), values.get, values.get)})
+    return {**values, **environment()}
+
+
+def open_vault(chosen: Chosen, instance: str) -> Vault:
+    """The sealed secrets of an instance."""
+    from havre.workflows.secrets import vault_of
+
+    return vault_of(open_state(chosen), instance)
 
 
 def load_app(chosen: Chosen) -> App:
@@ -61,7 +95,7 @@ def open_server(chosen: Chosen, app: App) -> Server:
         traffic=open_edge(state),
         seal=partial(_seal, state),
         unseal=partial(_unseal, state),
-        who=_who(),
+        who=person(),
         machine=platform.node() or "this server",
     )
 
@@ -146,7 +180,15 @@ def _wish(chosen: Chosen) -> Wish:
     )
 
 
-def _who() -> str:
+def _with_secrets(chosen: Chosen, wish: Wish, app: App) -> Wish:
+    """The instance's own secrets win over the environment and every env file."""
+    from havre.workflows.secrets import values_of
+
+    return replace(wish, variables={**wish.variables, **values_of(open_state(chosen), app)})
+
+
+def person() -> str:
+    """Who is at the keyboard, behind sudo too, for records."""
     variables = environment()
     return variables.get("SUDO_USER") or variables.get("USER") or _login_name(os.getuid())
 

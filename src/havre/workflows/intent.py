@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -54,12 +55,12 @@ class Intent:
         return self.loaded.warnings if self.loaded else ()
 
 
-def read_app(wish: Wish) -> App:
-    """The manifest with the command line over it; without a manifest, the directory's name and its Compose files.
+def read_app(wish: Wish, *, manifest: bool = True) -> App:
+    """The manifest with the command line over it; without one (or with `manifest` False), the directory's name.
 
     Raises InputError with every problem of the manifest.
     """
-    path = _manifest(wish)
+    path = _manifest(wish) if manifest else None
     if path is not None:
         app = load_app(path, environment=wish.environment or "production")
     elif wish.environment not in (None, "production"):
@@ -101,6 +102,19 @@ def load_compose(wish: Wish, app: App, *, strict: bool, resolve: bool = True) ->
             environment_strict=strict,
         )
     )
+
+
+def load_unfilled(wish: Wish, app: App) -> LoadedProject:
+    """The Compose files before anybody has set their variables: required ones stand in as their own names."""
+    try:
+        return load_compose(wish, app, strict=False)
+    except InputError as error:
+        if any(problem.code != "variable-missing" for problem in error.problems):
+            raise
+        # The loader's own words: "required variable NAME is missing a value".
+        found = (re.search(r"required variable (\w+)", problem.summary) for problem in error.problems)
+        missing = {match[1]: match[1].lower() for match in found if match}
+    return load_compose(replace(wish, variables={**missing, **wish.variables}), app, strict=False)
 
 
 def pin_builds(project: Project, instance: str) -> Project:
