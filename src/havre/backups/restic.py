@@ -158,6 +158,7 @@ class Repository:
     def forget(self, ids: Sequence[str]) -> None:
         """Drop snapshots; the room they took is freed by `prune`."""
         if ids:
+            self._code("unlock")  # locks of processes that died; those of living ones stay
             self._run("forget", *ids, doing="forget old snapshots", timeout=_LONG)
 
     def prune(self) -> None:

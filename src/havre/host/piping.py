@@ -51,11 +51,15 @@ class Running:
         return self._errors.read().decode(errors="replace").strip()
 
 
+_GRACE = 10.0
+"""Seconds that a program gets to tidy up (restic removes its lock) before it is killed."""
+
+
 @contextlib.contextmanager
 def running(
     argv: Sequence[str], *, environment: Mapping[str, str], output: IO[bytes] | None = None, cwd: str | None = None
 ) -> Iterator[Running]:
-    """`argv` while it runs; killed when the block is left before it has ended.
+    """`argv` while it runs; ended when the block is left before it has ended by itself.
 
     What it writes goes to the file `output`, else it is for the caller to read from `stdout`.
 
@@ -82,8 +86,16 @@ def running(
         try:
             yield Running(process, errors)
         finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+            _end(process)
             if process.stdout is not None:
                 process.stdout.close()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,215 @@
+"""`havre backup` and what belongs to it: list, status, accept, check, export-key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from havre.backups.vault import escrow_text
+from havre.cli.options import Chosen, app_options, json_option
+from havre.cli.session import environment, load, open_server
+from havre.cli.show import is_terminal, say, show_json, show_table
+from havre.host import clock
+from havre.host.files import write_atomic
+from havre.model.backup import Snapshot, Verdict
+from havre.model.units import show_bytes, show_seconds
+from havre.workflows.backup import Storage, accept, back_up
+from havre.workflows.backup_status import ServiceStatus, status_of
+from havre.workflows.intent import Intent
+
+COLOURS = {Verdict.GOOD: "green", Verdict.SUSPICIOUS: "yellow", Verdict.FAILED: "red"}
+
+
+class _Backup(click.Group):
+    """`havre backup db` is `havre backup take db`: what is no subcommand is a service."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `take` in front unless a subcommand or the group's own help is asked for."""
+        if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help")):
+            args = ["take", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("backup", cls=_Backup)
+def backup_command() -> None:
+    """Back up the app's data: databases, Redis, volumes and commands' output, encrypted and verified.
+
+    Without a subcommand the SERVICES named are backed up, or all that have a policy or are known to hold data.
+
+    \b
+    Examples:
+      havre backup                 back up everything
+      havre backup db              back up one service
+      havre backup list            what there is, and what it is worth
+      havre backup status          age, size, next, and whether it is too old
+    """
+
+
+@backup_command.command("take")
+@click.argument("services", nargs=-1)
+@click.option("--live", is_flag=True, help="Copy directories while their service runs (the default stops it).")
+@json_option
+@app_options
+def take_command(chosen: Chosen, services: tuple[str, ...], live: bool, as_json: bool) -> None:
+    """Take a verified snapshot now.
+
+    \b
+    Example:
+      havre backup take db cache
+    """
+    storage, intent = open_storage(chosen)
+    progress = (lambda _: None) if as_json else say
+    taken = back_up(storage, intent, services, live=live, progress=progress)
+    if as_json:
+        show_json(taken)
+        return
+    for snapshot in taken:
+        _show(snapshot)
+
+
+@backup_command.command("list")
+@click.argument("service", required=False)
+@json_option
+@app_options
+def list_command(chosen: Chosen, service: str | None, as_json: bool) -> None:
+    """List the snapshots, newest first.
+
+    \b
+    Example:
+      havre backup list db
+    """
+    storage, intent = open_storage(chosen)
+    found = storage.book.snapshots(intent.app.instance, service)
+    if as_json:
+        show_json(found)
+        return
+    headers = ("SNAPSHOT", "TAKEN", "KIND", "SIZE", "VERDICT", "HOLDS")
+    show_table(headers, [_row(snapshot) for snapshot in found])
+
+
+@backup_command.command("status")
+@json_option
+@app_options
+def status_command(chosen: Chosen, as_json: bool) -> None:
+    """Age of the newest good snapshot of each service, the next one due, the last drill; exit code 1 when overdue.
+
+    \b
+    Example:
+      havre backup status --json | jq '.[].age'
+    """
+    storage, intent = open_storage(chosen)
+    found = status_of(storage, intent, clock.now())
+    if as_json:
+        show_json(found)
+    else:
+        headers = ("SERVICE", "NEWEST GOOD", "AGE", "SIZE", "DRILL", "STATE")
+        show_table(headers, [_status_row(status) for status in found])
+    if any(status.problems for status in found):
+        raise SystemExit(1)
+
+
+@backup_command.command("accept")
+@click.argument("snapshot")
+@json_option
+@app_options
+def accept_command(chosen: Chosen, snapshot: str, as_json: bool) -> None:
+    """Say that a suspicious snapshot is right: the data really is that much less.
+
+    \b
+    Example:
+      havre backup accept db-20261120-020000
+    """
+    storage, intent = open_storage(chosen)
+    accepted = accept(storage, intent.app.instance, snapshot)
+    if as_json:
+        show_json(accepted)
+    else:
+        say(f"{accepted.id} counts as good from now on", colour="green")
+
+
+@backup_command.command("check")
+@click.option("--read", "share", default="5%", show_default=True, help="How much of the data to read byte by byte.")
+@app_options
+def check_command(chosen: Chosen, share: str) -> None:
+    """Prove the repository itself: its structure, and a share of its data.
+
+    \b
+    Example:
+      havre backup check --read 100%
+    """
+    storage, intent = open_storage(chosen)
+    urls = dict.fromkeys(url for policy in intent.app.backups for url in storage.urls(policy))
+    for url in urls or {storage.default_url: None}:
+        repository = storage.repository(url)
+        repository.check(share=share)
+        say(f"{repository.shown}: sound, {share} of the data read", colour="green")
+
+
+@backup_command.command("export-key")
+@click.option("--to", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write it here, for scripts.")
+@app_options
+def export_key_command(chosen: Chosen, target: Path | None) -> None:
+    """Give out the key without which no backup can be read, once, to be kept outside this server.
+
+    \b
+    Examples:
+      havre backup export-key                  print it, and confirm
+      havre backup export-key --to /mnt/usb/k  write it there, and take that for confirmed
+    """
+    storage, intent = open_storage(chosen)
+    urls = tuple(dict.fromkeys(url for policy in intent.app.backups for url in storage.urls(policy)))
+    text = escrow_text(storage.vault.password(), urls or (storage.default_url,), storage.server.machine)
+    if target is not None:
+        write_atomic(target, text, mode=0o600)
+        storage.vault.confirm()
+        say(f"written to {target}: move it away from this server", colour="green")
+        return
+    click.echo(text)
+    if is_terminal():
+        click.confirm("Is it kept outside this server now?", abort=True)
+        storage.vault.confirm()
+        say("thank you; backups may be taken from now on", colour="green")
+
+
+def open_storage(chosen: Chosen) -> tuple[Storage, Intent]:
+    """The repositories as this server reaches them, and what is to be backed up."""
+    intent = load(chosen)
+    return Storage(server=open_server(chosen, intent.app), variables=environment()), intent
+
+
+def _show(snapshot: Snapshot) -> None:
+    took = show_seconds(snapshot.ended_at - snapshot.started_at)
+    verdict, size = snapshot.verdict.value, show_bytes(snapshot.size)
+    say(f"{snapshot.id}: {verdict}, {size} in {took}", bold=True, colour=COLOURS[snapshot.verdict])
+    for check in snapshot.checks:
+        say(f"  verified: {check}")
+    for reason in snapshot.reasons:
+        say(f"  suspicious: {reason}", colour="yellow")
+    if snapshot.reasons:
+        say(f"  it is kept, and counts only after `havre backup accept {snapshot.id}`", colour="yellow")
+
+
+def _row(snapshot: Snapshot) -> tuple[str, ...]:
+    purpose = "" if snapshot.purpose == "backup" else f" ({snapshot.purpose})"
+    held = ", ".join(f"{part.name} {part.total}" for part in snapshot.parts) or "; ".join(snapshot.reasons)
+    return (
+        snapshot.id,
+        clock.show_time(snapshot.started_at)[:16],
+        snapshot.kind + purpose,
+        show_bytes(snapshot.size),
+        snapshot.verdict.value,
+        held,
+    )
+
+
+def _status_row(status: ServiceStatus) -> tuple[str, ...]:
+    newest = status.newest
+    return (
+        status.service,
+        newest.id if newest else "none",
+        show_seconds(status.age) if status.age is not None else "-",
+        show_bytes(newest.size) if newest else "-",
+        "never" if status.drill is None else "passed" if status.drill.passed else "FAILED",
+        "; ".join(status.problems) or "ok",
+    )

@@ -1,0 +1,62 @@
+"""`havre restore`."""
+
+from __future__ import annotations
+
+import click
+
+from havre.cli.backup import open_storage
+from havre.cli.deploy import confirm
+from havre.cli.options import Chosen, app_options, json_option, yes_option
+from havre.cli.show import say, show_json
+from havre.host import clock
+from havre.model.units import show_bytes, show_seconds
+from havre.workflows.restore import chosen_snapshot, drop_kept, restore
+
+
+@click.command("restore")
+@click.argument("service")
+@click.argument("snapshot", required=False)
+@click.option("--to", metavar="NAME", help="Restore into a new database of that name, and leave the live one alone.")
+@click.option("--doubtful", is_flag=True, help="Accept a snapshot that is suspicious.")
+@click.option("--drop-kept", "drop", is_flag=True, help="Only remove the databases that earlier restores kept.")
+@yes_option
+@json_option
+@app_options
+def restore_command(
+    chosen: Chosen, service: str, snapshot: str | None, to: str | None, doubtful: bool, drop: bool, yes: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Restore SERVICE from SNAPSHOT (the newest good one by default).
+
+    A database is restored beside the live one, compared with what the snapshot held, and then swapped while
+    requests are held at the edge; the live one is kept under another name. Any SQL error is a failure, and then
+    nothing has changed.
+
+    \b
+    Examples:
+      havre restore db
+      havre restore db db-20261120-020000 --to shop_yesterday
+      havre restore db --drop-kept
+    """
+    storage, intent = open_storage(chosen)
+    if drop:
+        confirm(storage.server, yes=yes, what=f"Remove the databases kept by earlier restores of {service}?")
+        dropped = drop_kept(storage, intent, service)
+        say(f"removed {', '.join(dropped)}" if dropped else "there is none")
+        return
+    found = chosen_snapshot(storage, intent.app.instance, service, snapshot, doubtful=doubtful)
+    taken = f"{clock.show_time(found.started_at)}, {show_bytes(found.size)}"
+    if not as_json:
+        say(f"{found.id} ({taken}) on {storage.server.machine}", bold=True)
+    if to is None:
+        confirm(storage.server, yes=yes, what=f"Replace the live data of {service}? What is live now is kept.")
+    progress = (lambda _: None) if as_json else say
+    done = restore(storage, intent, service, found.id, to=to, doubtful=doubtful, progress=progress)
+    if as_json:
+        show_json(done)
+        return
+    say(f"restored {', '.join(done.into)} in {show_seconds(done.seconds)}", bold=True, colour="green")
+    for line in done.verified:
+        say(f"  verified: {line}")
+    if done.kept:
+        say(f"  what was live before is kept: {', '.join(done.kept)}")

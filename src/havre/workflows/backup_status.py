@@ -1,0 +1,68 @@
+"""How well an app's data is kept at this moment: age against the promise, verdicts, and drills."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from havre.backups.choosing import policies_for
+from havre.model.backup import BackupPolicy, DrillReport, Snapshot, Verdict
+from havre.model.units import show_seconds
+from havre.workflows.backup import Storage
+from havre.workflows.intent import Intent
+
+DAY = 86400.0
+GRACE = 3600.0
+"""Seconds by which a scheduled backup may be late before it is called overdue."""
+DRILL_PERIODS = {"daily": DAY, "weekly": 7 * DAY, "monthly": 31 * DAY}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceStatus:
+    """One service: `age` is its recovery point objective if it were lost now, in seconds."""
+
+    service: str
+    newest: Snapshot | None
+    age: float | None
+    drill: DrillReport | None
+    problems: tuple[str, ...] = ()
+
+
+def status_of(storage: Storage, intent: Intent, now: float) -> tuple[ServiceStatus, ...]:
+    """Every service that has a policy or is known to hold data."""
+    policies = policies_for(intent.app, intent.project, ())
+    return tuple(_status(storage, intent.app.instance, policy, now) for policy in policies)
+
+
+def _status(storage: Storage, instance: str, policy: BackupPolicy, now: float) -> ServiceStatus:
+    known = storage.book.snapshots(instance, policy.service)
+    newest = next((snapshot for snapshot in known if snapshot.is_good), None)
+    drill = next((one for one in storage.book.drills(instance) if one.service == policy.service), None)
+    return ServiceStatus(
+        service=policy.service,
+        newest=newest,
+        age=now - newest.started_at if newest else None,
+        drill=drill,
+        problems=tuple(_problems(policy, known, newest, drill, now)),
+    )
+
+
+def _problems(
+    policy: BackupPolicy, known: tuple[Snapshot, ...], newest: Snapshot | None, drill: DrillReport | None, now: float
+) -> Iterator[str]:
+    if known and known[0].verdict is not Verdict.GOOD:
+        yield f"the last one {known[0].verdict.value}: {'; '.join(known[0].reasons)}"
+    allowed = policy.rpo or (DAY + GRACE if policy.schedule else None)
+    if newest is None:
+        yield "there is no good backup"
+    elif allowed is not None and now - newest.started_at > allowed:
+        yield f"overdue: older than {show_seconds(allowed)}"
+    if policy.drill is None:
+        return
+    period = DRILL_PERIODS.get(policy.drill, 31 * DAY)
+    if drill is None or now - drill.at > period + DAY:
+        yield "its restore drill is overdue"
+    elif not drill.passed:
+        yield "its last restore drill failed"
+    elif policy.rto is not None and drill.rto > policy.rto:
+        yield f"a restore took {show_seconds(drill.rto)}, more than the promised {show_seconds(policy.rto)}"

@@ -1,0 +1,227 @@
+"""Drill: restore the newest snapshot of each service into a throw-away replica, ask it questions, measure, report."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from havre.backups import postgres, redis
+from havre.backups.choosing import policies_for, redis_password
+from havre.backups.reading import OpenPart
+from havre.backups.tararchive import TarReader
+from havre.engines.base import Context
+from havre.errors import FailedError, HavreError, Problem
+from havre.host import clock
+from havre.host.locks import exclusive
+from havre.model.backup import BackupPolicy, DrillReport, Part, Snapshot
+from havre.model.plan import RemoveReplica, RestartReplica, StartReplica, StopReplica
+from havre.model.project import MountKind, Project, Service
+from havre.model.units import show_seconds
+from havre.workflows.backup import Storage
+from havre.workflows.intent import Intent
+from havre.workflows.places import ReplicaPlace, data_access
+from havre.workflows.restore import chosen_snapshot
+
+Progress = Callable[[str], None]
+START_LIMIT = 180.0
+_CHUNK = 1 << 20
+_INIT_SCRIPTS = "/docker-entrypoint-initdb.d"
+
+
+def drill(
+    storage: Storage, intent: Intent, services: Sequence[str] = (), *, progress: Progress = lambda _: None
+) -> tuple[DrillReport, ...]:
+    """Drill these services (all that are backed up by default); reports are kept, whatever comes of it."""
+    policies = policies_for(intent.app, intent.project, services)
+    instance = intent.app.instance
+    lock = storage.server.state.lock(f"{instance}.drill")
+    with exclusive(lock, what=f"the drills of {instance}", doing="drill"):
+        reports = tuple(_Drill(storage, intent, policy, progress).run() for policy in policies)
+    for report in reports:
+        storage.book.write_drill(report)
+    return reports
+
+
+def refuse_failed(reports: Sequence[DrillReport]) -> None:
+    """Raises FailedError with every drill that did not pass."""
+    if failed := [report for report in reports if not report.passed]:
+        raise FailedError([_not_passed(report) for report in failed])
+
+
+@dataclass(frozen=True, slots=True)
+class _Drill:
+    """The drill of one service."""
+
+    storage: Storage
+    intent: Intent
+    policy: BackupPolicy
+    progress: Progress
+
+    def run(self) -> DrillReport:
+        """Never raises for what a drill is there to find."""
+        at, started = clock.now(), clock.elapsed()
+        snapshot_id, lines, passed, age = "none", tuple[str, ...](), False, 0.0
+        try:
+            snapshot = chosen_snapshot(self.storage, self.intent.app.instance, self.policy.service, None)
+            snapshot_id, age = snapshot.id, at - snapshot.started_at
+            self.progress(f"{self.policy.service}: restoring {snapshot.id} into a throw-away replica")
+            lines, passed = self._restore(snapshot), True
+        except HavreError as error:
+            lines = tuple(str(problem) for problem in error.problems)
+        return DrillReport(
+            instance=self.intent.app.instance,
+            service=self.policy.service,
+            snapshot=snapshot_id,
+            at=at,
+            passed=passed,
+            rto=clock.elapsed() - started,
+            rpo=age,
+            lines=lines,
+        )
+
+    def _restore(self, snapshot: Snapshot) -> tuple[str, ...]:
+        match snapshot.kind:
+            case "postgres":
+                return self._postgres(snapshot)
+            case "redis":
+                return self._redis(snapshot)
+            case _:
+                return tuple(self._read_through(snapshot, part) for part in snapshot.parts)
+
+    def _postgres(self, snapshot: Snapshot) -> tuple[str, ...]:
+        lines = []
+        with self._throw_away() as place:
+            _await_postgres(place)
+            postgres.create_missing_roles(place, snapshot.globals_sql)
+            restored = {}
+            for part in snapshot.parts:
+                restored[part.name] = f"{part.name[:40]}__drill"
+                postgres.restore_into(place, restored[part.name], part, self._open(snapshot, part))
+                lines.append(f"{part.name}: {part.total} rows in {len(part.counts)} tables, as in the snapshot")
+            lines += [_assert(place, restored, assertion) for assertion in self.policy.assertions]
+        return tuple(lines)
+
+    def _redis(self, snapshot: Snapshot) -> tuple[str, ...]:
+        password, part = redis_password(self._service), snapshot.parts[0]
+        server, context = self.storage.server, self._context
+        with self._throw_away() as place:
+            redis.Server(place, password).await_loaded()
+            home = redis.set_aside(place, password, "drill")
+            server.engine.perform(StopReplica(service=place.service, slot=place.slot, grace=30.0), context)
+            redis.put_back(place, self._open(snapshot, part), part.size, home)
+            server.engine.perform(RestartReplica(service=place.service, slot=place.slot), context)
+            found = redis.Server(place, password).await_loaded().keys()
+            if found != part.total:
+                raise FailedError(_keys_differ(snapshot, found))
+        return (f"{found} keys, as in the snapshot",)
+
+    def _read_through(self, snapshot: Snapshot, part: Part) -> str:
+        """Files and outputs: every byte is read back, and archives are taken apart."""
+        reader, size = TarReader(), 0
+        with self._open(snapshot, part) as source:
+            while chunk := source.read(_CHUNK):
+                size += len(chunk)
+                if snapshot.kind == "volume":
+                    reader.feed(chunk)
+        if size != part.size or (part.counts and (("files", reader.files), ("bytes", reader.size)) != part.counts):
+            raise FailedError(_content_differs(snapshot, part))
+        return f"{part.name}: {size} bytes read back, {reader.files} files"
+
+    @contextlib.contextmanager
+    def _throw_away(self) -> Iterator[ReplicaPlace]:
+        """A replica of the same image and settings, without network, without the app's data, gone at the end."""
+        engine, context, service = self.storage.server.engine, self._context, self._stripped
+        try:
+            engine.perform(StartReplica(service=service, slot=1), context)
+            yield ReplicaPlace(data_access(self.storage.server), context.instance, service.name, 1)
+        finally:
+            engine.perform(StopReplica(service=service.name, slot=1, grace=10.0), context)
+            engine.perform(RemoveReplica(service=service.name, slot=1), context)
+
+    def _open(self, snapshot: Snapshot, part: Part) -> contextlib.AbstractContextManager[BinaryIO]:
+        return OpenPart(self.storage.repository(snapshot.repository)).part(snapshot, part)
+
+    @property
+    def _context(self) -> Context:
+        project: Project = self.intent.project
+        return Context(instance=f"{self.intent.app.instance}-drill", release=0, project=project)
+
+    @property
+    def _service(self) -> Service:
+        return self.intent.project.service(self.policy.service)
+
+    @property
+    def _stripped(self) -> Service:
+        settings = tuple(
+            mount
+            for mount in self._service.mounts
+            if mount.kind is MountKind.BIND and mount.read_only and not mount.target.startswith(_INIT_SCRIPTS)
+        )
+        return replace(
+            self._service, mounts=settings, networks=(), network_mode="none", ports=(), needs=(), replicas=1,
+            container_name=None, labels=(), restart=replace(self._service.restart, policy="no"),
+        )  # fmt: skip
+
+
+def _await_postgres(place: ReplicaPlace) -> None:
+    """Over TCP, where the server that only prepares the data directory does not listen."""
+    deadline = clock.elapsed() + START_LIMIT
+    while place.ask(postgres.owner("pg_isready", "-q", "-h", "127.0.0.1")).exit_code != 0:
+        if clock.elapsed() >= deadline:
+            raise FailedError(_did_not_start(place))
+        clock.sleep(0.3)
+
+
+def _assert(place: ReplicaPlace, restored: dict[str, str], assertion: str) -> str:
+    """`SQL`, or `database: SQL` where there are several; it must answer true."""
+    first, _, rest = assertion.partition(":")
+    database, sql = (first.strip(), rest.strip()) if first.strip() in restored else (next(iter(restored)), assertion)
+    answer = postgres.query(place, restored[database], sql)
+    if answer != "t":
+        raise FailedError(_not_true(database, sql, answer))
+    return f"true: {sql}"
+
+
+def _not_true(database: str, sql: str, answer: str) -> Problem:
+    return Problem(
+        summary=f"an assertion about {database} does not hold after the restore",
+        evidence=(sql, f"answered: {answer or 'nothing'}"),
+        hint="look into the snapshot (`havre restore … --to NAME`), or correct `assert` in havre.yaml",
+        code="drill-assertion",
+    )
+
+
+def _keys_differ(snapshot: Snapshot, found: int) -> Problem:
+    return Problem(
+        summary=f"the throw-away Redis holds {found} keys, the snapshot held {snapshot.parts[0].total}",
+        hint="keys whose time was up are dropped when Redis loads; take a fresh backup and drill again",
+        code="restore-differs",
+    )
+
+
+def _content_differs(snapshot: Snapshot, part: Part) -> Problem:
+    return Problem(
+        summary=f"{part.name} of {snapshot.id} is not what was stored",
+        hint="`havre backup check --read 100%` finds damage in the repository",
+        code="restore-differs",
+    )
+
+
+def _did_not_start(place: ReplicaPlace) -> Problem:
+    return Problem(
+        summary=f"a throw-away {place.service} did not start within {show_seconds(START_LIMIT)}",
+        hint="its image may need settings that only the app's network or files give; see `docker logs` of it",
+        code="drill-start",
+    )
+
+
+def _not_passed(report: DrillReport) -> Problem:
+    return Problem(
+        summary=f"the restore drill of {report.service} with {report.snapshot} FAILED",
+        subject=report.instance,
+        evidence=tuple(line for text in report.lines for line in text.splitlines()),
+        hint="correct what is named above and drill again: until then, do not count on this backup",
+        code="drill-failed",
+    )

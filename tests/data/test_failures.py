@@ -1,0 +1,177 @@
+"""What goes wrong with backups on real servers: each is FAILED, loudly, and nothing older is lost or outshone."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from s3 import CREDENTIALS, S3
+from stand import Stand, docker
+
+from havre.backups.book import read_records
+from havre.errors import FailedError, HavreError, RefusedError
+from havre.model.backup import BackupPolicy, Retention, Verdict
+from havre.workflows.backup import Storage, accept, back_up, snapshot_before_migration
+from havre.workflows.backup_status import status_of
+from havre.workflows.intent import Intent
+from havre.workflows.restore import restore
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+
+def to(stand: Stand, url: str, **more: object) -> Intent:
+    policy = BackupPolicy(service="db", to=(url,), **more)  # type: ignore[arg-type]
+    return replace(stand.intent, app=replace(stand.intent.app, backups=(policy,)))
+
+
+def fill(stand: Stand, megabytes: int) -> None:
+    stand.sql("DROP TABLE IF EXISTS bulk")
+    stand.sql(
+        "CREATE TABLE bulk AS SELECT g AS id, string_agg(md5(g::text || i::text), '') AS body"
+        f" FROM generate_series(1, {megabytes * 32}) g, generate_series(1, 1024) i GROUP BY g"
+    )
+
+
+def complete(storage: Storage, url: str, instance: str) -> set[str]:
+    return {record.id for record in read_records(storage.repository(url), instance)}
+
+
+@contextmanager
+def meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+@contextmanager
+def small_disk(path: Path, size: str) -> Iterator[Path]:
+    path.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+def test_a_killed_dump_is_a_failed_backup(stand: Stand, tmp_path: Path) -> None:
+    fill(stand, 60)
+    intent = to(stand, str(tmp_path / "repo"))
+    [good] = back_up(stand.storage, intent, ["db"])
+
+    def kill() -> None:
+        for _ in range(400):
+            found = docker("exec", stand.container("db"), "sh", "-c", "pgrep -x pg_dump || true").split()
+            if found:
+                time.sleep(0.2)
+                docker("exec", stand.container("db"), "sh", "-c", f"kill -9 {found[0]}")
+                return
+            time.sleep(0.02)
+
+    with meanwhile(kill), pytest.raises(FailedError, match=r"FAILED: `pg_dump` in db\.1 failed: was killed"):
+        back_up(stand.storage, intent, ["db"])
+    assert complete(stand.storage, intent.app.backups[0].to[0], stand.name) == {good.id}
+    newest, *_ = stand.storage.book.snapshots(stand.name, "db")
+    assert newest.verdict is Verdict.FAILED
+    status = status_of(stand.storage, intent, time.time())[0]
+    assert status.newest == good
+    assert "the last one failed" in status.problems[0]
+
+
+def test_a_full_disk_is_a_failed_backup(stand: Stand, tmp_path: Path) -> None:
+    fill(stand, 60)
+    with small_disk(tmp_path / "disk", "20m") as disk:
+        intent = to(stand, str(disk / "repo"))
+        with pytest.raises(FailedError, match="the disk is full"):
+            back_up(stand.storage, intent, ["db"])
+        assert complete(stand.storage, str(disk / "repo"), stand.name) == set()
+
+
+def test_a_storage_that_dies_in_the_middle_is_a_failed_backup(stand: Stand, tmp_path: Path) -> None:
+    fill(stand, 60)
+    s3 = S3(tmp_path)
+    s3.start()
+    storage = replace(stand.storage, variables={**stand.variables, **CREDENTIALS}, patience=8.0)
+    intent = to(stand, s3.url)
+    try:
+        [good] = back_up(storage, intent, ["db"])
+        fill(stand, 61)
+        s3.kill()
+        s3.start(bandwidth="4M")
+
+        def kill() -> None:
+            time.sleep(5)
+            s3.kill()
+
+        with meanwhile(kill), pytest.raises(FailedError, match="FAILED: could not store a snapshot"):
+            back_up(storage, intent, ["db"])
+        s3.start()
+        assert complete(storage, s3.url, stand.name) == {good.id}
+        timer = replace(storage, variables=stand.variables)  # no credentials in its environment: they are sealed
+        assert back_up(timer, intent, ["db"])[0].is_good
+    finally:
+        s3.kill()
+
+
+def test_a_wrong_key_and_a_damaged_repository_are_said(stand: Stand, tmp_path: Path) -> None:
+    url = str(tmp_path / "repo")
+    intent = to(stand, url)
+    [good] = back_up(stand.storage, intent, ["db"])
+    key = stand.storage.vault.password()
+    stand.storage.vault.adopt("havre-aaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaaa")
+    try:
+        with pytest.raises(FailedError, match="FAILED: the key does not open the repository"):
+            back_up(stand.storage, intent, ["db"])
+    finally:
+        stand.storage.vault.adopt(key)
+    for pack in (tmp_path / "repo/data").glob("*/*"):
+        pack.chmod(0o600)
+        content = pack.read_bytes()
+        pack.write_bytes(content[: len(content) // 2])
+    with pytest.raises(HavreError, match="could not check the repository"):
+        stand.storage.repository(url).check(share="100%")
+    with pytest.raises(HavreError):
+        restore(stand.storage, intent, "db", good.id, to="from_damaged")
+    assert "from_damaged" not in stand.sql("SELECT string_agg(datname, ' ') FROM pg_database")
+
+
+def test_alarming_shrinkage_is_suspicious_and_rotates_nothing_away(stand: Stand, tmp_path: Path) -> None:
+    intent = to(stand, str(tmp_path / "repo"), keep=Retention(last=1, daily=0, minimum=1))
+    stand.sql("DROP TABLE IF EXISTS papers; CREATE TABLE papers AS SELECT generate_series(1, 900) AS id")
+    [good] = back_up(stand.storage, intent, ["db"])
+    stand.sql("DELETE FROM papers WHERE id > 10")
+    [doubtful] = back_up(stand.storage, intent, ["db"])
+    assert doubtful.reasons == ("shop, public.papers: 10 after 900",) or "10 after 900" in doubtful.reasons[0]
+    assert doubtful.verdict is Verdict.SUSPICIOUS
+    assert stand.storage.book.newest_good(stand.name, "db") == good
+    assert complete(stand.storage, intent.app.backups[0].to[0], stand.name) == {good.id, doubtful.id}
+    accept(stand.storage, stand.name, doubtful.id)
+    [next_one] = back_up(stand.storage, intent, ["db"])
+    assert next_one.is_good
+    assert complete(stand.storage, intent.app.backups[0].to[0], stand.name) == {next_one.id}
+
+
+def test_no_backup_before_the_key_is_in_a_persons_hands(tmp_path: Path) -> None:
+    fresh = Stand(tmp_path)
+    (fresh.state.backups / "key.sealed").unlink()
+    with pytest.raises(RefusedError, match="nobody has confirmed"):
+        back_up(fresh.storage, fresh.intent)
+
+
+def test_a_fresh_good_snapshot_is_the_safeguard_of_a_migration(stand: Stand, tmp_path: Path) -> None:
+    intent = to(stand, str(tmp_path / "repo"))
+    said: list[str] = []
+    take = snapshot_before_migration(stand.storage, intent, progress=said.append)
+    take(("db",))
+    count = len(stand.storage.book.snapshots(stand.name, "db"))
+    take(("db",))
+    assert len(stand.storage.book.snapshots(stand.name, "db")) == count
+    assert "is the safeguard" in said[-1]
