@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import venv
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ SIZES = (100, 300, 1000)
 SECONDS_FOR_1000 = 1.5
 MEGABYTES_FOR_1000 = 150
 LINEAR_WITHIN = 1.5
+SLOW = 5.0
+LONGEST = 60.0
 
 _LOAD = """
 import json, os, sys
@@ -60,15 +63,22 @@ class Program:
         """Seconds and megabytes of one whole process."""
         command = [part.replace("{}", str(file)) for part in self.command]
         environment = {**_environment(), **self.environment}
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, cwd=file.parent
-        )
-        _, said = process.communicate()
-        seconds = time.perf_counter() - start
-        if process.returncode:
-            raise RuntimeError(f"{self.name} failed on {file}: {said.decode(errors='replace')[-500:]}")
-        return seconds, _peak(command, environment, file.parent)
+        with tempfile.TemporaryFile() as said:
+            start = time.perf_counter()
+            process = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=said, env=environment, cwd=file.parent
+            )
+            alarm = threading.Timer(LONGEST, process.kill)
+            alarm.start()
+            _, status, usage = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - start
+            alarm.cancel()
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode:
+                said.seek(0)
+                reason = said.read().decode(errors="replace")[-300:] or f"took more than {LONGEST} s"
+                raise RuntimeError(f"{self.name} on {file.name}: {reason}")
+        return seconds, usage.ru_maxrss / 1024
 
 
 def main() -> int:
@@ -175,34 +185,24 @@ def _run(command: list[str], folder: Path | None = None) -> None:
     subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
 
 
-def _peak(command: list[str], environment: dict[str, str], folder: Path) -> float:
-    """The peak memory of one more process, measured by a child of ours that reports on its own child."""
-    code = (
-        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL,"
-        " stderr=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *command], env=environment, cwd=folder, capture_output=True, text=True, check=True
-    )
-    return int(done.stdout) / 1024
-
-
 def _measure(programs: list[Program], file: Path, rounds: int) -> dict[str, tuple[float, float]]:
-    """Median seconds and megabytes of each program; a program that cannot load the file is left out."""
+    """Median seconds and megabytes of each program; one that is slow runs once, one that fails not again."""
     seconds: dict[str, list[float]] = {}
     memory: dict[str, float] = {}
-    failed: set[str] = set()
+    done: set[str] = set()
     for _ in range(rounds):
         for program in programs:
-            if program.name in failed:
+            if program.name in done:
                 continue
             try:
                 took, memory[program.name] = program.run(file)
             except RuntimeError as error:
                 print(error, file=sys.stderr)
-                failed.add(program.name)
-            else:
-                seconds.setdefault(program.name, []).append(took)
+                done.add(program.name)
+                continue
+            seconds.setdefault(program.name, []).append(took)
+            if took > SLOW:
+                done.add(program.name)
     return {name: (round(statistics.median(each), 4), round(memory[name], 1)) for name, each in seconds.items()}
 
 

@@ -59,7 +59,6 @@ global
   maxconn 4000
   localpeer local
   log stdout len 8192 format raw local0
-  lua-load-per-thread {lua}
 defaults
   mode http
   timeout connect 250ms
@@ -80,7 +79,6 @@ frontend web
   bind 127.0.0.1:{port}
   log global
   log-format '{log}'
-  filter lua.bodylimit
   http-request set-var(txn.id) uuid
   http-request set-var(txn.host) req.hdr(host),field(1,:),lower
   http-request set-var(txn.limit) var(txn.host),map({limits},0)
@@ -90,7 +88,6 @@ frontend web
   http-request sc-inc-gpc0(0)
   http-request set-var(txn.most) var(txn.host),map({bodies},0)
   http-request deny deny_status 413 if {{ req.body_size,sub(txn.most) gt 0 }}
-  http-request set-var(txn.stream) var(txn.most) if !{{ req.hdr(content-length) -m found }}
   http-request disable-l7-retry unless {{ method GET HEAD OPTIONS }}
   http-request set-header X-Request-Id %[var(txn.id)]
   http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
@@ -142,7 +139,7 @@ def app(number: int, port: int, *extra: str) -> AppEdge:
     return AppEdge(instance=f"app{number:04}", routes=routes, upstreams=((WEB, (replica(1, port),)),))
 
 
-def by_hand(directory: Path, port: int, backend: int, domains: int, threads: int, lua: Path) -> Path:
+def by_hand(directory: Path, port: int, backend: int, domains: int, threads: int) -> Path:
     """The configuration an expert would write for the same hosts."""
     maps = {name: directory / f"{name}.map" for name in ("hosts", "limits", "bodies")}
     maps["hosts"].write_text("".join(f"{host(n)} be_{n}\n" for n in range(domains)))
@@ -154,7 +151,7 @@ def by_hand(directory: Path, port: int, backend: int, domains: int, threads: int
         "  server hold 127.0.0.1:1 no-check disabled\n"
         for n in range(domains)
     )
-    text = BY_HAND.format(port=port, threads=threads, log=LOG, lua=lua, **maps)
+    text = BY_HAND.format(port=port, threads=threads, log=LOG, **maps)
     path = directory / "by-hand.cfg"
     path.write_text(text + backends)
     return path
@@ -248,7 +245,7 @@ def measure(given: argparse.Namespace, directory: Path) -> dict[str, float]:
     edge = Edge(directory / "edge", ProcessRunner(), settings)
     try:
         fill(edge, given.domains, backend)
-        configuration = by_hand(directory, hand, backend, given.domains, given.threads, edge.layout.body_limit)
+        configuration = by_hand(directory, hand, backend, given.domains, given.threads)
         servers.append(start(configuration, directory / "by-hand.log"))
         time.sleep(2.0)
         found = control(edge, given.domains, backend)

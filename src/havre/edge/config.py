@@ -6,7 +6,20 @@ looked up in a map, so that it can change without a reload; see `maps` for the m
 
 from __future__ import annotations
 
-from havre.edge.fields import BACKEND, BODY, FLAGS, KEY, LIMIT, LOG, MAINTENANCE, PERIOD, REDIRECT, SECURE, Flag
+from havre.edge.fields import (
+    BACKEND,
+    BODY,
+    BOUNDED,
+    FLAGS,
+    KEY,
+    LIMIT,
+    LOG,
+    MAINTENANCE,
+    PERIOD,
+    REDIRECT,
+    SECURE,
+    Flag,
+)
 from havre.edge.layout import Layout
 from havre.edge.state import Pool
 from havre.edge.text import lines, literal
@@ -16,10 +29,11 @@ HTTP, TCP = "havre-http", "havre-tcp"
 CONNECT_TIMEOUT = 0.25
 """Seconds; also the pause between two tries, so `retries` times this is how long a request is held."""
 HOLD_LIMIT = 15.0
+_NO_LENGTH = "!{ req.hdr(content-length) -m found }"
 _ACCESS_LOG = (
     '{"ts":"%[date(0,ms)]","id":"%[var(txn.id)]","ip":"%ci","method":"%HM",'
     '"host":"%[var(txn.host),json(utf8s)]","path":"%[capture.req.uri,json(utf8s)]","proto":"%HV","status":%ST,'
-    '"bytes":%B,"scheme":"%[var(txn.proto)]","app":"%[var(txn.log)]",'
+    '"bytes":%B,"scheme":"%[var(txn.proto)]","app":"%[var(txn.route),field(LOG,|)]",'
     '"server":"%s","tw":%Tw,"tc":%Tc,"tr":%Tr,"ta":%Ta,"state":"%tsc","retries":"%rc"}'
 )
 
@@ -33,6 +47,7 @@ def base(settings: EdgeSettings, layout: Layout, pool: Pool) -> str:
             _shared(layout, pool),
             _answering_backends(settings, layout),
             _frontend(settings, layout, pool),
+            _counting_frontend(layout),
             *([_metrics(settings.metrics)] if settings.metrics else []),
         ]
     )
@@ -134,16 +149,17 @@ def _frontend(settings: EdgeSettings, layout: Layout, pool: Pool) -> str:
         f"frontend web from {HTTP}",
         [f"  bind {bind}" for bind in binds(settings, settings.http_port)],
         _tls_binds(settings, layout),
-        f"  log-format {literal(_ACCESS_LOG)}",
+        f"  log-format {literal(_ACCESS_LOG.replace('LOG', str(LOG)))}",
         "  log global",
-        "  filter lua.bodylimit",
         _who_asks(settings),
         _challenge(pool),
         _find_route(layout),
         _limits(pool),
-        _forward(),
+        _forward(settings),
         _answer_headers(),
         f"  use_backend {SECURE} if {_has(Flag.HTTPS)} {{ var({_plain_word(settings)}) -m str http }}",
+        f"  use_backend {BOUNDED} if {{ var(txn.most) -m found }} !{{ method GET HEAD OPTIONS }} {_NO_LENGTH}",
+        f"  use_backend {BOUNDED} if {{ var(txn.most) -m found }} {{ req.hdr(transfer-encoding) -m found }}",
         f"  use_backend %[var(txn.route),field({BACKEND},|)]",
         "  default_backend havre.nothing",
     )
@@ -163,7 +179,7 @@ def _who_asks(settings: EdgeSettings) -> list[str]:
     """
     plain = ["  http-request set-var(txn.proto) ssl_fc,iif(https,http)", "  http-request set-var(txn.id) uuid"]
     if not settings.trusted_proxies:
-        return [*plain, "  http-request set-var(txn.outer) req.hdr(host)"]
+        return plain
     trusted = " ".join(settings.trusted_proxies)
     forwarded = "req.hdr(x-forwarded-"
     hops = ["  http-request set-var(txn.hop1) req.hdr_ip(x-forwarded-for,-1) if from_proxy"]
@@ -207,7 +223,7 @@ def _find_route(layout: Layout) -> list[str]:
     """
     lookup = f"concat(,txn.path,/),map_beg({layout.routes})"
     return [
-        "  http-request set-var(txn.host) req.hdr(host),host_only,lower",
+        "  http-request set-var(txn.host) req.hdr(host),field(1,:),lower",
         "  http-request set-var(txn.path) path",
         "  http-request set-var(txn.path) path,url_dec,'regsub(//+,/,g)' if { path -m sub % // }",
         "  http-request deny deny_status 400 if { path -m sub /. % } { var(txn.path) -m reg /[.][.]?(/|$) }",
@@ -216,7 +232,6 @@ def _find_route(layout: Layout) -> list[str]:
         " if !{ var(txn.route) -m found }"),
         f"  http-request set-var(txn.flags) var(txn.route),field({FLAGS},|)",
         f"  http-request set-var(txn.key) var(txn.route),field({KEY},|) if {_has(Flag.LIMIT)}",
-        f"  http-request set-var(txn.log) var(txn.route),field({LOG},|)",
     ]
 
 
@@ -247,16 +262,16 @@ def _answering_backends(settings: EdgeSettings, layout: Layout) -> str:
         f"backend {MAINTENANCE} from {HTTP}",
         f"  http-request return status 503 {page} hdr Retry-After 120 hdr Cache-Control no-store",
         "",
+        f"backend {BOUNDED} from {HTTP}",
+        f"  server again unix@{layout.bounded_socket}",
+        "",
         f"backend havre.nothing from {HTTP}",
         "  http-request return status 404 content-type text/plain string \"nothing is served under this name\\n\"",
     )
 
 
 def _limits(pool: Pool) -> list[str]:
-    """Refused requests are not counted, so a client that keeps asking still gets its share.
-
-    `txn.stream` tells the Lua filter to bound a body that states no length.
-    """
+    """Refused requests are not counted, so a client that keeps asking still gets its share."""
     rules = [f"  http-request set-var(txn.limit) var(txn.route),field({LIMIT},|),add(0) if {_has(Flag.LIMIT)}"]
     limited = "{ var(txn.limit) -m found }"
     for period in pool.periods:
@@ -275,20 +290,41 @@ def _limits(pool: Pool) -> list[str]:
         "  http-request sc-inc-gpc0(0)",
         f"  http-request set-var(txn.most) var(txn.route),field({BODY},|),add(0) if {_has(Flag.BODY)}",
         f"  http-request deny deny_status 413 if {bounded} {{ req.body_size,sub(txn.most) gt 0 }}",
-        f"  http-request set-var(txn.stream) var(txn.most) if {bounded} !{{ req.hdr(content-length) -m found }}",
     ]
 
 
-def _forward() -> list[str]:
+def _counting_frontend(layout: Layout) -> str:
+    """Where bodies of unknown length (chunked, HTTP/2) are counted as they pass, by a Lua filter.
+
+    The filter doubles the cost of a request, so only those that need it come here, through a socket of ours.
+    """
+    return lines(
+        f"frontend bounded from {HTTP}",
+        f"  bind unix@{layout.bounded_socket} mode 600",
+        "  no log",
+        "  filter lua.bodylimit",
+        "  http-request set-src req.hdr(x-real-ip)",
+        "  http-request set-var(txn.proto) req.hdr(x-forwarded-proto)",
+        _find_route(layout),
+        f"  http-request set-var(txn.stream) var(txn.route),field({BODY},|),add(0)",
+        "  http-request disable-l7-retry unless { method GET HEAD OPTIONS }",
+        f"  use_backend %[var(txn.route),field({BACKEND},|)]",
+        "  default_backend havre.nothing",
+    )
+
+
+def _forward(settings: EdgeSettings) -> list[str]:
+    """What the service learns about the visitor; whatever a stranger claimed about himself is gone."""
+    outer = "var(txn.outer)" if settings.trusted_proxies else "req.hdr(host)"
     return [
         "  http-request disable-l7-retry unless { method GET HEAD OPTIONS }",
-        "  http-request set-header X-Request-Id %[var(txn.id)]",
-        "  http-request set-header X-Forwarded-For %[src]",
-        "  http-request set-header X-Real-IP %[src]",
-        "  http-request set-header X-Forwarded-Proto %[var(txn.proto)]",
-        "  http-request set-header X-Forwarded-Host %[var(txn.outer)]",
-        "  http-request del-header Forwarded",
-        "  http-request del-header X-Forwarded-Prefix",
+        "  http-request del-header x-forwarded- -m beg",
+        "  http-request del-header forwarded",
+        "  http-request set-header x-request-id %[var(txn.id)]",
+        "  http-request set-header x-real-ip %[src]",
+        "  http-request add-header x-forwarded-for %[src]",
+        "  http-request add-header x-forwarded-proto %[var(txn.proto)]",
+        f"  http-request add-header x-forwarded-host %[{outer}]",
     ]
 
 

@@ -11,8 +11,8 @@ The last is a piece of the access log's JSON, from the app's name to the route's
 of a request without a route (where HAProxy writes a dash instead) stays JSON.
 """
 
-REDIRECT, MAINTENANCE, SECURE = "havre.redirect", "havre.maintenance", "havre.secure"
-"""Backends that answer by themselves: routes that redirect or are in maintenance cost the others nothing."""
+REDIRECT, MAINTENANCE, SECURE, BOUNDED = "havre.redirect", "havre.maintenance", "havre.secure", "havre.bounded"
+"""Backends of our own: what they do for a few requests costs the others nothing."""
 
 
 class Flag(enum.Enum):

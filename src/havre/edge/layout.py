@@ -86,6 +86,11 @@ class Layout:
         return self.home / "run" / "master.sock"
 
     @property
+    def bounded_socket(self) -> Path:
+        """Where requests with a body of unknown length pass a second time, to be counted."""
+        return self.home / "run" / "bounded.sock"
+
+    @property
     def peers_socket(self) -> Path:
         """Where an old worker hands its rate-limit counters to its successor."""
         return self.home / "run" / "peers.sock"
