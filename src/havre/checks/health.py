@@ -170,7 +170,7 @@ def _weak(case: Case) -> Iterator[Problem]:
 def _tools(case: Case) -> Iterator[Problem]:
     for service in case.project.services:
         for program in programs(service):
-            if case.has_tool(service, program) is False:
+            if case.has_tool(service, program) is False and not _is_mounted(program, service):
                 yield Problem(
                     summary=f"its health check runs `{program}`, which its image does not have",
                     subject=service.name,
@@ -213,6 +213,12 @@ def _commands(line: str) -> Iterator[str]:
             if word not in _BUILT_IN and re.fullmatch(r"[\w./-]+", word):
                 yield word
             expected = word in ("!", "if", "then", "else", "do", "while", "exec", "command")
+
+
+def _is_mounted(program: str, service: Service) -> bool:
+    """A script that a mount or config brings is in no image."""
+    targets = [mount.target for mount in service.mounts] + [grant.target for grant in service.configs]
+    return any(program == target or program.startswith(target.rstrip("/") + "/") for target in targets)
 
 
 def _instead(program: str, service: Service, case: Case) -> str:

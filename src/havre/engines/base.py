@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, runtime_checkable
 
@@ -171,4 +171,13 @@ class DataAccess(Protocol):
 
     def write_files(self, instance: str, service: str, slot: int, path: str, source: BinaryIO) -> None:
         """Unpack a tar stream below the directory `path` of a replica, running or stopped."""
+        ...
+
+
+@runtime_checkable
+class ImageLook(Protocol):
+    """What checks ask of an engine that has images: what is in one, without running it."""
+
+    def programs_in(self, image_id: str, programs: Sequence[str]) -> Mapping[str, bool]:
+        """For each program, a name or an absolute path, whether the image has it."""
         ...

@@ -26,6 +26,7 @@ from havre.model.observed import Observed
 from havre.model.project import Project, Service
 from havre.model.server import BuildFact, FileFacts, PathFact, ServerFacts, VariableFact
 from havre.store.instances import StoredClaim
+from havre.workflows.image_programs import find_programs
 from havre.workflows.intent import Intent
 from havre.workflows.ledger import server_now
 from havre.workflows.server import Server
@@ -33,6 +34,7 @@ from havre.workflows.server import Server
 MOST_FILES = 20_000
 """Entries of a build context, or of the project's directory, beyond which nobody looks."""
 
+PROGRAMS_FILE = "image-programs.json"
 DOCKER_DATA = Path("/var/lib/docker")
 _INSTALLED = frozenset({"package.json", "package-lock.json"})
 _NOT_SOURCES = frozenset({".git", "node_modules", ".venv", "__pycache__", ".next", "dist"})
@@ -68,6 +70,7 @@ def gather(server: Server, intent: Intent, observed: Observed) -> Case:
         observed=observed,
         files=look_at_files(intent.app, intent.project),
         variables=read_env_files(intent.app),
+        has_tool=find_programs(server.engine, intent.project, observed, server.state.directory / PROGRAMS_FILE),
         peaks=_peaks(server, intent.app.instance),
         changed=frozenset(replica.service for replica in observed.replicas if replica.is_running),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, assert_never
@@ -14,6 +14,7 @@ from havre.engines.docker.containers import Containers
 from havre.engines.docker.execution import run_attached, run_in
 from havre.engines.docker.images import Images
 from havre.engines.docker.logs import Logs
+from havre.engines.docker.lookup import programs_in
 from havre.engines.docker.probe import check_command, judge, known_port, listens
 from havre.engines.docker.pulls import Credentials, pull
 from havre.engines.docker.resources import Resources
@@ -85,6 +86,10 @@ class DockerEngine:
             volumes=tuple(sorted(map(snapshot.volume, self._resources.volumes()), key=lambda v: v.name)),
             images=self.images.present(references),
         )
+
+    def programs_in(self, image_id: str, programs: Sequence[str]) -> Mapping[str, bool]:
+        """For each program, whether the image has it; nothing is run."""
+        return programs_in(self.client, image_id, programs)
 
     def instances(self) -> tuple[str, ...]:
         """The names of all instances of which there are containers."""
