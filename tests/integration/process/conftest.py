@@ -27,7 +27,7 @@ from havre.model.plan import (
     StartReplica,
     StopReplica,
 )
-from havre.model.project import Attachment, Build, Network, Project, Service, Volume
+from havre.model.project import Attachment, Build, FileSource, Network, Project, Service, Volume
 
 DEFAULT = Attachment(network="default")
 
@@ -55,13 +55,20 @@ class Stage:
     directory: Path
     services: list[Service] = field(default_factory=list)
     volumes: list[Volume] = field(default_factory=list)
+    secrets: list[FileSource] = field(default_factory=list)
     release: int = 1
     said: list[str] = field(default_factory=list)
 
     @property
     def context(self) -> Context:
         network = Network(key="default", name="shop_default")
-        project = Project(name="shop", services=tuple(self.services), networks=(network,), volumes=tuple(self.volumes))
+        project = Project(
+            name="shop",
+            services=tuple(self.services),
+            networks=(network,),
+            volumes=tuple(self.volumes),
+            secrets=tuple(self.secrets),
+        )
         return Context(instance="shop", release=self.release, project=project)
 
     def source(self, name: str, **files: str) -> Build:

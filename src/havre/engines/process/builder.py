@@ -14,8 +14,8 @@ import msgspec
 from havre.engines.process.dockerfile import Recipe, read_recipe
 from havre.engines.process.images import Image, Images
 from havre.engines.process.known import family_called, family_of, known_images
-from havre.engines.process.prepare import Prepared, base_python, prepare_node, prepare_python
-from havre.engines.process.servers import ENTRY, choose_server, write_entry
+from havre.engines.process.prepare import Prepared, prepare_node, prepare_python
+from havre.engines.process.servers import choose_server, everybodys_python, write_entry
 from havre.engines.process.source import copy_files, digest_of, files_of
 from havre.errors import InputError, Problem, RefusedError
 from havre.host import clock
@@ -66,7 +66,7 @@ class Builder:
         image = Image(
             id=image_id, kind=family.name, version=server.major, ports=(family.port,), owner=owner,
             workdir="/" if is_postgres else family.volume, programs=(str(entry), programs),
-            reveal=(str(entry), str(_whole(Path(programs))), str(base_python().parent.parent), str(ENTRY)),
+            reveal=(str(entry), server.home or str(_whole(Path(programs))), *_prefix(everybodys_python())),
             environment=(("HAVRE_BIN" if is_postgres else "HAVRE_REDIS", server.programs),),
             entrypoint=("docker-entrypoint.sh",), command=("postgres" if is_postgres else "redis-server",),
             health=family_called(family.name).health or None, created=clock.now(),
@@ -189,6 +189,11 @@ def _conventional(app: Path) -> tuple[str, ...]:
 def _whole(programs: Path) -> Path:
     """The installation that a directory of programs belongs to: they find their own files beside it."""
     return programs.parent if programs.name == "bin" else programs
+
+
+def _prefix(python: Path) -> tuple[str, ...]:
+    """What must be revealed of an interpreter that is not the system's own."""
+    return () if str(python).startswith("/usr/bin/") else (str(python.parent.parent),)
 
 
 def _size(directory: Path) -> int:

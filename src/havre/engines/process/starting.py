@@ -74,6 +74,9 @@ class Starter:
             return -1, -1
         named = numeric_user(service.user) if service.user else None
         own = self._allocations.user(context.instance)
+        if image.kind == "postgres" and not self._client.facts().isolated:
+            # It refuses a user without a name, and here there is no file of users of its own to put one in.
+            return numeric_user("postgres") or numeric_user("nobody") or (own, own)
         if named is None or (named[0] == 0 and not image.is_source):
             return own, own
         return named
