@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
-import shutil
 import signal
 import socket
 import sys
@@ -18,25 +17,41 @@ _CHUNK = 65536
 
 
 def terminal_size() -> tuple[int, int]:
-    """(columns, rows); 80 by 24 when there is no terminal."""
-    size = shutil.get_terminal_size()
+    """(columns, rows) of the terminal itself, whatever COLUMNS says; 80 by 24 when there is none."""
+    try:
+        size = os.get_terminal_size(0)
+    except OSError:
+        return 80, 24
     return size.columns, size.lines
+
+
+def is_terminal() -> bool:
+    """True when a person sits at both ends: what is typed and what is shown."""
+    return os.isatty(0) and os.isatty(1)
 
 
 def lend_terminal(raw: socket.socket, resized: Callable[[], None]) -> None:
     """Copy between this terminal and the socket until the socket ends; `resized` is called when the window changes.
 
-    The terminal is raw meanwhile (Ctrl-C goes to the other end) and is always put back. Where stdin is not a
-    terminal its content is sent as it is, and its end is passed on.
+    The terminal is raw meanwhile (Ctrl-C goes to the other end) and is always put back.
     """
     with _raw_terminal(), _watching_size(resized), selectors.DefaultSelector() as selector:
         selector.register(raw, selectors.EVENT_READ)
-        with contextlib.suppress(PermissionError):  # a regular file is always readable and cannot be waited for
-            selector.register(0, selectors.EVENT_READ)
-        if 0 not in selector.get_map():
-            threading.Thread(target=_send_file, args=(raw,), daemon=True).start()
+        selector.register(0, selectors.EVENT_READ)
         while _copied(selector, raw):
             pass
+
+
+def pass_input_on(raw: socket.socket) -> None:
+    """Send our own stdin (a pipe or a file) to the socket in the background, and its end as well."""
+    threading.Thread(target=_send_input, args=(raw,), daemon=True).start()
+
+
+def write_output(stream: str, piece: bytes) -> None:
+    """Write to our own `stdout` or `stderr` at once."""
+    target = sys.stderr if stream == "stderr" else sys.stdout
+    target.buffer.write(piece)
+    target.buffer.flush()
 
 
 def _copied(selector: selectors.BaseSelector, raw: socket.socket) -> bool:
@@ -45,8 +60,7 @@ def _copied(selector: selectors.BaseSelector, raw: socket.socket) -> bool:
             data = raw.recv(_CHUNK)
             if not data:
                 return False
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+            write_output("stdout", data)
         elif typed := os.read(0, _CHUNK):
             raw.sendall(typed)
         else:
@@ -55,7 +69,7 @@ def _copied(selector: selectors.BaseSelector, raw: socket.socket) -> bool:
     return True
 
 
-def _send_file(raw: socket.socket) -> None:
+def _send_input(raw: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while data := os.read(0, _CHUNK):
             raw.sendall(data)
@@ -69,9 +83,6 @@ def _end_of_input(raw: socket.socket) -> None:
 
 @contextlib.contextmanager
 def _raw_terminal() -> Iterator[None]:
-    if not os.isatty(0):
-        yield
-        return
     before = termios.tcgetattr(0)
     try:
         tty.setraw(0)

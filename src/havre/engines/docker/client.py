@@ -199,21 +199,24 @@ class DockerClient:
 
     def _kept(self, timeout: float) -> http.client.HTTPConnection:
         """This thread's connection, unless the engine has closed it meanwhile (which it shows by being readable)."""
-        kept: _Kept | None = getattr(self._local, "kept", None)
-        if kept is not None and kept.connection.sock is not None:
-            readable, _, _ = select.select([kept.connection.sock], [], [], 0)
+        kept: http.client.HTTPConnection | None = getattr(self._local, "kept", None)
+        if kept is not None and kept.sock is not None:
+            readable, _, _ = select.select([kept.sock], [], [], 0)
             if not readable:
-                kept.connection.sock.settimeout(timeout)
-                return kept.connection
-        self._local.kept = fresh = _Kept(self._connect(timeout))
-        return fresh.connection
+                kept.sock.settimeout(timeout)
+                return kept
+            kept.close()
+        self._local.kept = fresh = self._connect(timeout)
+        return fresh
 
     def _count(self) -> None:
         with self._counting:
             self._calls += 1
 
     def _drop(self) -> None:
-        self._local.kept = None
+        if self._local.kept is not None:
+            self._local.kept.close()
+            self._local.kept = None
 
     def _connect(self, timeout: float | None) -> http.client.HTTPConnection:
         if self.host.startswith("tcp://"):
@@ -278,14 +281,11 @@ class Stream:
                 self._socket.shutdown(socket.SHUT_RDWR)
 
 
-class _Kept:
-    """A connection that is closed when nobody needs it any more: its thread has ended, or its client is gone."""
-
-    def __init__(self, connection: http.client.HTTPConnection) -> None:
-        self.connection = connection
+class _Socket(socket.socket):
+    """Closed when nobody needs it any more: its thread has ended, or its client is gone."""
 
     def __del__(self) -> None:
-        self.connection.close()
+        self.close()
 
 
 class _SocketConnection(http.client.HTTPConnection):
@@ -296,7 +296,7 @@ class _SocketConnection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        raw = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        raw = _Socket(socket.AF_UNIX, socket.SOCK_STREAM)
         raw.settimeout(self.timeout)
         try:
             raw.connect(self._path)

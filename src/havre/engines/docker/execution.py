@@ -12,7 +12,7 @@ from havre.engines.base import Executed
 from havre.engines.docker import frames
 from havre.engines.docker.client import DockerClient
 from havre.errors import FailedError, Problem
-from havre.host.terminal import lend_terminal, terminal_size
+from havre.host.terminal import is_terminal, lend_terminal, pass_input_on, terminal_size, write_output
 
 _CHUNK = 65536
 
@@ -49,27 +49,33 @@ def run_in(
 def run_attached(
     client: DockerClient, container: str, command: Sequence[str], *, doing: str, user: str | None = None
 ) -> int:
-    """Run `command` on the caller's terminal (raw, resized with it); its exit code."""
+    """Run `command` on the caller's terminal (raw, resized with it), or on its pipes; its exit code."""
+    with_terminal = is_terminal()
     body = {
         "AttachStdin": True,
         "AttachStdout": True,
         "AttachStderr": True,
-        "Tty": True,
+        "Tty": with_terminal,
         "Cmd": list(command),
         "User": user or "",
     }
     run: str = client.post(f"/containers/{container}/exec", body, doing=doing).json()["Id"]
-
-    def resize() -> None:
-        columns, rows = terminal_size()
-        with contextlib.suppress(FailedError):  # the command may have ended just now
-            client.post(f"/exec/{run}/resize", None, {"w": columns, "h": rows}, doing="resize the terminal")
-
-    with client.hijack(f"/exec/{run}/start", {"Detach": False, "Tty": True}, doing=doing) as raw:
+    with client.hijack(f"/exec/{run}/start", {"Detach": False, "Tty": with_terminal}, doing=doing) as raw:
         raw.settimeout(None)
-        resize()
-        lend_terminal(raw, resize)
+        if with_terminal:
+            _resize(client, run)
+            lend_terminal(raw, lambda: _resize(client, run))
+        else:
+            pass_input_on(raw)
+            for stream, piece in frames.demultiplex(_received(raw)):
+                write_output(stream, piece)
     return _exit_code(client, run, doing=doing)
+
+
+def _resize(client: DockerClient, run: str) -> None:
+    columns, rows = terminal_size()
+    with contextlib.suppress(FailedError):  # the command may have ended just now
+        client.post(f"/exec/{run}/resize", None, {"w": columns, "h": rows}, doing="resize the terminal")
 
 
 def _feed(raw: socket.socket, stdin: bytes | None) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from havre.engines.docker.pulls import _Layers
 
 
 def test_layers_are_counted_as_they_are_finished() -> None:
     told: list[str] = []
     layers = _Layers("redis:7", told.append)
-    for message in [
+    messages: list[dict[str, Any]] = [
         {"status": "Pulling from library/redis", "id": "7"},
         {"status": "Already exists", "id": "a"},
         {"status": "Pulling fs layer", "id": "b"},
@@ -19,7 +21,8 @@ def test_layers_are_counted_as_they_are_finished() -> None:
         {"status": "Pull complete", "id": "c"},
         {"status": "Digest: sha256:1"},
         {"status": "Status: Downloaded newer image for redis:7"},
-    ]:
+    ]
+    for message in messages:
         layers.note(message)
 
     assert told == [
