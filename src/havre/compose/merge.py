@@ -6,6 +6,7 @@ not repeat themselves are reduced afterwards, see `unique.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -96,7 +97,7 @@ def go_text(value: Any) -> str:
 
 
 def _float_text(value: float) -> str:
-    if value != value or value in (float("inf"), float("-inf")):
+    if not math.isfinite(value):
         return {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}[str(value)]
     mantissa, _, exponent = repr(value).partition("e")
     if exponent:
@@ -177,8 +178,8 @@ def _nothing() -> None:
 
 def _ipam(merger: Merger, base: Any, override: Any, path: Path) -> Any:
     """Address pools are the same when their subnet is."""
-    if not isinstance(base, Seq) or not isinstance(override, Seq):
-        return override if override is not None else base
+    if not isinstance(base, Seq) or not isinstance(override, Seq) or not base or not override:
+        return override or base
     found: list[Any] = []
     for ours in base:
         for theirs in override:

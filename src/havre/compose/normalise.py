@@ -26,12 +26,10 @@ def normalise(root: Map, project_name: str, environment: Environment) -> None:
     root["name"] = project_name
     services = root.get("services")
     services = services if isinstance(services, Map) else Map()
+    services.update({name: Map() for name, service in services.items() if service is None})
     _attach_default_network(root, services)
-    for name, service in services.items():
-        if service is None:
-            services[name] = service = Map()
-        if isinstance(service, Map):
-            _normalise_service(service, environment)
+    for service in _mappings(services):
+        _normalise_service(service, environment)
     for kind in _RESOURCES:
         _name_resources(root.get(kind), project_name)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from havre.compose.findings import Findings
 from havre.compose.rules import Rule, compile_rules, matches
-from havre.compose.tree import Map, Path, Seq, spot_of
+from havre.compose.tree import Map, Seq, spot_of
 
 Resolve = Callable[["PathResolver", Any], Any]
 
@@ -57,14 +57,6 @@ def is_windows_absolute(path: str) -> bool:
 def is_remote_context(path: str) -> bool:
     """Build contexts that are fetched rather than read from the disk."""
     return "://" in path or path.startswith(_REMOTE)
-
-
-def unused_path(path: Path) -> bool:
-    """Whether nothing below `path` holds a host path."""
-    rule: Rule[Resolve] | None = RULES
-    for key in path:
-        rule = rule.below(key) if rule else None
-    return rule is None
 
 
 def _text(resolver: PathResolver, value: Any) -> Any:

@@ -5,7 +5,7 @@ A table is compiled to a tree, so that a phase visits only the places it has a r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from havre.compose.tree import Path
@@ -56,12 +56,6 @@ def matches(value: Any, rule: Rule[Action], path: Path = ()) -> Iterator[tuple[A
             inner = value.get(key) if isinstance(value, dict) else value[key]
             if isinstance(inner, dict | list):
                 yield from matches(inner, child, here)
-
-
-def rewrite(root: Any, rule: Rule[Callable[[Any, Path], Any]], path: Path = ()) -> None:
-    """Replace every value a rule is for by what its action makes of value and path."""
-    for container, key, here, action in matches(root, rule, path):
-        container[key] = action(container[key], here)
 
 
 def _entries(value: Any, rule: Rule[Action]) -> Iterator[tuple[str | int, Rule[Action]]]:

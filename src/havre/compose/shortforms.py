@@ -14,6 +14,7 @@ _PROTOCOLS = ("tcp", "udp", "sctp")
 _PROPAGATIONS = frozenset(("rprivate", "private", "rshared", "shared", "rslave", "slave"))
 _SELINUX = frozenset(("z", "Z"))
 _OPERATORS = frozenset(";&|<>")
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1?[1-9]?[0-9]|10[0-9])(?:\.(?!\Z)|\Z)){4}")
 _INDENTATION = re.compile(r"\n[ \t]+")
 _WIDEST_RANGE = 65536
 
@@ -61,7 +62,9 @@ def _address(text: str) -> str:
 
 def is_address(text: str) -> bool:
     """Whether `text` is an IPv4 or IPv6 address."""
-    import ipaddress  # costs milliseconds, and most projects have no address at all
+    if _IPV4.fullmatch(text):
+        return True
+    import ipaddress  # costs milliseconds, and few projects name an IPv6 address
 
     try:
         ipaddress.ip_address(text)

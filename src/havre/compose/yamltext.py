@@ -316,10 +316,8 @@ class _Builder:
 _MERGE_KEY = object()
 
 
-def _fill(target: Map | Seq, merged: Map) -> None:
+def _fill(target: Any, merged: Map) -> None:
     """Add what a `<<` brings in: the keys written out, and earlier merges, win."""
-    if not isinstance(target, Map):
-        return
     for key, value in merged.items():
         if key not in target:
             target[key] = clone(value)

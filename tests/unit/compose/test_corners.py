@@ -1,0 +1,160 @@
+"""Corners of the phases that whole projects seldom reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compose_folder import Folder, load, refusal
+
+from havre.compose.findings import Findings
+from havre.compose.loading import Loading
+from havre.compose.merge import go_text
+from havre.compose.paths import PathResolver
+from havre.compose.reader import DiskReader
+from havre.compose.selection import drop_unused
+from havre.compose.tree import Map, Seq, Sources, drop, located, plain, spot_along
+from havre.errors import Location
+
+
+def test_a_path_that_ends_early_has_the_place_of_its_last_step() -> None:
+    tree = Map({"a": Seq([1], [7])}, {"a": 5})
+    assert spot_along(tree, ("a", 0, "b")) == 7
+    assert spot_along(tree, ("a", 3)) == 5
+    assert spot_along(tree, ("z",)) == 0
+
+
+def test_dropping_what_is_not_there_is_nothing() -> None:
+    tree = located({"a": {"b": 1}, "c": [1]})
+    for path in ((), ("z", "y"), ("c", 0), ("a", "z")):
+        drop(tree, path)
+    assert plain(tree) == {"a": {"b": 1}, "c": [1]}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "true"),
+        (1.0, "1"),
+        (1e-7, "1e-07"),
+        (1e20, "100000000000000000000"),
+        (1.5e22, "1.5e+22"),
+        (float("inf"), "+Inf"),
+        (float("nan"), "NaN"),
+    ],
+)
+def test_numbers_become_text_as_compose_writes_them(value: Any, text: str) -> None:
+    assert go_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("path", "home", "absolute"),
+    [
+        ("a/../b", "/h", "/base/b"),
+        ("/x", "/h", "/x"),
+        ("~", "/h", "/h"),
+        ("~/a", "/h", "/h/a"),
+        ("~/a", "", "/base/~/a"),
+        ("~user", "/h", "/base/~user"),
+        ("\\\\.\\pipe\\x", "/h", "\\\\.\\pipe\\x"),
+        ("", "/h", ""),
+    ],
+)
+def test_paths_start_at_the_base_or_at_home(path: str, home: str, absolute: str) -> None:
+    resolver = PathResolver("/base", home, Findings(Sources()), lambda real: real)
+    assert resolver.absolute(path) == absolute
+
+
+def test_watched_paths_follow_symbolic_links(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    assert DiskReader().real(str(tmp_path / "link")) == str(tmp_path / "real")
+    assert DiskReader().is_dir(str(tmp_path / "link"))
+
+
+def test_resources_nobody_uses_can_be_dropped() -> None:
+    root = located(
+        {
+            "services": {
+                "a": {"networks": {"n": None}, "volumes": [{"source": "v"}], "build": {"secrets": [{"source": "s"}]}}
+            },
+            "networks": {"n": {}, "m": {}},
+            "volumes": {"v": {}, "w": {}},
+            "secrets": {"s": {}, "t": {}},
+        }
+    )
+    drop_unused(root)
+    assert [list(root[section]) for section in ("networks", "volumes", "secrets")] == [["n"], ["v"], ["s"]]
+
+
+def test_empty_address_pools_take_the_other_side() -> None:
+    pool = "networks: {n: {ipam: {config: [{subnet: 10.0.0.0/24}]}}}"
+    none = "networks: {n: {ipam: {config: []}}}"
+    for first, second in ((pool, none), (none, pool)):
+        files: dict[str, str | bytes] = {"1.yml": first, "2.yml": second}
+        model = load(files, files=("1.yml", "2.yml")).model
+        assert model["networks"]["n"]["ipam"]["config"] == [{"subnet": "10.0.0.0/24"}]
+
+
+@pytest.mark.parametrize(
+    ("base", "override", "result"),
+    [
+        ("build: ", "build: {target: t}", {"target": "t", "context": "/work", "dockerfile": "Dockerfile"}),
+        ("build: a", "build: ", {"context": "/work/a", "dockerfile": "Dockerfile"}),
+    ],
+)
+def test_a_build_without_value_merges(base: str, override: str, result: dict[str, str]) -> None:
+    files: dict[str, str | bytes] = {
+        "1.yml": f"services: {{a: {{image: x, {base}}}}}",
+        "2.yml": f"services: {{a: {{image: x, {override}}}}}",
+    }
+    if base == "build: ":
+        assert "services.a.build: must be" in refusal(files, files=("1.yml", "2.yml"))
+    else:
+        assert load(files, files=("1.yml", "2.yml")).model["services"]["a"]["build"] == result
+
+
+def test_explicit_tags_change_the_kind() -> None:
+    text = "services: {a: {image: !!str 5, scale: !!int '2', cpus: !!float 1, init: !!bool 'true', command: !!null ''}}"
+    service = load(text).model["services"]["a"]
+    assert (service["image"], service["scale"], service["cpus"], service["init"]) == ("5", 2, 1, True)
+    assert "command" not in service
+
+
+def test_override_on_a_scalar_and_reset_through_an_alias() -> None:
+    text = "x-r: &r !reset gone\nservices: {a: {image: !override x, hostname: *r, <<: !reset {}}}"
+    assert load(text).model["services"]["a"] == {"image": "x", "networks": {"default": None}}
+
+
+def test_files_outside_the_directory_are_shown_in_full() -> None:
+    loading = Loading(reader=Folder({}), base="/work")
+    assert loading.shown("/work/a/b") == "a/b"
+    assert loading.shown("/workshop/a") == "/workshop/a"
+
+
+def test_a_name_that_cannot_be_expanded_is_told_at_its_place() -> None:
+    told = refusal("name: ${N:?}\nservices: {a: {image: x}}")
+    assert told.startswith("compose.yaml:1:1: name: required variable N is missing a value")
+
+
+def test_warnings_are_told_once() -> None:
+    findings = Findings(Sources())
+    for _ in range(2):
+        findings.warn("w", hint="h", at=Location("f"), code="c")
+    assert len(findings.warnings) == 1
+    findings.stop_on_errors()
+
+
+def test_environment_lists_may_name_variables_of_an_included_project() -> None:
+    files: dict[str, str | bytes] = {
+        "compose.yaml": "include: [sub/compose.yml]",
+        "sub/compose.yml": "services: {a: {image: x, environment: [T, U=1, NONE]}}",
+        "sub/.env": "T=sub",
+    }
+    assert load(files).model["services"]["a"]["environment"] == {"T": "sub", "U": "1", "NONE": None}
+
+
+def test_mixed_volume_notations_with_mistakes_are_told_once() -> None:
+    told = refusal("services: {a: {image: x, volumes: ['/a::ro', '/b::ro']}}")
+    assert told.count("empty section between colons") == 2
