@@ -20,12 +20,12 @@ def show_seconds(seconds: float) -> str:
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
-    for size, name, smaller, small_name in (
-        (86400, "d", 3600, "h"),
-        (3600, "h", 60, "min"),
-        (60, "min", 1, "s"),
-    ):
+    for size, name, smaller, small_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min")):
         if whole >= size:
-            rest = whole % size // smaller
-            return f"{whole // size} {name}" + (f" {rest} {small_name}" if rest else "")
-    return f"{whole} s"
+            return _two_parts(whole, size, name, smaller, small_name)
+    return _two_parts(whole, 60, "min", 1, "s")
+
+
+def _two_parts(whole: int, size: int, name: str, smaller: int, small_name: str) -> str:
+    rest = whole % size // smaller
+    return f"{whole // size} {name}" + (f" {rest} {small_name}" if rest else "")

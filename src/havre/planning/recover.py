@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 from havre.model.app import App
 from havre.model.observed import Observed, ObservedReplica
-from havre.model.plan import CreateNetwork, Phase, Plan, StopReplica, Verify
+from havre.model.plan import CreateNetwork, Phase, Plan, RestartReplica, StopReplica, Verify
 from havre.model.project import Network, Project
 from havre.model.release import JournalEntry, StepState
 from havre.planning.draft import Draft
 from havre.planning.facts import EdgeFacts, Slots
+from havre.planning.removal import plan_stop
 from havre.planning.rollout import FileDigests, plan_rollout
 from havre.planning.undo import BEGUN, Undo
 
@@ -26,11 +27,16 @@ class Recovery(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interrupted:
-    """What is known of the release whose process died; `targets_before` is where the edge led when it began."""
+    """What is known of the release whose process died; `targets_before` is where the edge led when it began.
+
+    `kind` is the release's own: after a `stop` nothing is started that it stopped, after a `start` that was cut
+    short what it started is stopped again.
+    """
 
     release: int
     entries: tuple[JournalEntry, ...]
     targets_before: Slots = ()
+    kind: str = "deploy"
 
 
 def decide(entries: Sequence[JournalEntry]) -> Recovery:
@@ -63,6 +69,8 @@ def plan_finish(
     """
     without_migration = replace(app, migration=None) if app else None
     known = replace(edge, leaving=interrupted.targets_before)
+    if interrupted.kind == "stop":
+        return plan_stop(observed, project, known, _to_stop(interrupted, observed))
     rest = plan_rollout(project, observed, app=without_migration, edge=known, files=files)
     verified = any(e.phase == Phase.VERIFY and e.state is StepState.DONE for e in interrupted.entries)
     has_verify = any(isinstance(step.step, Verify) for step in rest.steps)
@@ -84,6 +92,9 @@ def plan_undo_interrupted(interrupted: Interrupted, observed: Observed, *, befor
         back=interrupted.targets_before if edge_touched else None,
         is_moved=any(entry.kind == "Switch" and entry.phase == Phase.SWITCH for entry in begun),
         networks=tuple(n.name for n in observed.networks if n.instance and _creation(n.name) in texts),
+        restarted=_sorted(
+            r for r in observed.replicas if interrupted.kind == "start" and _text(r, RestartReplica) in texts
+        ),
         is_migrated=any(entry.phase == Phase.MIGRATE for entry in begun),
         services={service.name: service for service in (before.services if before else ())},
     )
@@ -113,7 +124,18 @@ def _was_stopped(replica: ObservedReplica, release: int, texts: set[str]) -> boo
     """
     if replica.role != "replica" or replica.release == release:
         return False
-    return str(StopReplica(service=replica.service, slot=replica.slot)) in texts
+    return _text(replica, StopReplica) in texts
+
+
+def _to_stop(interrupted: Interrupted, observed: Observed) -> set[str]:
+    """The services that the journal says the release meant to stop."""
+    texts = {entry.text for entry in interrupted.entries}
+    return {replica.service for replica in observed.replicas if _text(replica, StopReplica) in texts}
+
+
+def _text(replica: ObservedReplica, kind: type[StopReplica | RestartReplica]) -> str:
+    """What the journal calls such a step for this replica."""
+    return str(kind(service=replica.service, slot=replica.slot))
 
 
 def _creation(name: str) -> str:

@@ -62,6 +62,7 @@ def plan_undo(
         hold_limit=max(limits, default=15.0),
         networks=tuple(step.step.network.name for step in begun if isinstance(step.step, CreateNetwork)),
         is_migrated=any(step.phase is Phase.MIGRATE and isinstance(step.step, RunTask) for step in begun),
+        restarted=_present(observed, (_place(step.step) for step in begun if isinstance(step.step, RestartReplica))),
         services=_services(plan, before),
     )
     return undo.plan()
@@ -87,6 +88,8 @@ class Undo:
     hold_limit: float = 15.0
     networks: tuple[str, ...] = ()
     is_migrated: bool = False
+    restarted: tuple[ObservedReplica, ...] = ()
+    """Old replicas that had been stopped before, and were only started again."""
     services: Mapping[str, Service] = field(default_factory=dict)
 
     def plan(self) -> Plan:
@@ -102,6 +105,9 @@ class Undo:
         gone = list(proven)
         for replica in self.new:
             gone += self._let_go(draft, replica, proven, is_stopped=replica.service in returned)
+        for replica in self.restarted:
+            if _is_alive(replica):
+                gone.append(self._stop_new(draft, replica, proven, phase=Phase.SWITCH, is_led=self.is_moved))
         for name in sorted(set(self.networks)):
             if self.observed.network(name) is not None:
                 reason = "this release made it"
@@ -173,7 +179,7 @@ def _place(step: object) -> Place:
     match step:
         case StartReplica(service=service, slot=slot) | AwaitHealthy(service=service, slot=slot):
             return (service.name, slot)
-        case StopReplica(service=name, slot=slot):
+        case StopReplica(service=name, slot=slot) | RestartReplica(service=name, slot=slot):
             return (name, slot)
         case _:
             return ("", 0)

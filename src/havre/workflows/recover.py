@@ -52,7 +52,10 @@ def recover_held(server: Server, instance: str, *, witnesses: Sequence[Witness] 
         progress=lambda _: None,
     )
     interrupted = Interrupted(
-        release=release.number, entries=journal, targets_before=tuple(sorted(slots_by_service(before).items()))
+        release=release.number,
+        entries=journal,
+        targets_before=tuple(sorted(slots_by_service(before).items())),
+        kind=release.kind,
     )
     if decide(journal) is Recovery.FINISH:
         facts = release_work.edge_facts(server, intent, observed, work.ports)

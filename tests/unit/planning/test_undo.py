@@ -12,6 +12,7 @@ from havre.model.plan import Phase, Plan
 from havre.model.project import Project
 from havre.model.release import JournalEntry, StepState
 from havre.planning.recover import Interrupted, Recovery, decide, plan_finish, plan_undo_interrupted
+from havre.planning.removal import plan_start, plan_stop
 from havre.planning.undo import is_past_return, plan_undo
 
 POSTGRES = stateful("postgres", "postgres:16")
@@ -221,3 +222,52 @@ def test_once_anything_old_goes_a_release_is_finished_whatever_else_is_pending()
     assert decide([entry(Phase.START, StepState.PENDING), entry(Phase.RETIRE, StepState.STARTED)]) is Recovery.FINISH
     assert decide([entry(Phase.START, StepState.DONE), entry(Phase.SWITCH, StepState.STARTED)]) is Recovery.UNDO
     assert decide([]) is Recovery.UNDO
+
+
+def halted(made: World, plan: Plan, done: int) -> Interrupted:
+    cut(made, project(*SHOP), plan, done)
+    return interrupted(made)
+
+
+def test_a_stop_cut_short_goes_on_stopping_and_starts_nothing() -> None:
+    made, wanted = world(*SHOP, led=LED), project(*SHOP)
+    plan = plan_stop(made.observe(wanted), wanted, made.facts(wanted), ["backend", "postgres"])
+    found = replace(halted(made, plan, 3), kind="stop")
+    assert decide(found.entries) is Recovery.FINISH
+    finish = plan_finish(found, wanted, made.observe(wanted), app=None, edge=made.facts(wanted), files={})
+    assert [str(step.step) for step in finish.steps] == ["drain postgres.1", "stop postgres.1"]
+
+
+def test_a_start_cut_short_stops_again_what_it_started() -> None:
+    made, wanted = world(*SHOP, led=LED), project(*SHOP)
+    made.run(plan_stop(made.observe(wanted), wanted, made.facts(wanted), ["backend", "postgres"]), wanted)
+    plan = plan_start(made.observe(wanted), wanted, made.facts(wanted), ["backend", "postgres"])
+    found = replace(halted(made, plan, 3), kind="start")
+    assert decide(found.entries) is Recovery.UNDO
+    undo = plan_undo_interrupted(found, made.observe(wanted), before=made.served)
+    assert [str(step.step) for step in undo.steps] == ["stop backend.1", "stop postgres.1"]
+
+
+def test_a_start_that_fails_stops_again_what_it_started() -> None:
+    made, wanted = world(*SHOP, led=LED), project(*SHOP)
+    made.run(plan_stop(made.observe(wanted), wanted, made.facts(wanted), ["backend", "postgres"]), wanted)
+    made.engine.behaviour = Behaviour(exits={"backend": 1})
+    plan = plan_start(made.observe(wanted), wanted, made.facts(wanted), ["backend", "postgres"])
+    undo = plan_undo(plan, made.run(plan, wanted), made.observe(wanted), before=made.served)
+    assert [str(step.step) for step in undo.steps] == ["stop postgres.1"]
+
+
+def test_a_network_that_is_gone_already_needs_no_removal() -> None:
+    made = World()
+    made.engine.behaviour.fail_at = 3
+    plan = made.propose(project(*SHOP))
+    states = made.run(plan, project(*SHOP))
+    assert str(plan.steps[2].step) == "create network shop_default"
+    assert plan_undo(plan, states, made.observe(project(*SHOP))).is_empty
+
+
+def test_only_replicas_that_live_are_stopped_before_their_successors() -> None:
+    made = world(replace(POSTGRES, replicas=2))
+    made.engine.crash("shop", "postgres", 1)
+    plan = made.propose(project(replace(POSTGRES, image="postgres:17", replicas=2)))
+    assert [str(step.step) for step in plan.steps if str(step.step).startswith("stop")] == ["stop postgres.2"]
