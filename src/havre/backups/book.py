@@ -64,22 +64,24 @@ class Book:
 
 def store_record(repository: Repository, snapshot: Snapshot) -> None:
     """The last thing stored of a snapshot: without it, what was stored before does not count."""
-    content = msgspec.json.encode(snapshot)
-
-    def produce(sink: object) -> int:
-        sink.write(content)  # type: ignore[attr-defined]
-        return 0
-
-    repository.store(MANIFEST, [*tags_of(snapshot), RECORD_TAG], produce)
+    repository.store_small(MANIFEST, [*tags_of(snapshot), RECORD_TAG], msgspec.json.encode(snapshot))
 
 
 def read_records(repository: Repository, instance: str | None = None) -> tuple[Snapshot, ...]:
     """All finished snapshots in a repository, newest first: what a server that lost everything knows."""
     tags = [RECORD_TAG, *([f"instance={instance}"] if instance else [])]
     contents = [repository.read_small(listed.id, MANIFEST) for listed in repository.snapshots(tags)]
-    records = [replace(msgspec.json.decode(content, type=Snapshot), repository=repository.url) for content in contents]
+    records = [_as_found_in(repository, msgspec.json.decode(content, type=Snapshot)) for content in contents]
     latest = {record.id: record for record in records}  # oldest first: one that was accepted later wins
     return tuple(sorted(latest.values(), key=lambda snapshot: snapshot.started_at, reverse=True))
+
+
+def _as_found_in(repository: Repository, snapshot: Snapshot) -> Snapshot:
+    """A copy of a repository gives its snapshots ids of their own: there the parts are found by their tags."""
+    if snapshot.repository == repository.url:
+        return snapshot
+    parts = tuple(replace(part, restic="") for part in snapshot.parts)
+    return replace(snapshot, repository=repository.url, parts=parts)
 
 
 def tags_of(snapshot: Snapshot) -> list[str]:

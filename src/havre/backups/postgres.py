@@ -153,10 +153,8 @@ def _unquoted(name: str) -> str:
 
 
 def _settings_of(database: str) -> str:
-    return (
-        "SELECT unnest(setconfig) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase"
-        f" WHERE s.setrole = 0 AND d.datname = {literal(database)}"
-    )
+    joined = "pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase"
+    return f"SELECT unnest(setconfig) FROM {joined} WHERE s.setrole = 0 AND d.datname = {literal(database)}"  # noqa: S608
 
 
 def verify_rows(place: Place, database: str, part: Part) -> None:

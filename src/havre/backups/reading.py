@@ -34,7 +34,7 @@ class OpenPart:
                 self.repository.finish(process)
 
     def _locate(self, snapshot: Snapshot, part: Part) -> str:
-        if snapshot.repository == self.repository.url:
+        if snapshot.repository == self.repository.url and part.restic:
             return part.restic
         for listed in self.repository.snapshots([f"backup={snapshot.id}"]):
             if f"/{part.file}" in listed.paths:

@@ -107,6 +107,15 @@ class Repository:
                 raise FailedError(_sizes_differ(size, stored.size))
             return stored
 
+    def store_small(self, name: str, tags: Sequence[str], content: bytes) -> Stored:
+        """Store a few bytes as a snapshot with one file."""
+
+        def produce(sink: Sink) -> int:
+            sink.write(content)
+            return 0
+
+        return self.store(name, tags, produce)
+
     def store_directory(self, directory: Path, tags: Sequence[str], *, exclude: Sequence[str] = ()) -> Stored:
         """Store a directory of this machine as it is."""
         excluded = [f"--exclude={pattern}" for pattern in exclude]

@@ -17,6 +17,7 @@ from havre.model.units import show_bytes, show_seconds
 from havre.workflows.backup import Storage, accept, back_up
 from havre.workflows.backup_status import ServiceStatus, status_of
 from havre.workflows.intent import Intent
+from havre.workflows.recover_server import keep_configuration
 
 COLOURS = {Verdict.GOOD: "green", Verdict.SUSPICIOUS: "yellow", Verdict.FAILED: "red"}
 
@@ -61,6 +62,7 @@ def take_command(chosen: Chosen, services: tuple[str, ...], live: bool, as_json:
     storage, intent = open_storage(chosen)
     progress = (lambda _: None) if as_json else say
     taken = back_up(storage, intent, services, live=live, progress=progress)
+    keep_configuration(storage, intent, Path(chosen.manifest or "havre.yaml").name)
     if as_json:
         show_json(taken)
         return

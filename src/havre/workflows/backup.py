@@ -26,6 +26,7 @@ from havre.model.project import Service
 from havre.workflows.intent import Intent
 from havre.workflows.places import ReplicaPlace, place_of, running_replica, standing_still
 from havre.workflows.server import Server
+from havre.workflows.settings import read_settings
 
 Progress = Callable[[str], None]
 
@@ -55,7 +56,8 @@ class Storage:
 
     def urls(self, policy: BackupPolicy) -> tuple[str, ...]:
         """The repositories of a policy; a relative path is below the server's backups."""
-        return tuple(self._absolute(url) for url in policy.to) or (self.default_url,)
+        wanted = policy.to or read_settings(self.server.state.directory).backup_to
+        return tuple(self._absolute(url) for url in wanted) or (self.default_url,)
 
     def repository(self, url: str) -> Repository:
         """The repository at `url`, whether it exists or not."""

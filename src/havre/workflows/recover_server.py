@@ -1,0 +1,190 @@
+"""Bring an app back on an empty server from nothing but its repository and the key.
+
+keep    beside the data, every backup stores the app's directory, the server's key and its sealed secrets
+fetch   on the new server: open the repository, put those back where they were
+revive  deploy the app from them, restore the newest good snapshot of each service, say how long it took
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from havre.backups.book import read_records
+from havre.backups.restic import Listed, Repository
+from havre.errors import InputError, Problem, RefusedError
+from havre.host import clock
+from havre.model.project import MountKind
+from havre.store.state import State
+from havre.workflows.backup import Storage
+from havre.workflows.deploy import apply, propose
+from havre.workflows.intent import Intent
+from havre.workflows.restore import Restored, drop_kept, restore
+
+Progress = Callable[[str], None]
+RECORD, RECORD_TAG = "app.json", "havre-app"
+NOT_CONFIGURATION = (".git", "node_modules", ".venv", "__pycache__", ".next", "dist", "*.log")
+"""What is not needed to build and run the app again; data in directories that services write is backed up as data."""
+
+
+class AppRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a new server must know to put things where they were."""
+
+    id: str
+    instance: str
+    environment: str
+    directory: str
+    manifest: str
+    machine: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revived:
+    """What came back: each service's data, and the seconds from the first look into the repository."""
+
+    record: AppRecord
+    restored: tuple[Restored, ...]
+    seconds: float
+
+
+def keep_configuration(storage: Storage, intent: Intent, manifest: str) -> None:
+    """Store what a new server needs, in every repository that this app's data goes to; the record comes last."""
+    app, state = intent.app, storage.server.state
+    record = AppRecord(
+        id=f"app-{clock.stamp(clock.now())}",
+        instance=app.instance,
+        environment=app.environment,
+        directory=app.directory,
+        manifest=manifest,
+        machine=storage.server.machine,
+        at=clock.now(),
+    )
+    written = [
+        mount.source
+        for service in intent.project.services
+        for mount in service.stateful_mounts
+        if mount.kind is MountKind.BIND and mount.source
+    ]
+    tags = [f"instance={app.instance}", f"backup={record.id}"]
+    for url in _urls(storage, intent):
+        repository = storage.repository(url)
+        repository.make()
+        _forget_older(repository, app.instance)
+        repository.store_directory(Path(app.directory), [*tags, "part=app"], exclude=(*NOT_CONFIGURATION, *written))
+        for part, directory in (("keys", state.keys), ("secrets", state.secrets)):
+            if directory.is_dir():
+                repository.store_directory(directory, [*tags, f"part={part}"])
+        content = msgspec.json.encode(record)
+        repository.store_small(RECORD, [*tags, RECORD_TAG], content)
+
+
+def fetch(repository: Repository, state: State, instance: str | None, *, directory: Path | None = None) -> AppRecord:
+    """Put the app's directory, the key and the secrets back; refuses to overwrite what an older life left here."""
+    record = _newest_record(repository, instance)
+    target = directory or Path(record.directory)
+    if record.instance in {known.instance for known in state.instances.list()}:
+        raise RefusedError(_is_here(record.instance))
+    if target.exists() and any(target.iterdir()):
+        raise RefusedError(_not_empty(target))
+    for listed in repository.snapshots([f"backup={record.id}"]):
+        where = {"part=app": target, "part=keys": state.keys, "part=secrets": state.secrets}
+        for tag in listed.tags:
+            if tag in where:
+                _put_back(repository, listed, where[tag])
+    return msgspec.structs.replace(record, directory=str(target))
+
+
+def revive(
+    storage: Storage,
+    intent: Intent,
+    record: AppRecord,
+    url: str,
+    *,
+    started: float,
+    progress: Progress = lambda _: None,
+) -> Revived:
+    """Deploy the app as it was and restore the newest good snapshot of each service."""
+    records = read_records(storage.repository(url), record.instance)
+    for snapshot in records:
+        storage.book.write(snapshot)
+    proposal = propose(storage.server, intent)
+    if not proposal.plan.is_empty:
+        progress(f"deploying {record.instance}")
+        apply(storage.server, proposal, progress=progress)
+    restored = []
+    for service in dict.fromkeys(snapshot.service for snapshot in reversed(records) if snapshot.is_good):
+        restored.append(restore(storage, intent, service, progress=progress))
+        if restored[-1].snapshot.kind == "postgres":
+            drop_kept(storage, intent, service)  # the empty databases that the first start made
+    return Revived(record=record, restored=tuple(restored), seconds=clock.elapsed() - started)
+
+
+def _urls(storage: Storage, intent: Intent) -> tuple[str, ...]:
+    urls = [url for policy in intent.app.backups for url in storage.urls(policy)]
+    return tuple(dict.fromkeys(urls)) or (storage.default_url,)
+
+
+def _forget_older(repository: Repository, instance: str, *, keep: int = 10) -> None:
+    """The newest few descriptions of the app stay."""
+    records = repository.snapshots([f"instance={instance}", RECORD_TAG])
+    for old in records[: max(0, len(records) - keep)]:
+        [backup] = [tag for tag in old.tags if tag.startswith("backup=")]
+        repository.forget([listed.id for listed in repository.snapshots([backup])])
+
+
+def _newest_record(repository: Repository, instance: str | None) -> AppRecord:
+    tags = [RECORD_TAG, *([f"instance={instance}"] if instance else [])]
+    listed = repository.snapshots(tags)
+    instances = {tag for entry in listed for tag in entry.tags if tag.startswith("instance=")}
+    if not listed:
+        raise InputError(_nothing_there(repository, instance))
+    if len(instances) > 1:
+        raise InputError(_choose(sorted(tag.removeprefix("instance=") for tag in instances)))
+    return msgspec.json.decode(repository.read_small(listed[-1].id, RECORD), type=AppRecord)
+
+
+def _put_back(repository: Repository, listed: Listed, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    repository.restore_directory(f"{listed.id}:{listed.paths[0]}", target)
+
+
+def storage_variables(variables: Mapping[str, str]) -> dict[str, str]:
+    """What reaching the repository needs, on a server that has nothing sealed yet."""
+    return {name: value for name, value in variables.items() if name.startswith(("AWS_", "B2_", "AZURE_", "GOOGLE_"))}
+
+
+def _is_here(instance: str) -> Problem:
+    return Problem(
+        summary=f"{instance} is known on this server already",
+        hint="`havre restore` brings single services back; recover-server is for a server that has nothing of the app",
+        code="instance-exists",
+    )
+
+
+def _not_empty(target: Path) -> Problem:
+    return Problem(
+        summary=f"{target} is not empty",
+        effect="nothing was written",
+        hint="give --directory with an empty place, or move away what is there",
+        code="target-not-empty",
+    )
+
+
+def _nothing_there(repository: Repository, instance: str | None) -> Problem:
+    return Problem(
+        summary=f"{repository.shown} holds no description of {instance or 'any app'}",
+        hint="only `havre backup` stores it; check the address, and the name given with --instance",
+        code="app-record-missing",
+    )
+
+
+def _choose(instances: list[str]) -> Problem:
+    return Problem(
+        summary=f"the repository holds several apps: {', '.join(instances)}",
+        hint="say which with --instance; they can be recovered one after the other",
+        code="app-record-several",
+    )
