@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -427,6 +428,32 @@ def test_the_check_of_the_image_counts_when_the_service_has_none(stage: Stage, t
     result = stage.engine.probe(web, 1, stage.context())
 
     assert (result.state, result.output) == (HealthState.UNHEALTHY, "from the image")
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (
+            ("python", "-m", "http.server", "8080"),
+            "nothing listens on port 8000 yet (Connection refused); it listens on 8080",
+        ),
+        (("python", "-m", "http.server", "8000", "--bind", "127.0.0.1"), "it listens on 127.0.0.1:8000 only"),
+    ],
+)
+def test_a_service_on_the_wrong_port_or_address_is_told_where_it_listens(
+    stage: Stage, command: tuple[str, ...], told: str
+) -> None:
+    web = stage.service(image="python:3.11-slim", command=command, expose=("8000",))
+    stage.start(web)
+
+    def output() -> str:
+        result = stage.engine.probe(web, 1, stage.context())
+        assert result.state is HealthState.STARTING
+        return result.output
+
+    deadline = time.monotonic() + 20
+    while told not in output():
+        assert time.monotonic() < deadline, output()
 
 
 def test_a_disabled_check_is_not_run(stage: Stage, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from havre.engines.docker.execution import run_attached, run_in
 from havre.engines.docker.images import Images
 from havre.engines.docker.logs import Logs
 from havre.engines.docker.lookup import programs_in
-from havre.engines.docker.probe import check_command, judge, known_port, listens
+from havre.engines.docker.probe import check_command, judge, known_port, listens, where_instead
 from havre.engines.docker.pulls import Credentials, pull
 from havre.engines.docker.resources import Resources
 from havre.engines.docker.streaming import read_files, stream_in, write_files
@@ -23,6 +23,7 @@ from havre.engines.docker.tasks import Tasks
 from havre.engines.docker.usage import usage_of
 from havre.errors import FailedError, Problem
 from havre.host import clock
+from havre.host.listening import listening_addresses
 from havre.model.backup import Streamed
 from havre.model.health import HealthState, ProbeResult
 from havre.model.observed import Observed, ObservedReplica
@@ -236,7 +237,11 @@ class DockerEngine:
         port, address = known_port(service, found["Config"]), self._address(service, found)
         if port is None or address is None:
             return ProbeResult(state=HealthState.NONE, asked="is it running", output="it runs; it has no health check")
-        return listens(address, port)
+        result = listens(address, port)
+        if result.state is HealthState.STARTING and self.client.is_local:
+            elsewhere = listening_addresses(found["State"]["Pid"])
+            return replace(result, output=f"{result.output}{where_instead(port, elsewhere)}")
+        return result
 
     def _address(self, service: Service, found: Any) -> str | None:
         mode = service.network_mode or ""

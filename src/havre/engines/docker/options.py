@@ -12,9 +12,6 @@ from havre.model.units import GIB, KIB, MIB
 Body = dict[str, Any]
 Setter = Callable[[Body, Any, Mapping[str, str]], None]
 
-BY_HOOKS = frozenset({"post_start", "pre_start", "pre_stop"})
-"""Honoured by the engine itself, around the container's start and stop."""
-
 
 def apply_options(body: Body, options: tuple[tuple[str, str], ...], peers: Mapping[str, str]) -> None:
     """Add every option to a container's create request; `peers` are containers of other services by service name."""

@@ -92,3 +92,12 @@ def listens(address: str, port: int) -> ProbeResult:
         told = f"nothing listens on port {port} yet ({error.strerror or error})"
         return ProbeResult(state=HealthState.STARTING, asked=asked, output=told)
     return ProbeResult(state=HealthState.HEALTHY, asked=asked, output=f"port {port} accepts connections")
+
+
+def where_instead(port: int, found: Sequence[tuple[str, int]]) -> str:
+    """What the replica does listen on, as the end of a sentence; empty when it listens nowhere yet."""
+    inside = [address for address, other in found if other == port]
+    if inside:
+        return f"; it listens on {inside[0]}:{port} only, which nobody outside reaches: let it listen on 0.0.0.0"
+    ports = list(dict.fromkeys(str(other) for _, other in found))
+    return f"; it listens on {', '.join(ports)}" if ports else ""

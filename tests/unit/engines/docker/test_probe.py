@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from havre.engines.base import Executed
-from havre.engines.docker.probe import check_command, judge, known_port, listens
+from havre.engines.docker.probe import check_command, judge, known_port, listens, where_instead
 from havre.model.health import HealthState
 from havre.model.project import Port, Service
 
@@ -103,3 +103,18 @@ def test_a_listening_port_is_healthy_and_a_closed_one_is_starting() -> None:
 
     assert closed.state is HealthState.STARTING
     assert closed.output == f"nothing listens on port {port} yet (Connection refused)"
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ((), ""),
+        ((("0.0.0.0", 8080), ("::", 8080), ("0.0.0.0", 9090)), "; it listens on 8080, 9090"),
+        (
+            (("127.0.0.1", 8000),),
+            "; it listens on 127.0.0.1:8000 only, which nobody outside reaches: let it listen on 0.0.0.0",
+        ),
+    ],
+)
+def test_a_wrong_port_or_address_is_told(found: tuple[tuple[str, int], ...], told: str) -> None:
+    assert where_instead(8000, found) == told
