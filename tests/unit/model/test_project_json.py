@@ -12,6 +12,8 @@ from havre.errors import InputError
 from havre.model.project import Mount, MountKind, Order, Project, Service, UpdatePolicy
 from havre.model.project_json import VERSION, project_from_json, project_to_json
 
+# A Compose file can state only finite sizes and durations, and JSON can write no others.
+st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
 projects = st.from_type(Project)
 
 
