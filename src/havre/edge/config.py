@@ -29,7 +29,7 @@ HTTP, TCP = "havre-http", "havre-tcp"
 CONNECT_TIMEOUT = 0.25
 """Seconds; also the pause between two tries, so `retries` times this is how long a request is held."""
 HOLD_LIMIT = 15.0
-_NO_LENGTH = "!{ req.hdr(content-length) -m found }"
+_BODY_WITHOUT_LENGTH = "!{ method GET HEAD OPTIONS } !{ req.hdr(content-length) -m found }"
 _ACCESS_LOG = (
     '{"ts":"%[date(0,ms)]","id":"%[var(txn.id)]","ip":"%ci","method":"%HM",'
     '"host":"%[var(txn.host),json(utf8s)]","path":"%[capture.req.uri,json(utf8s)]","proto":"%HV","status":%ST,'
@@ -158,8 +158,8 @@ def _frontend(settings: EdgeSettings, layout: Layout, pool: Pool) -> str:
         _forward(settings),
         _answer_headers(),
         f"  use_backend {SECURE} if {_has(Flag.HTTPS)} {{ var({_plain_word(settings)}) -m str http }}",
-        f"  use_backend {BOUNDED} if {{ var(txn.most) -m found }} !{{ method GET HEAD OPTIONS }} {_NO_LENGTH}",
         f"  use_backend {BOUNDED} if {{ var(txn.most) -m found }} {{ req.hdr(transfer-encoding) -m found }}",
+        f"  use_backend {BOUNDED} if {{ var(txn.most) -m found }} {{ fc_http_major 2 }} {_BODY_WITHOUT_LENGTH}",
         f"  use_backend %[var(txn.route),field({BACKEND},|)]",
         "  default_backend havre.nothing",
     )
@@ -263,6 +263,7 @@ def _answering_backends(settings: EdgeSettings, layout: Layout) -> str:
         f"  http-request return status 503 {page} hdr Retry-After 120 hdr Cache-Control no-store",
         "",
         f"backend {BOUNDED} from {HTTP}",
+        f"  errorfile 502 {layout.too_large}",
         f"  server again unix@{layout.bounded_socket}",
         "",
         f"backend havre.nothing from {HTTP}",
@@ -296,7 +297,8 @@ def _limits(pool: Pool) -> list[str]:
 def _counting_frontend(layout: Layout) -> str:
     """Where bodies of unknown length (chunked, HTTP/2) are counted as they pass, by a Lua filter.
 
-    The filter doubles the cost of a request, so only those that need it come here, through a socket of ours.
+    The filter doubles the cost of a request, so only those that need it come here, through a socket of ours. What
+    the service answers passes as it is; an end without an answer can only be the filter's, hence the 413 for it.
     """
     return lines(
         f"frontend bounded from {HTTP}",

@@ -14,7 +14,7 @@ from havre.edge.config import base
 from havre.edge.layout import Layout
 from havre.edge.maps import read_map, redirect_lines, route_lines, write_map
 from havre.edge.state import Applied, Pool, load_all, load_pool, save_applied, save_pool
-from havre.edge.static import BODY_LIMIT, MAINTENANCE_PAGE
+from havre.edge.static import BODY_LIMIT, MAINTENANCE_PAGE, TOO_LARGE
 from havre.host.files import private_directory, write_atomic
 from havre.model.route import EdgeSettings
 
@@ -45,6 +45,7 @@ class Disk:
             directory.mkdir(parents=True, exist_ok=True)
         _put(self.layout.body_limit, BODY_LIMIT)
         _put(self.layout.maintenance_page, MAINTENANCE_PAGE)
+        _put(self.layout.too_large, TOO_LARGE)
         for path in (self.layout.routes, self.layout.redirects):
             if not path.exists():
                 write_atomic(path, "")

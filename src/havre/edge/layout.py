@@ -76,6 +76,11 @@ class Layout:
         return self.home / "pages" / "maintenance.html"
 
     @property
+    def too_large(self) -> Path:
+        """What is answered when a body turns out too large while it is being sent."""
+        return self.home / "pages" / "too-large.http"
+
+    @property
     def admin_socket(self) -> Path:
         """The runtime API of the current worker."""
         return self.home / "run" / "admin.sock"

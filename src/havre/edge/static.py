@@ -55,3 +55,8 @@ MAINTENANCE_PAGE = """\
 <p>This site is being worked on and will return shortly. Please try again in a few minutes.</p>
 </html>
 """
+
+TOO_LARGE = (
+    "HTTP/1.1 413 Payload Too Large\r\nContent-Type: text/plain\r\nContent-Length: 37\r\nConnection: close\r\n"
+    "Cache-Control: no-cache\r\n\r\nthe body is larger than this accepts\n"
+)
