@@ -19,7 +19,7 @@ from havre.model.release import Release, ReleaseState
 from havre.model.route import AppEdge
 from havre.planning.facts import EdgeFacts
 from havre.planning.rollout import plan_rollout
-from havre.planning.undo import plan_undo
+from havre.planning.undo import is_past_return, plan_undo
 from havre.store.instances import KnownInstance
 from havre.workflows.execute import Cancellation, Outcome, Witness, execute
 from havre.workflows.intent import Intent
@@ -149,6 +149,9 @@ def _release(
     if outcome.succeeded:
         return close_serving(server, intent, release, journal.phases)
     undone = _undo(server, proposal, work, outcome, journal)
+    if undone.succeeded and is_past_return(proposal.plan, outcome.states):
+        # It had been verified and served: the second attempt at letting go of the old replicas succeeded.
+        return close_serving(server, intent, release, journal.phases)
     _record_failure(server, release, journal, outcome, undone)
     raise _failure(instance, release, outcome, undone)
 

@@ -26,7 +26,7 @@ from havre.model.plan import (
 from havre.model.project import Project, Service
 from havre.model.route import AppEdge, Endpoint, Route, Upstream
 from havre.workflows.execute import Cancellation
-from havre.workflows.prove import prove
+from havre.workflows.prove import prove, stay
 from havre.workflows.record import Recorded
 from havre.workflows.routing import Inside, app_edge, plan_inside
 from havre.workflows.server import Server, slots_by_service, upstream_name, upstreams_for
@@ -88,7 +88,7 @@ class Performer:
             case Drain() as step:
                 self._drain(step)
             case AwaitHealthy() as step:
-                self._prove(step.service, step.slot)
+                self._prove(step.service, step.slot, step.settle)
             case Verify():
                 self._verify_through_edge()
             case Safeguard() as step:
@@ -179,9 +179,10 @@ class Performer:
 
     # -- proof ---------------------------------------------------------------------------------------------------
 
-    def _prove(self, service: Service, slot: int) -> None:
+    def _prove(self, service: Service, slot: int, settle: float) -> None:
         context = self.context(service)
         prove(self.server.engine, service, slot, context, self.cancellation)
+        stay(self.server.engine, service, slot, context, self.cancellation, settle)
         self._verify_directly(service, slot)
         if service.name in self.work.ports:
             self._meet_early(service, slot)

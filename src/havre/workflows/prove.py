@@ -53,6 +53,23 @@ def prove(engine: Engine, service: Service, slot: int, context: Context, cancell
         pause = min(pause * 1.5, LONGEST_PAUSE)
 
 
+def stay(
+    engine: Engine, service: Service, slot: int, context: Context, cancellation: Cancellation, seconds: float
+) -> None:
+    """Watch a proven replica for so many seconds (`update_config` monitor and delay), then prove it once more.
+
+    Raises FailedError as `prove` does, at once when the replica ends.
+    """
+    started = clock.elapsed()
+    while clock.elapsed() - started < seconds:
+        cancellation.pause(min(LONGEST_PAUSE, seconds))
+        dead = _gone(engine, service, slot, context)
+        if dead is not None:
+            raise FailedError(_exited(engine, service, dead, context))
+    if seconds:
+        prove(engine, service, slot, context, cancellation)
+
+
 def last_lines(engine: Engine, context: Context, service: str, slot: int, count: int = 8) -> tuple[str, ...]:
     """The last lines that replica wrote, for a message."""
     query = LogQuery(services=(service,), tail=count * 3)

@@ -1,0 +1,51 @@
+"""A replica that must stay healthy for a while is watched, and its end is noticed at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from havre.engines.base import Context
+from havre.engines.memory import Behaviour, MemoryEngine
+from havre.errors import FailedError
+from havre.model.plan import StartReplica
+from havre.model.project import Project, Service
+from havre.workflows.execute import Cancellation, Cancelled
+from havre.workflows.prove import stay
+
+WEB = Service(name="web", image="web:1")
+CONTEXT = Context(instance="shop", release=1, project=Project(name="shop", services=(WEB,)))
+
+
+def running() -> MemoryEngine:
+    engine = MemoryEngine(Behaviour())
+    engine.add_image("web:1")
+    engine.perform(StartReplica(service=WEB, slot=1), CONTEXT)
+    return engine
+
+
+def test_a_replica_that_stays_up_is_proven_again_at_the_end() -> None:
+    engine = running()
+    before = engine.now
+    stay(engine, WEB, 1, CONTEXT, Cancellation(), 0.02)
+    assert engine.now > before
+
+
+def test_nothing_is_asked_when_it_need_not_stay() -> None:
+    engine = running()
+    before = engine.now
+    stay(engine, WEB, 1, CONTEXT, Cancellation(), 0.0)
+    assert engine.now == before
+
+
+def test_a_replica_that_ends_meanwhile_fails_the_step() -> None:
+    engine = running()
+    engine.crash("shop", "web", 1, exit_code=3)
+    with pytest.raises(FailedError, match="exited with code 3"):
+        stay(engine, WEB, 1, CONTEXT, Cancellation(), 0.03)
+
+
+def test_waiting_ends_when_the_user_says_stop() -> None:
+    cancellation = Cancellation()
+    cancellation.ask()
+    with pytest.raises(Cancelled):
+        stay(running(), WEB, 1, CONTEXT, cancellation, 60.0)
