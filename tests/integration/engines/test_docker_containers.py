@@ -34,6 +34,7 @@ from havre.model.project import (
     Network,
     Port,
     Resources,
+    Restart,
     Service,
     Ulimit,
     Volume,
@@ -473,6 +474,17 @@ def test_a_line_longer_than_the_engine_keeps_in_one_piece_is_one_line(stage: Sta
         pass
 
     assert [len(line.text) for line in lines] == [40000, 3]
+
+
+def test_following_goes_on_when_a_replica_restarts_and_tells_nothing_twice(stage: Stage) -> None:
+    web = stage.service(restart=Restart(policy="always"), command=("sh", "-c", "cat /proc/uptime; sleep 0.2; exit 1"))
+    stage.start(web)
+    following = stage.engine.logs(stage.instance, LogQuery(follow=True))
+
+    told = [next(following).text for _ in range(5)]
+
+    assert len(set(told)) == 5
+    assert told == sorted(told, key=lambda line: float(line.split()[0]))
 
 
 def test_logs_of_a_terminal_are_lines_too(stage: Stage) -> None:

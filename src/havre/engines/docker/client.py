@@ -19,6 +19,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from havre.engines.docker.faults import Asked, explain, not_answering, too_old, too_slow
+from havre.errors import InputError, Problem
 from havre.host import clock
 
 OLDEST = (1, 41)
@@ -35,7 +36,7 @@ class DockerClient:
     """One Docker Engine. Safe to share between threads."""
 
     def __init__(self, host: str | None = None) -> None:
-        self.host = host or DEFAULT_HOST
+        self.host = _supported(host or DEFAULT_HOST)
         self._local = threading.local()
         self._calls = 0
         self._counting = threading.Lock()
@@ -304,6 +305,21 @@ class _SocketConnection(http.client.HTTPConnection):
             raw.close()
             raise
         self.sock = raw
+
+
+def _supported(host: str) -> str:
+    """The address, a bare path as a socket; InputError for what this client cannot speak."""
+    if host.startswith("/"):
+        return f"unix://{host}"
+    if host.startswith(("unix://", "tcp://")):
+        return host
+    raise InputError(
+        Problem(
+            summary=f"DOCKER_HOST={host} is not an address that Havre can use",
+            hint="set it to `unix:///path/to/docker.sock` or `tcp://address:port`; for another server, run Havre there",
+            code="docker-host",
+        )
+    )
 
 
 def _checked(reply: Reply, asked: Asked, accept: tuple[int, ...]) -> Reply:

@@ -17,6 +17,9 @@ from havre.host import clock
 
 Json = Mapping[str, Any]
 
+_A_MOMENT = 1e-6
+"""Seconds; less than anything takes between two lines, and more than a float loses of a time."""
+
 
 class Logs:
     """The logs of one engine's replicas."""
@@ -63,6 +66,7 @@ class _Following:
         self._queue: queue.Queue[LogLine | HavreError] = queue.Queue(maxsize=10_000)
         self._streams: list[Stream] = []
         self._followed: set[str] = set()
+        self._last: dict[str, float] = {}
         self._lock = threading.Lock()
         self._over = False
 
@@ -106,21 +110,38 @@ class _Following:
                         self._begin(entry)
 
     def _begin(self, entry: Json) -> None:
-        if entry["State"] == "running" and entry["Id"] not in self._followed and _is_wanted(entry, self._query):
+        with self._lock:
+            if entry["State"] != "running" or entry["Id"] in self._followed or not _is_wanted(entry, self._query):
+                return
             self._followed.add(entry["Id"])
-            self._spawn(self._follow, entry)
+        self._spawn(self._follow, entry)
 
     def _follow(self, entry: Json) -> None:
-        doing = f"follow the logs of {entry['Labels'].get(labels.SERVICE)}"
-        found = self._containers.inspect(entry["Id"], doing=doing)
+        """Read until the container stops; one that was started again just then is read on from the last line."""
+        container = entry["Id"]
+        while True:
+            self._read(entry)
+            with self._lock:
+                self._followed.discard(container)
+            again = self._containers.inspect(container, doing="see whether a replica was started again")
+            with self._lock:
+                if self._over or not again or not again["State"].get("Running") or container in self._followed:
+                    return
+                self._followed.add(container)
+
+    def _read(self, entry: Json) -> None:
+        """Queue the lines that were not told yet, and remember where they end."""
+        container, doing = entry["Id"], f"follow the logs of {entry['Labels'].get(labels.SERVICE)}"
+        found = self._containers.inspect(container, doing=doing)
         if found is None:
             return
-        wanted = _parameters(since=self._since, until=self._query.until) | {"follow": True}
-        with self._client.stream("GET", f"/containers/{entry['Id']}/logs", wanted, doing=doing) as stream:
+        since = self._last.get(container, self._since)
+        wanted = _parameters(since=since, until=self._query.until) | {"follow": True}
+        with self._client.stream("GET", f"/containers/{container}/logs", wanted, doing=doing) as stream:
             if self._keep(stream):
                 for line in _lines(stream, found, entry["Labels"]):
                     self._queue.put(line)
-        self._followed.discard(entry["Id"])
+                    self._last[container] = max(since, line.at + _A_MOMENT)
 
     def _keep(self, stream: Stream) -> bool:
         with self._lock:

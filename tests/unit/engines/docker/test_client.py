@@ -15,7 +15,7 @@ import pytest
 
 from havre.engines.docker import client as client_module
 from havre.engines.docker.client import DockerClient
-from havre.errors import FailedError, UnavailableError
+from havre.errors import FailedError, InputError, UnavailableError
 
 
 class Replies(http.server.BaseHTTPRequestHandler):
@@ -109,6 +109,24 @@ def test_the_newest_version_that_both_know_is_spoken(path: Path, theirs: str, sp
 def test_an_engine_that_is_too_old_is_refused(path: Path, theirs: str) -> None:
     with serving(path, version=theirs), pytest.raises(UnavailableError, match="too old"):
         DockerClient(f"unix://{path}").get("/version", doing="ask")
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        (None, "unix:///var/run/docker.sock"),
+        ("", "unix:///var/run/docker.sock"),
+        ("/run/user/1000/docker.sock", "unix:///run/user/1000/docker.sock"),
+        ("tcp://10.0.0.1:2375", "tcp://10.0.0.1:2375"),
+    ],
+)
+def test_addresses_that_can_be_used(given: str | None, used: str) -> None:
+    assert DockerClient(given).host == used
+
+
+def test_an_address_that_cannot_be_used_is_told_at_once() -> None:
+    with pytest.raises(InputError, match="DOCKER_HOST=ssh://me@server"):
+        DockerClient("ssh://me@server")
 
 
 def test_parameters_are_quoted_and_repeated(path: Path) -> None:
