@@ -149,7 +149,7 @@ def _newest_record(repository: Repository, instance: str | None) -> AppRecord:
 
 def _put_back(repository: Repository, listed: Listed, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
-    repository.restore_directory(f"{listed.id}:{listed.paths[0]}", target)
+    repository.restore_directory(listed.id, target)
 
 
 def storage_variables(variables: Mapping[str, str]) -> dict[str, str]:
