@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from havre.compose.canonical import Expander
 from havre.compose.consistency import check_values
 from havre.compose.environment import Environment
-from havre.compose.extends import Extender
 from havre.compose.findings import fail
 from havre.compose.interpolate import Interpolation
 from havre.compose.loading import Loading
@@ -77,10 +76,10 @@ def _add_document(loading: Loading, base: Map, document: Document, file: str, sc
     root = _mapping(document, loading.shown(file))
     _interpolate(loading, root, scope.environment)
     if switches.extends:
-        Extender(loading, scope.environment, scope.directory, read_services).apply(root, file, document.resets)
+        _extend(loading, root, document, file, scope)
     for path in document.resets:
         drop(base, path)
-    if switches.includes:
+    if switches.includes and "include" in root:
         from havre.compose.include import Includer  # includes load documents in their turn
 
         Includer(loading, scope, file, document.resets).apply(root)
@@ -95,6 +94,14 @@ def _add_document(loading: Loading, base: Map, document: Document, file: str, sc
     enforce_unique(merged, findings)
     findings.stop_on_errors()
     return merged
+
+
+def _extend(loading: Loading, root: Map, document: Document, file: str, scope: Scope) -> None:
+    services = root.get("services")
+    if isinstance(services, Map) and any(isinstance(one, Map) and "extends" in one for one in services.values()):
+        from havre.compose.extends import Extender  # most projects need none
+
+        Extender(loading, scope.environment, scope.directory, read_services).apply(services, file, document.resets)
 
 
 def _mapping(document: Document, shown: str) -> Map:

@@ -44,11 +44,8 @@ class Extender:
         self._files: dict[str, _File] = {}
         self._values = 0
 
-    def apply(self, root: Map, file: str, resets: tuple[Path, ...]) -> None:
+    def apply(self, services: Map, file: str, resets: tuple[Path, ...]) -> None:
         """Replace every service that extends another by the result, in place."""
-        services = root.get("services")
-        if not isinstance(services, Map):
-            return
         here = _File(file, self._directory, services, resets)
         for name in list(services):
             self._resolve(here, name, ())

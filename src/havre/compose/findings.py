@@ -8,6 +8,7 @@ from havre.compose.tree import Path, Sources, dotted
 from havre.errors import InputError, Location, Problem, Severity
 
 _SHOWN = 100
+_ENOUGH = 1_000
 
 
 class Findings:
@@ -16,7 +17,7 @@ class Findings:
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
         self.errors: list[Problem] = []
-        self.warnings: list[Problem] = []
+        self._warnings: dict[Problem, None] = {}
         self.values: dict[str, str] = {}
         """The variables used so far: the values of those that name secrets are never shown."""
 
@@ -34,12 +35,19 @@ class Findings:
                 code=code,
             )
         )
+        if len(self.errors) >= _ENOUGH:
+            self.stop_on_errors()
 
     def warn(self, summary: str, *, hint: str, at: Location | None, code: str, subject: str = "") -> None:
-        """Record a warning; it never stops the load."""
+        """Record a warning; it never stops the load, and the same one is told once."""
         problem = Problem(summary=summary, hint=hint, at=at, subject=subject, code=code, severity=Severity.WARNING)
-        if problem not in self.warnings:
-            self.warnings.append(problem)
+        if len(self._warnings) < _ENOUGH:
+            self._warnings[problem] = None
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """The warnings in the order they were found."""
+        return tuple(self._warnings)
 
     def stop_on_errors(self) -> None:
         """End the load here when any error has been found so far."""

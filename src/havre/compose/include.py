@@ -29,7 +29,7 @@ class Includer:
 
     def apply(self, root: Map) -> None:
         """Add the resources of all included projects, in place."""
-        includes = root.pop("include", None)
+        includes = root.pop("include")
         if includes is None:
             return
         spot = root.at.get("include", 0)

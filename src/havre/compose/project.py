@@ -179,7 +179,7 @@ def _loaded(loading: Loading, plan: Plan, root: Map, name: str, disabled: tuple[
         name=name,
         model=plain(root),
         origins=Origins(root, loading.sources, Location(loading.shown(plan.files[0]))),
-        warnings=tuple(loading.findings.warnings),
+        warnings=loading.findings.warnings,
         files=tuple(loading.files),
         disabled_services=disabled,
         variables=_variables(loading),

@@ -39,7 +39,7 @@ class DiskReader:
         try:
             with open(path, "rb") as stream:  # noqa: PTH123 - importing pathlib costs more than loading a project
                 data = stream.read(LARGEST_FILE + 1)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
             raise _unreadable(shown, error) from error
         if len(data) > LARGEST_FILE:
             raise fail(
@@ -60,14 +60,18 @@ class DiskReader:
 
     def real(self, path: str) -> str:
         """The path with symbolic links followed."""
-        return os.path.realpath(path)
+        return path if "\0" in path else os.path.realpath(path)
 
 
-def _unreadable(shown: str, error: OSError) -> Exception:
-    reasons = {
+def _unreadable(shown: str, error: OSError | ValueError) -> Exception:
+    reasons: dict[type[Exception], tuple[str, str]] = {
         FileNotFoundError: ("no such file or directory", "check the path, or remove the reference to it"),
         IsADirectoryError: ("it is a directory", "name a file"),
         PermissionError: ("permission denied", "make the file readable for the user that runs this command"),
     }
-    reason, hint = reasons.get(type(error), (error.strerror or "input/output error", "check the file system"))
+    reason, hint = reasons.get(type(error), (_reason(error), "check the path"))
     return fail(f"cannot read {shown}: {reason}", hint=hint, at=Location(shown), code="file-unreadable")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or "this is not a path"

@@ -123,6 +123,24 @@ def test_unreadable_files_are_told(tmp_path: Path, kind: str) -> None:
     assert told.startswith("x.yml: cannot read x.yml: " + {"missing": "no such", "directory": "it is a dir"}[kind])
 
 
+def test_paths_with_nul_characters_are_told(tmp_path: Path) -> None:
+    for keys in (
+        r'extends: {file: "a\0b", service: c}',
+        r'env_file: "a\0b"',
+        r'develop: {watch: [{path: "a\0b", action: x}]}',
+    ):
+        (tmp_path / "compose.yaml").write_text(f"services: {{a: {{image: x, {keys}}}}}")
+        assert message(lambda: load_project(LoadRequest(working_dir=str(tmp_path), environment={})))
+    assert reader.DiskReader().real("a\0b") == "a\0b"
+
+
+def test_many_mistakes_and_warnings_stay_cheap() -> None:
+    wrong = "".join(f"    k{number}: x\n" for number in range(200_000))
+    assert "900 further problems are not shown" in refusal(f"services:\n  a:\n{wrong}")
+    unset = "".join(f"      V{number}: $X{number}\n" for number in range(20_000))
+    assert len(load(f"services:\n  a:\n    image: x\n    environment:\n{unset}").warnings) == 1000
+
+
 def test_tags_never_construct_anything() -> None:
     text = OK + "    command: !!python/object/apply:os.system ['touch /tmp/never']\n    hostname: !custom h\n"
     service = load(text).model["services"]["a"]
