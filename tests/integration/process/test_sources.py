@@ -97,7 +97,8 @@ def test_node_sources_are_built_with_their_own_script_and_started_as_they_say(vi
     web = viewed.add(Service(name="web", image="shop_web", build=build, expose=("3000",), networks=(DEFAULT,)))
     viewed.start(web)
     assert viewed.wait(web).state is HealthState.HEALTHY, viewed.texts(web)
-    ask = f"require('http').get('http://{viewed.engine.address(web, 1, viewed.context)}:3000', r => r.pipe(process.stdout))"
+    url = f"http://{viewed.engine.address(web, 1, viewed.context)}:3000"
+    ask = f"require('http').get('{url}', answer => answer.pipe(process.stdout))"
     assert viewed.engine.execute("shop", "web", 1, ["node", "-e", ask]).output == "hello"
 
 
