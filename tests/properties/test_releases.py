@@ -273,6 +273,23 @@ def test_killed_while_it_recovers_it_recovers_all_the_same(
 
 
 @slow_but_thorough
+@given(world=worlds(), wanted=projects(), data=st.data())
+def test_restarting_and_scaling_drop_no_request_either(world: World, wanted: Project, data: st.DataObject) -> None:
+    assert world.deploy(wanted) == "serves"
+    names = [name for name in wanted.service_names if name not in wanted.jobs]
+    force = data.draw(st.lists(st.sampled_from(names), unique=True))
+    scale = data.draw(st.dictionaries(st.sampled_from(names), st.integers(0, 4)))
+    old = {r.id for r in world.engine.observe(INSTANCE).replicas if r.service in force}
+    assert world.deploy(wanted, force=force, scale=scale) == "serves"
+    assert world.complaints() == ""
+    assert world.propose(wanted, scale=scale).is_empty
+    running = [r for r in world.engine.observe(INSTANCE).replicas if r.is_running]
+    counts = {name: sum(r.service == name for r in running) for name in names}
+    assert counts == {name: scale.get(name, wanted.service(name).replicas) for name in names}
+    assert not {r.id for r in running if r.service in force} & old
+
+
+@slow_but_thorough
 @given(world=worlds(), wanted=projects())
 def test_no_plan_removes_a_volume(world: World, wanted: Project) -> None:
     assert not [step for step in world.propose(wanted).steps if isinstance(step.step, RemoveVolume)]

@@ -21,8 +21,9 @@ def propose_rollback(server: Server, instance: str, number: int | None = None) -
     """
     release = _target(server, instance, number)
     recorded = unseal_configuration(server, instance, release.number)
-    unpinned = Intent(app=recorded.app, project=recorded.project, files=recorded.files)
-    observed = look(server, unpinned)
+    # An image whose name was given to a newer one is found by its id alone.
+    references = {*(service.image for service in recorded.project.services), *(pin.image_id for pin in release.images)}
+    observed = server.engine.observe(instance, references=sorted(references))
     project = pin_images(recorded.project, release.images, observed)
     intent = Intent(app=recorded.app, project=project, files=recorded.files)
     serving = server.state.releases.serving(instance)
