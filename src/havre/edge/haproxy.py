@@ -26,6 +26,8 @@ from havre.host.files import write_atomic
 from havre.model.route import AppEdge, EdgeSettings, Endpoint, Upstream
 
 _START_LIMIT = 15.0
+_GONE_LIMIT = 2.0
+"""Within this time after a start or reload, HAProxy may not be there for an instant."""
 _LOCK_WAIT = 60.0
 
 
@@ -217,7 +219,7 @@ class Edge:
             self._runner.stop(self.layout)
             self._disk.write_all()
             self._runner.start(self.layout)
-            self._await_generation(generation)
+            self._await_start(generation)
         elif self.runtime.generation() != _named(generation):
             self._reload(generation)
 
@@ -334,6 +336,13 @@ class Edge:
         self.runtime.reload()
         self._await_generation(generation)
 
+    def _await_start(self, generation: int) -> None:
+        try:
+            self._await_generation(generation)
+        except FailedError:
+            self._runner.stop(self.layout)
+            raise
+
     def _await_generation(self, generation: int) -> None:
         deadline = clock.elapsed() + _START_LIMIT
         while clock.elapsed() < deadline:
@@ -341,7 +350,7 @@ class Edge:
                 if self.runtime.generation() == _named(generation) and self.runtime.master.answers():
                     return
             except UnavailableError:
-                if not self._runner.is_running(self.layout):
+                if clock.elapsed() > deadline - _START_LIMIT + _GONE_LIMIT and not self._runner.is_running(self.layout):
                     break
             clock.sleep(0.01)
         raise FailedError(problems.not_started(self.layout))

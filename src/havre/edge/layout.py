@@ -106,6 +106,11 @@ class Layout:
         return self.home / "run" / "edge.pid"
 
     @property
+    def supervisor(self) -> Path:
+        """The process id of what starts a killed HAProxy again (host processes only)."""
+        return self.home / "run" / "supervisor.pid"
+
+    @property
     def unfinished(self) -> Path:
         """Exists while the running edge may differ from the files; names the instance at work."""
         return self.home / "run" / "unfinished"

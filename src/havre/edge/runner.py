@@ -60,27 +60,44 @@ def complaints(exit_code: int, output: str) -> Verdict:
     return Verdict(complaints=tuple(alerts[:8]) or (output.strip()[-300:] or f"exit code {exit_code}",))
 
 
+_AGAIN = """\
+trap 'kill "$edge" 2>/dev/null; exit 0' TERM
+while :; do
+  "$@" &
+  edge=$!
+  wait "$edge"
+  sleep 0.2
+done
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRunner:
-    """HAProxy as a process of this server, in a session of its own; `program` overrides the search."""
+    """HAProxy as a process of this server, in a session of its own; `program` overrides the search.
+
+    A shell of one megabyte watches it and starts it again when it is killed, as Docker does for a container.
+    """
 
     program: str | None = None
 
     def is_running(self, layout: Layout) -> bool:
         """True when the recorded process is alive and is a HAProxy."""
-        pid = _recorded(layout)
+        pid = _recorded(layout.pid)
         return pid is not None and background.runs_program(pid, "haproxy")
 
     def start(self, layout: Layout) -> None:
         """Start it; the sockets of a killed predecessor are replaced by HAProxy itself."""
-        pid = background.start_detached([self._program(), *arguments(layout)], log=layout.log, errors=layout.messages)
-        write_atomic(layout.pid, f"{pid}\n")
+        watched = ["sh", "-c", _AGAIN, "havre-edge", self._program(), *arguments(layout), "-p", str(layout.pid)]
+        pid = background.start_detached(watched, log=layout.log, errors=layout.messages)
+        write_atomic(layout.supervisor, f"{pid}\n")
 
     def stop(self, layout: Layout) -> None:
-        """End master and workers."""
-        pid = _recorded(layout)
-        if pid is not None and background.runs_program(pid, "haproxy"):
-            background.end(pid)
+        """End what watches it, then master and workers."""
+        for path, name in ((layout.supervisor, "sh"), (layout.pid, "haproxy")):
+            pid = _recorded(path)
+            if pid is not None and background.runs_program(pid, name):
+                background.end(pid)
+            path.unlink(missing_ok=True)
 
     def validate(self, layout: Layout, files: tuple[Path, ...]) -> Verdict:
         """`haproxy -c`."""
@@ -102,10 +119,10 @@ class ProcessRunner:
         return program
 
 
-def _recorded(layout: Layout) -> int | None:
-    if not layout.pid.exists():
+def _recorded(path: Path) -> int | None:
+    if not path.exists():
         return None
-    text = layout.pid.read_text().strip()
+    text = path.read_text().strip()
     return int(text) if text.isdigit() else None
 
 
