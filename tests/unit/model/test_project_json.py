@@ -14,6 +14,7 @@ from havre.model.project_json import VERSION, project_from_json, project_to_json
 
 # A Compose file can state only finite sizes and durations, and JSON can write no others.
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
+st.register_type_strategy(int, st.integers(-(2**63), 2**63 - 1))  # what 64 bits hold, as in the files we read
 projects = st.from_type(Project)
 
 
