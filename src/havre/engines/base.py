@@ -141,8 +141,8 @@ class Engine(Protocol):
         """Run a command with the caller's terminal attached; returns its exit code."""
         ...
 
-    def usage(self, instance: str) -> tuple[Usage, ...]:
-        """Current memory and CPU of every running replica of the instance."""
+    def usage(self, instance: str, *, with_cpu: bool = True) -> tuple[Usage, ...]:
+        """Current memory and CPU of every running replica; CPU takes a moment to measure, memory alone does not."""
         ...
 
     def shut_down(self) -> None:

@@ -180,12 +180,13 @@ class MemoryEngine:
         """The exit code of `execute`."""
         return self.execute(instance, service, slot, command, user=user).exit_code
 
-    def usage(self, instance: str) -> tuple[Usage, ...]:
+    def usage(self, instance: str, *, with_cpu: bool = True) -> tuple[Usage, ...]:
         """Running replicas with their limits; they use nothing."""
+        idle = 0.0 if with_cpu else None
         running = [(place, r) for place, r in sorted(self._replicas.items()) if place[0] == instance and r.is_running]
         return tuple(
             Usage(
-                service=r.service, slot=r.slot, memory=0, memory_limit=self._services[place].resources.memory, cpu=0.0
+                service=r.service, slot=r.slot, memory=0, memory_limit=self._services[place].resources.memory, cpu=idle
             )
             for place, r in running
         )

@@ -131,7 +131,7 @@ def today() -> str:
 def _peaks(server: Server, instance: str) -> tuple[tuple[str, int], ...]:
     """The most memory any replica of each service has used, as far as the engine knows."""
     peaks: dict[str, int] = {}
-    for usage in server.engine.usage(instance):
+    for usage in server.engine.usage(instance, with_cpu=False):
         peaks[usage.service] = max(peaks.get(usage.service, 0), usage.memory_peak or usage.memory or 0)
     return tuple(sorted(peaks.items()))
 

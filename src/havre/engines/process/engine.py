@@ -167,10 +167,10 @@ class ProcessEngine:
         """Run a command on the caller's terminal; its exit code."""
         return run_attached(self._replicas, self._replicas.running(instance, service, slot), command, user=user)
 
-    def usage(self, instance: str) -> tuple[Usage, ...]:
+    def usage(self, instance: str, *, with_cpu: bool = True) -> tuple[Usage, ...]:
         """Memory and CPU of every running replica."""
         running = [one for one in self._replicas.listed(instance) if one.is_running]
-        return usage_of(running, self._groups) if running else ()
+        return usage_of(running, self._groups, with_cpu=with_cpu)
 
     @cached_property
     def _groups(self) -> Groups:

@@ -14,9 +14,11 @@ _WINDOW = 0.25
 """Seconds over which CPU use is measured."""
 
 
-def usage_of(running: Sequence[Found], groups: Groups) -> tuple[Usage, ...]:
-    """All at once, over a quarter of a second."""
+def usage_of(running: Sequence[Found], groups: Groups, *, with_cpu: bool = True) -> tuple[Usage, ...]:
+    """All at once; CPU over a quarter of a second."""
     pids = {one.launch.key: _pids(one, groups) for one in running}
+    if not with_cpu:
+        return tuple(_usage(one, pids[one.launch.key], groups, cpu=None) for one in running)
     before, began = {key: _ticks(found) for key, found in pids.items()}, clock.elapsed()
     clock.sleep(_WINDOW if running else 0.0)
     window = max(clock.elapsed() - began, 0.001)
@@ -28,7 +30,7 @@ def usage_of(running: Sequence[Found], groups: Groups) -> tuple[Usage, ...]:
     return tuple(found)
 
 
-def _usage(one: Found, pids: Sequence[int], groups: Groups, *, cpu: float) -> Usage:
+def _usage(one: Found, pids: Sequence[int], groups: Groups, *, cpu: float | None) -> Usage:
     now, most = groups.memory(group_name(one))
     if not now:
         now, most = sum(map(proctable.memory, pids)), None
@@ -39,7 +41,7 @@ def _usage(one: Found, pids: Sequence[int], groups: Groups, *, cpu: float) -> Us
         memory=now,
         memory_limit=one.launch.memory if enforced else None,
         memory_peak=most,
-        cpu=round(cpu, 1),
+        cpu=None if cpu is None else round(cpu, 1),
     )
 
 
