@@ -86,10 +86,6 @@ def _extends(_expander: Expander, value: Any, _path: Path, spot: int) -> Any:
     return Map({"service": value}, {"service": spot}) if isinstance(value, str) else value
 
 
-def _include(_expander: Expander, value: Any, _path: Path, spot: int) -> Any:
-    return Map({"path": value}, {"path": spot}) if isinstance(value, str) else value
-
-
 def _depends_on(_expander: Expander, value: Any, _path: Path, _spot: int) -> Any:
     found = as_mapping(value, default_dependency) if isinstance(value, Map | Seq) else value
     for dependency in found.values() if isinstance(found, Map) else ():
@@ -168,7 +164,6 @@ def pairs_as_mapping(value: Seq) -> Map:
 RULES: Rule[Expand] = compile_rules(
     {
         **dict.fromkeys(("volumes.*", "networks.*", "secrets.*", "configs.*"), _resource),
-        "include.*": _include,
         "services.*.build": _build,
         "services.*.build.additional_contexts": _pairs,
         "services.*.build.provenance": _text,

@@ -100,9 +100,6 @@ def _local_volume(resolver: PathResolver, value: Any) -> Any:
 RULES: Rule[Resolve] = compile_rules(
     {
         "configs.*.file": _text,
-        "include.*.env_file": _texts,
-        "include.*.path": _texts,
-        "include.*.project_directory": _text,
         "secrets.*.file": _text,
         "services.*.build.additional_contexts.*": _context,
         "services.*.build.context": _context,

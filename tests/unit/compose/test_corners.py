@@ -8,13 +8,17 @@ from typing import Any
 import pytest
 from compose_folder import Folder, load, refusal
 
+from havre.compose.consistency import check_values
+from havre.compose.environment import Environment
 from havre.compose.findings import Findings
 from havre.compose.loading import Loading
 from havre.compose.merge import go_text
+from havre.compose.normalise import normalise, set_defaults
 from havre.compose.paths import PathResolver
 from havre.compose.reader import DiskReader
 from havre.compose.selection import drop_unused
 from havre.compose.tree import Map, Seq, Sources, drop, located, plain, spot_along
+from havre.compose.values import convert_values
 from havre.errors import Location
 
 
@@ -158,3 +162,73 @@ def test_environment_lists_may_name_variables_of_an_included_project() -> None:
 def test_mixed_volume_notations_with_mistakes_are_told_once() -> None:
     told = refusal("services: {a: {image: x, volumes: ['/a::ro', '/b::ro']}}")
     assert told.count("empty section between colons") == 2
+
+
+def test_unvalidated_bases_with_wrong_kinds_are_told_once_merged() -> None:
+    wrong = "depends_on: {x: 5}, healthcheck: [], volumes: [5, {type: volume, target: 6}], ulimits: {a: {soft: x}}"
+    files: dict[str, str | bytes] = {
+        "compose.yaml": "services: {a: {image: x, extends: {file: o.yml, service: b}}}",
+        "o.yml": f"services: {{b: {{{wrong}}}}}\nnetworks: [x]",
+    }
+    told = refusal(files)
+    assert "services.a.depends_on.x: must be a mapping, not '5'" in told
+    assert "services.a.healthcheck: must be a mapping" in told
+
+
+def test_phases_take_what_validation_would_have_refused() -> None:
+    root = located(
+        {
+            "services": {
+                "a": {"environment": 5, "build": {"args": 5, "ssh": "x"}, "labels": 3, "extra_hosts": 4},
+                "b": None,
+            },
+            "networks": 5,
+            "volumes": {"v": 5},
+            "secrets": {"s": 5},
+        }
+    )
+    normalise(root, "p", Environment.of({}))
+    findings = Findings(Sources())
+    check_values(root, findings)
+    set_defaults(root)
+    convert_values(located({"services": {"a": 5}}), findings)
+    convert_values(root, findings)
+    assert findings.errors == []
+    assert root["networks"] == {"default": {"name": "p_default"}}
+
+
+def test_address_pools_follow_the_last_file_as_in_the_reference() -> None:
+    one = "networks: {n: {ipam: {config: [{subnet: a}, {subnet: b}]}}}"
+    two = "networks: {n: {ipam: {config: [{subnet: b, gateway: g}, {subnet: c}]}}}"
+    files: dict[str, str | bytes] = {"1.yml": one, "2.yml": two}
+    pools = load(files, files=("1.yml", "2.yml")).model["networks"]["n"]["ipam"]["config"]
+    assert [pool["subnet"] for pool in pools] == ["b", "c"]
+    assert pools[0]["gateway"] == "g"
+
+
+def test_sub_second_durations_and_one_sided_ulimits() -> None:
+    text = "services: {a: {image: x, stop_grace_period: 500us, label_file: [], networks: {default: {aliases: [b]}}}}"
+    service = load(text).model["services"]["a"]
+    assert service["stop_grace_period"] == "500µs"
+    assert service["networks"] == {"default": {"aliases": ["b"]}}
+
+
+def test_env_files_of_one_project_see_each_other() -> None:
+    files: dict[str, str | bytes] = {
+        "compose.yaml": "services: {a: {image: 'x:$B'}}",
+        "1.env": "A=1\n",
+        "2.env": "B=$A-$C\n",
+    }
+    assert load(files, env_files=("1.env", "2.env")).model["services"]["a"]["image"] == "x:1-"
+
+
+def test_an_anchored_key_may_be_used_as_a_value() -> None:
+    assert load("services: {&n a: {image: x, hostname: *n}}").model["services"]["a"]["hostname"] == "a"
+
+
+def test_odd_origin_paths_fall_back_to_what_exists() -> None:
+    project = load("services: {a: {image: x, command: [b, c]}}")
+    assert project.origin("services.a.command[7]").location.column == 26
+    assert project.origin("services.a.command.x").location.column == 26
+    assert project.origin("services.a.command[0].x").location.column == 36
+    assert project.origin("services.a.command[x").location.column == 26
