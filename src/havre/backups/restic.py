@@ -167,11 +167,12 @@ class Repository:
     def forget(self, ids: Sequence[str]) -> None:
         """Drop snapshots; the room they took is freed by `prune`."""
         if ids:
-            self._code("unlock")  # locks of processes that died; those of living ones stay
+            self._drop_dead_locks()
             self._run("forget", *ids, doing="forget old snapshots", timeout=_LONG)
 
     def prune(self) -> None:
         """Free what no snapshot needs."""
+        self._drop_dead_locks()
         self._run("prune", "--max-unused=10%", doing="free unused room", timeout=_LONG)
 
     def check(self, *, share: str | None = None) -> None:
@@ -191,6 +192,10 @@ class Repository:
                 return code, sink.size
         except ReceiverGoneError:
             return 0, -1
+
+    def _drop_dead_locks(self) -> None:
+        """Locks of processes that were killed go; those of living ones stay."""
+        self._code("unlock")
 
     def _run(
         self, *words: str, doing: str, timeout: float | None = None, cwd: Path | None = None,

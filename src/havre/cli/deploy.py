@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
 from havre.cli.options import Chosen, app_options, json_option, wait_option, yes_option
 from havre.cli.progress import Progress
-from havre.cli.session import load, open_server
+from havre.cli.session import environment, load, open_server
 from havre.cli.show import is_terminal, problem_as_dict, say, show_json, show_problem, wrapped
 from havre.model.plan import Plan
 from havre.model.release import Release
 from havre.model.units import show_seconds
 from havre.workflows.check import check
 from havre.workflows.deploy import Choices, Proposal, apply, propose
+from havre.workflows.perform import TakeSnapshot
 from havre.workflows.server import Server
 
 
@@ -109,7 +112,16 @@ def carry_out(server: Server, proposal: Proposal, *, wait: float, quiet: bool = 
     with Progress(live=is_terminal() and not quiet) as progress:
         witness = [] if quiet else [progress]
         line = (lambda _: None) if quiet else progress.line
-        return apply(server, proposal, wait=wait, witnesses=witness, progress=line)
+        snapshot = _safeguard(server, proposal, line)
+        return apply(server, proposal, wait=wait, witnesses=witness, progress=line, snapshot=snapshot)
+
+
+def _safeguard(server: Server, proposal: Proposal, line: Callable[[str], None]) -> TakeSnapshot:
+    """How the snapshot before a migration is taken; imported only where a plan may need it."""
+    from havre.workflows.backup import Storage, snapshot_before_migration
+
+    storage = Storage(server=server, variables=environment())
+    return snapshot_before_migration(storage, proposal.intent, progress=line)
 
 
 def show_proposal(proposal: Proposal) -> None:

@@ -224,7 +224,8 @@ def accept(storage: Storage, instance: str, snapshot_id: str) -> Snapshot:
 
 def tidy(storage: Storage, repository: Repository, instance: str, policy: BackupPolicy) -> tuple[Snapshot, ...]:
     """Forget what the policy no longer asks to keep, and free its room; returns what went."""
-    known = storage.book.snapshots(instance, policy.service)
+    recorded = storage.book.snapshots(instance, policy.service)
+    known = [one for one in recorded if one.repository in ("", repository.url)]
     gone = to_forget(known, policy.keep, clock.now())
     for snapshot in gone:
         listed = repository.snapshots([f"backup={snapshot.id}"])
