@@ -192,6 +192,22 @@ def unused_port() -> Callable[[], int]:
 
 
 @pytest.fixture
+def ask_at() -> Callable[[int, str], str]:
+    """Who answers at a port, and what it was asked: `web.1 /path`."""
+
+    def ask(port: int, path: str) -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("GET", path, headers={"Host": "shop.example"})
+            told = json.loads(connection.getresponse().read())
+            return f"{told['replica']} {told['target']}"
+        finally:
+            connection.close()
+
+    return ask
+
+
+@pytest.fixture
 def home() -> Iterator[Path]:
     """A short path: socket paths are limited to about a hundred characters."""
     path = Path(tempfile.mkdtemp(prefix="hv"))
