@@ -1,0 +1,88 @@
+"""What is backed up, and how, is read from policies and images."""
+
+from __future__ import annotations
+
+import pytest
+
+from havre.backups.choosing import data_paths, image_kind, kind_of, policies_for, redis_password
+from havre.backups.files import Command, Directories
+from havre.backups.postgres import Postgres
+from havre.backups.redis import Redis
+from havre.errors import InputError
+from havre.model.app import App
+from havre.model.backup import BackupPolicy
+from havre.model.project import Mount, MountKind, Project, Service
+
+DATA = Mount(kind=MountKind.VOLUME, source="uploads", target="/srv/uploads")
+WEB = Service(name="web", image="shop:1", mounts=(DATA,))
+DB = Service(name="db", image="postgres:15-alpine")
+CACHE = Service(name="cache", image="redis:7", command=("redis-server", "--requirepass", "pw"))
+SHOP = Project(name="shop", services=(WEB, DB, CACHE))
+
+
+@pytest.mark.parametrize(
+    ("image", "kind"),
+    [
+        ("postgres", "postgres"),
+        ("postgres:16@sha256:abc", "postgres"),
+        ("docker.io/postgis/postgis:15-3.4", "postgres"),
+        ("registry.example:5000/pgvector/pgvector:pg16", "postgres"),
+        ("redis:7-alpine", "redis"),
+        ("valkey/valkey:8", "redis"),
+        ("postgres-exporter:1", None),
+        ("my/redis-commander", None),
+        ("shop", None),
+    ],
+)
+def test_known_images(image: str, kind: str | None) -> None:
+    assert image_kind(image) == kind
+
+
+def test_without_policies_everything_known_to_hold_data_is_chosen() -> None:
+    assert [policy.service for policy in policies_for(App(name="shop"), SHOP, ())] == ["db", "cache"]
+
+
+def test_a_policy_wins_and_the_named_are_enough() -> None:
+    app = App(name="shop", backups=(BackupPolicy(service="db", databases=("shop",)),))
+    [policy] = policies_for(app, SHOP, ["db"])
+    assert kind_of(DB, policy) == Postgres(databases=("shop",))
+
+
+def test_unknown_services_are_all_named() -> None:
+    with pytest.raises(InputError) as caught:
+        policies_for(App(name="shop"), SHOP, ["dbb", "web", "nope"])
+    assert [problem.summary for problem in caught.value.problems] == [
+        "there is no service `dbb`",
+        "there is no service `nope`",
+    ]
+
+
+def test_nothing_to_back_up_is_said() -> None:
+    with pytest.raises(InputError, match="nothing here is known to hold data"):
+        policies_for(App(name="shop"), Project(name="shop", services=(WEB,)), ())
+
+
+def test_kinds_by_policy_and_by_mounts() -> None:
+    assert kind_of(WEB, BackupPolicy(service="web")) == Directories(paths=(("uploads", "/srv/uploads"),))
+    assert kind_of(WEB, BackupPolicy(service="web", command=("export",))) == Command(command=("export",))
+    assert kind_of(CACHE, BackupPolicy(service="cache")) == Redis(password="pw")
+    with pytest.raises(InputError, match="nothing tells how to back up db"):
+        kind_of(DB, BackupPolicy(service="db", kind="volume"))
+
+
+def test_only_the_volumes_that_are_named() -> None:
+    assert data_paths(WEB, BackupPolicy(service="web", volumes=("uploads",))) == (("uploads", "/srv/uploads"),)
+    assert data_paths(WEB, BackupPolicy(service="web", volumes=("other",))) == ()
+
+
+@pytest.mark.parametrize(
+    ("service", "password"),
+    [
+        (Service(name="r", image="redis", command=("redis-server --requirepass 'a b'",)), "a"),
+        (Service(name="r", image="redis", command=("sh", "-c", 'redis-server --requirepass "pw"')), "pw"),
+        (Service(name="r", image="redis", environment=(("REDIS_PASSWORD", "env"),)), "env"),
+        (Service(name="r", image="redis"), None),
+    ],
+)
+def test_the_password_redis_asks_for(service: Service, password: str | None) -> None:
+    assert redis_password(service) == password
