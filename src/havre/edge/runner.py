@@ -108,7 +108,7 @@ class ProcessRunner:
 
     def _program(self) -> str:
         program = self.program or find_program("haproxy") or _bundled()
-        if program is None:
+        if program is None or not Path(program).is_file():
             raise UnavailableError(
                 Problem(
                     summary="HAProxy is not installed on this server",
