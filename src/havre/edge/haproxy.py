@@ -120,7 +120,7 @@ class Edge:
             )
 
     def draining(self, instance: str) -> Mapping[str, int]:
-        """Open sessions of each draining replica, by its name."""
+        """Open sessions of each draining replica, by its name; those in workers from before a reload count too."""
         applied = load_applied(self.layout, instance)
         open_sessions: dict[str, int] = {}
         for backend in applied.backends if applied else ():
@@ -303,8 +303,9 @@ class Edge:
 
     def _draining(self, backend: Backend) -> Mapping[str, int]:
         open_sessions = {slot.upstream.name: 0 for slot in backend.draining}
+        old_workers = self.runtime.old_workers() if backend.draining else ()
         for name in backend.names if backend.draining else ():
-            sessions = self.runtime.sessions(name)
+            sessions = self.runtime.sessions(name, old_workers)
             for slot in backend.draining:
                 open_sessions[slot.upstream.name] += sessions.get(slot.server, 0)
         return open_sessions

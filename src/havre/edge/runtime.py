@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,14 +99,13 @@ class Runtime:
         header = next((row[1:].split() for row in rows if row.startswith("#")), [])
         return [_server(dict(zip(header, row.split(), strict=False))) for row in rows if _is_row(row)]
 
-    def sessions(self, backend: str) -> Mapping[str, int]:
-        """Open sessions of each slot of a backend."""
-        rows = self.admin.ask(f"show stat {backend} 4 -1").splitlines()
-        if not rows:
-            return {}
-        header = rows[0].removeprefix("# ").split(",")
-        parsed = [dict(zip(header, row.split(","), strict=False)) for row in rows[1:] if row]
-        return {row["svname"]: int(row["scur"] or 0) + int(row["qcur"] or 0) for row in parsed}
+    def sessions(self, backend: str, old_workers: Iterable[int] = ()) -> Mapping[str, int]:
+        """Open sessions of each slot of a backend, those that old workers still finish included."""
+        command = f"show stat {backend} 4 -1"
+        found = Counter(_sessions(self.admin.ask(command)))
+        for pid in old_workers:
+            found.update(_sessions(self.master.ask(f"@!{pid} {command}")))
+        return found
 
     def map_entries(self, path: Path) -> dict[str, str]:
         """A map as the worker has it."""
@@ -138,6 +138,15 @@ class Runtime:
             elif in_old and line.split():
                 pids.append(int(line.split()[0]))
         return tuple(pids)
+
+
+def _sessions(reply: str) -> dict[str, int]:
+    header, *rows = reply.splitlines() or [""]
+    if not header.startswith("# pxname"):
+        return {}
+    names = header.removeprefix("# ").split(",")
+    parsed = [dict(zip(names, row.split(","), strict=False)) for row in rows if row]
+    return {row["svname"]: int(row["scur"] or 0) + int(row["qcur"] or 0) for row in parsed}
 
 
 def _is_row(row: str) -> bool:

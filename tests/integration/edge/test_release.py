@@ -75,18 +75,38 @@ def test_a_hold_ends_after_its_limit(world: Any) -> None:
 def test_a_websocket_stays_open_across_a_release(world: Any) -> None:
     old, new = world.replica("web.1"), world.replica("web.2", "127.0.0.3")
     world.edge.apply(world.app(SHOP, upstreams=((WEB, (old.upstream,)),)))
-    with socket.create_connection(("127.0.0.1", world.port), timeout=5) as visitor:
-        visitor.sendall(
-            b"GET /live HTTP/1.1\r\nHost: shop.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        )
-        assert b"101" in visitor.recv(4096)
+    with _websocket(world.port) as visitor:
         world.edge.switch("shop", {WEB: [new.upstream]})
         assert world.ask().told["replica"] == "web.2"
         assert world.edge.draining("shop") == {"web.1": 1}
         visitor.sendall(b"still there")
         assert visitor.recv(4096) == b"web.1:still there"
     assert drained(world.edge) == {"web.1": 0}
+
+
+def test_a_websocket_from_before_a_reload_is_counted_while_its_replica_drains(world: Any) -> None:
+    old, new = world.replica("web.1"), world.replica("web.2", "127.0.0.3")
+    world.edge.apply(world.app(SHOP, upstreams=((WEB, (old.upstream,)),)))
+    with _websocket(world.port) as visitor:
+        reshaped = Route(host="shop.example", path="/x", service="web", port=3000, strip_prefix=True)
+        assert world.edge.apply(world.app(SHOP, reshaped, upstreams=((WEB, (old.upstream,)),))).reloaded
+        world.edge.switch("shop", {WEB: [new.upstream]})
+        assert world.edge.draining("shop") == {"web.1": 1}
+        assert not world.edge.await_old_workers(0.2)
+        visitor.sendall(b"still there")
+        assert visitor.recv(4096) == b"web.1:still there"
+    assert world.edge.await_old_workers(20)
+    assert drained(world.edge) == {"web.1": 0}
+
+
+def _websocket(port: int) -> socket.socket:
+    visitor = socket.create_connection(("127.0.0.1", port), timeout=5)
+    visitor.sendall(
+        b"GET /live HTTP/1.1\r\nHost: shop.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    assert b"101" in visitor.recv(4096)
+    return visitor
 
 
 def test_all_services_move_in_one_switch(world: Any) -> None:
