@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from havre.checks.case import Case, Check
 from havre.errors import Problem, Severity
 from havre.model.images import known
-from havre.model.project import Service
+from havre.model.project import Project, Service
 
 _URL = re.compile(
     r"(?:[a-z][a-z0-9+.-]*:)?//(?:(?P<user>[^:/@\s]*)(?::(?P<password>[^@\s]*))?@)?(?P<host>[a-zA-Z0-9._-]+)(?=[:/?,]|$)",
@@ -51,6 +51,25 @@ def _disagreements(case: Case) -> Iterator[Problem]:
                 continue
             if login.password != server.password and not (login.password is None and server.password is None):
                 yield _differ(case, server, login)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """A server that was given a password: its service, kind (`postgres`, `redis`, …) and the account it belongs to."""
+
+    service: str
+    kind: str
+    user: str
+
+
+def holders_of(project: Project, password: str) -> tuple[Holder, ...]:
+    """The servers of a project whose password this is."""
+    found = []
+    for service in project.services:
+        server, facts = _server(service), known(service)
+        if server and facts and password and server.password == password:
+            found.append(Holder(service=service.name, kind=facts.kind, user=server.user))
+    return tuple(found)
 
 
 def redis_password(service: Service) -> str | None:

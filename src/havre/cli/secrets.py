@@ -9,8 +9,17 @@ from typing import TextIO
 import click
 
 from havre.checks.placeholders import placeholder
-from havre.cli.options import Chosen, app_options, json_option
-from havre.cli.session import known_values, load_app, load_normal_form, open_state, open_vault, person
+from havre.cli.options import Chosen, app_options, json_option, wait_option, yes_option
+from havre.cli.session import (
+    known_values,
+    load,
+    load_app,
+    load_normal_form,
+    open_server,
+    open_state,
+    open_vault,
+    person,
+)
 from havre.cli.show import say, show_json, show_table
 from havre.host import clock
 from havre.model.units import show_seconds
@@ -91,6 +100,34 @@ def import_command(chosen: Chosen, file: str, every: bool) -> None:
     """Keep the secrets of an env file; placeholders in it are refused, all listed."""
     for name in import_env_file(_vault(chosen), Path(file), every=every):
         say(f"kept {name}")
+
+
+@secrets_command.command("rotate")
+@click.argument("name")
+@yes_option
+@wait_option
+@app_options
+def rotate_command(chosen: Chosen, name: str, yes: bool, wait: float) -> None:
+    """Give a secret a new random value: in the running PostgreSQL or Redis it belongs to, and, in one release, in
+    every service that uses it. When the release fails, the old value is brought back everywhere."""
+    from havre.cli.deploy import carry_out, confirm
+    from havre.workflows.check import check
+    from havre.workflows.deploy import Choices, propose
+    from havre.workflows.rotate import rotate
+
+    server = open_server(chosen, load_app(chosen))
+    confirm(server, yes=yes, what=f"Rotate {name} and release on {server.machine}?")
+    rotation = rotate(
+        server,
+        _vault(chosen),
+        name,
+        load=lambda: load(chosen),
+        release=lambda intent: carry_out(
+            server, propose(server, intent, Choices(kind="rotate"), check=check), wait=wait
+        ),
+    )
+    changed = ", ".join(holder.service for holder in rotation.holders)
+    say(f"rotated {name}{f' in {changed}' if changed else ''}; release {rotation.release.number} passed it on")
 
 
 @secrets_command.command("remove")

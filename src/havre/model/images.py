@@ -26,10 +26,13 @@ class Known:
     default_user: str = ""
     password: tuple[str, ...] = ()
     speaks_http: bool = False
+    program: str = ""
+    """What a command of its own must mention to be the server still, and not a client that borrows the image."""
 
 
 _POSTGRES = Known(
     kind="postgres",
+    program="postgres",
     port=5432,
     is_private=True,
     needs=("POSTGRES_PASSWORD", "POSTGRES_PASSWORD_FILE"),
@@ -39,6 +42,7 @@ _POSTGRES = Known(
 )
 _MYSQL = Known(
     kind="mysql",
+    program="mysqld|mariadbd|docker-entrypoint",
     port=3306,
     is_private=True,
     needs=(
@@ -49,7 +53,7 @@ _MYSQL = Known(
     user=("MYSQL_USER", "MARIADB_USER"),
     password=("MYSQL_PASSWORD", "MARIADB_PASSWORD"),
 )  # fmt: skip
-_REDIS = Known(kind="redis", port=6379, is_private=True)
+_REDIS = Known(kind="redis", program="(?:redis|valkey)-(?:server|sentinel)", port=6379, is_private=True)
 _ELASTIC = Known(kind="elasticsearch", port=9200, is_private=True, speaks_http=True)
 
 KNOWN: Mapping[str, Known] = {
@@ -104,8 +108,12 @@ DATABASES = frozenset({"postgres", "mysql", "redis", "mongo", "elasticsearch"})
 
 
 def known(service: Service) -> Known | None:
-    """What is known of the image a service runs; nothing of one that is built."""
-    return None if service.build else KNOWN.get(image_name(service.image))
+    """What is known of the image a service runs; nothing of one that is built, or that runs something else."""
+    facts = None if service.build else KNOWN.get(image_name(service.image))
+    words = [*(service.entrypoint or ()), *(service.command or ())]
+    if facts and facts.program and words and not words[0].startswith("-"):
+        return facts if any(re.search(facts.program, word) for word in words) else None
+    return facts
 
 
 def image_name(reference: str) -> str:

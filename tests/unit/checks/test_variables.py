@@ -278,3 +278,19 @@ def test_redis_and_its_clients_are_compared(judge: Any, command: str, url: str, 
 def test_a_redis_with_a_configuration_file_is_not_judged(judge: Any) -> None:
     extra = "volumes: ['./redis.conf:/etc/redis.conf:ro']"
     assert judge.lines("password-disagrees", redis("redis-server /etc/redis.conf", "redis://:x@cache/0", extra)) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "is_server"),
+    [
+        ("[]", True),
+        ("['-c', 'max_connections=50']", True),
+        ("postgres -c max_connections=50", True),
+        ("[sh, -c, 'exec docker-entrypoint.sh postgres']", True),
+        ("psql -h elsewhere -c 'select 1'", False),
+        ("[sh, -c, 'while sleep 60; do pg_dump x; done']", False),
+    ],
+)
+def test_a_client_that_borrows_a_servers_image_is_not_taken_for_it(judge: Any, command: str, is_server: bool) -> None:
+    compose = f"services: {{job: {{image: 'postgres:16', command: {command}}}}}"
+    assert len(judge.lines("variable-required", compose)) == int(is_server)

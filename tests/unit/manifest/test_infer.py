@@ -50,7 +50,9 @@ def test_the_example_gets_what_its_own_manifest_says() -> None:
     inferred, own = parse_app(text), load_app(EXAMPLE)
     assert {str(route) for route in inferred.routes} <= {str(route) for route in own.routes}
     assert len(inferred.routes) == 2
-    assert inferred.migration == own.migration
+    assert inferred.migration is not None
+    assert own.migration is not None
+    assert (inferred.migration.run, inferred.migration.undo) == (own.migration.run, own.migration.undo)
     assert (inferred.compose, inferred.env_files) == (own.compose, own.env_files)
     assert [backup.service for backup in inferred.backups] == ["postgres", "redis"]
     assert inferred.secret_names == ("API_KEY_SECRET", "JWT_SECRET", "POSTGRES_PASSWORD", "REDIS_PASSWORD")
