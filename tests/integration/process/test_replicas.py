@@ -9,6 +9,7 @@ import subprocess
 import time
 import urllib.request
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.integration.process.conftest import Stage, until
@@ -388,3 +389,30 @@ def test_nobody_is_left_when_all_is_removed(stage: Stage) -> None:
     stage.stop(web)
     stage.remove(web)
     assert not list((stage.directory / "state" / "replicas").rglob("*"))
+
+
+def test_health_is_seen_as_it_changes(stage: Stage) -> None:
+    check = HealthCheck(test=("test -e $FLAG && echo fine",), shell=True, interval=0.2, timeout=2.0, retries=2)
+    web = stage.web(health=check, environment=(("FLAG", "/dev/shm/havre-test-flag"),))
+    flag = Path("/dev/shm/havre-test-flag")
+    flag.unlink(missing_ok=True)
+    stage.start(web)
+    assert stage.observed(web).health in {HealthState.STARTING, HealthState.UNHEALTHY}
+    assert until(lambda: stage.observed(web).health is HealthState.UNHEALTHY)
+    stage.engine.execute("shop", "web", 1, ["sh", "-c", 'touch "$FLAG"'])
+    assert until(lambda: stage.observed(web).health is HealthState.HEALTHY)
+    os.kill(stage.engine._client.facts().pid, signal.SIGKILL)
+    assert until(lambda: not stage.engine._client.is_running())
+    stage.observed(web)
+    stage.engine.execute("shop", "web", 1, ["sh", "-c", 'rm "$FLAG"'])
+    assert until(lambda: stage.observed(web).health is HealthState.UNHEALTHY), "also under the next supervisor"
+
+
+def test_a_check_that_hangs_is_ended_and_counts_as_failed(viewed: Stage) -> None:
+    check = HealthCheck(test=("sleep", "7659"), interval=0.1, timeout=0.2, retries=1)
+    web = viewed.web(health=check)
+    viewed.start(web)
+    assert until(lambda: viewed.observed(web).health is HealthState.UNHEALTHY)
+    viewed.stop(web)
+    gone = ["pgrep", "-f", "^sleep 7659"]
+    assert until(lambda: subprocess.run(gone, capture_output=True, check=False).returncode == 1)

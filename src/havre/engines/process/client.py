@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from havre.errors import FailedError, Problem, UnavailableError
+from havre.errors import Problem, UnavailableError
 from havre.host import clock
 from havre.host.locks import is_held
 
-PROTOCOL = 1
+PROTOCOL = 2
 """What this side speaks; equal to the supervisor's own PROTOCOL (a test compares them)."""
 
 _START_TIME = 10.0
 _ROOM = Path("supervisor.sock")
+_SAFE_TO_REPEAT = frozenset({"hello", "start", "stop", "wait", "remove"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,14 @@ class Refusal(Exception):  # noqa: N818 - an answer, turned into a HavreError by
     def __init__(self, text: str, kind: str) -> None:
         super().__init__(text)
         self.kind = kind
+
+
+class _Vanished(Exception):  # noqa: N818 - leads to another attempt, or to an UnavailableError
+    """The supervisor was not there, or went away before its answer."""
+
+    def __init__(self, *, was_asked: bool) -> None:
+        super().__init__("vanished")
+        self.was_asked = was_asked
 
 
 class Client:
@@ -64,23 +73,31 @@ class Client:
         self, do: str, *, timeout: float | None = 30.0, handles: Sequence[int] = (), **fields: Any
     ) -> dict[str, Any]:
         """One request and its answer. Raises Refusal, UnavailableError, and TimeoutError after `timeout` seconds."""
-        self.facts()
-        return self._exchange({"do": do, **fields}, timeout=timeout, handles=handles)
+        request = {"do": do, **fields}
+        for again in (True, False):
+            self.facts()
+            try:
+                return self._exchange(request, timeout=timeout, handles=handles)
+            except _Vanished as vanished:
+                self._facts = None
+                harmless = not vanished.was_asked or (do in _SAFE_TO_REPEAT and not fields.get("attached"))
+                if not (again and harmless):
+                    raise UnavailableError(_died(self._state)) from vanished
+        raise UnavailableError(_died(self._state))
 
     def _hello(self) -> Facts:
-        self._ensure_running()
-        answer = self._exchange({"do": "hello"}, timeout=_START_TIME)
-        if answer["protocol"] != PROTOCOL:
-            self._exchange({"do": "leave"}, timeout=_START_TIME)
+        deadline = clock.elapsed() + _START_TIME
+        while True:
             self._ensure_running()
-            answer = self._exchange({"do": "hello"}, timeout=_START_TIME)
-        return Facts(
-            pid=answer["pid"],
-            isolated=answer["isolated"],
-            why_not=answer["why_not"],
-            limits=tuple(answer["limits"]),
-            group=answer["group"],
-        )
+            try:
+                answer = self._exchange({"do": "hello"}, timeout=_START_TIME)
+                if answer["protocol"] == PROTOCOL:
+                    return _facts(answer)
+                self._exchange({"do": "leave"}, timeout=_START_TIME)
+            except _Vanished as vanished:
+                if clock.elapsed() > deadline:
+                    raise UnavailableError(_no_supervisor(self._state)) from vanished
+            clock.sleep(0.05)
 
     def _ensure_running(self) -> None:
         deadline = clock.elapsed() + _START_TIME
@@ -121,15 +138,13 @@ class Client:
         self, request: dict[str, Any], *, timeout: float | None, handles: Sequence[int] = ()
     ) -> dict[str, Any]:
         try:
-            with contextlib.closing(self._connect(timeout)) as connection:
-                socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], list(handles))
-                answer = _receive(connection)
-        except TimeoutError:
-            raise
+            connection = self._connect(timeout)
         except OSError as error:
-            raise UnavailableError(_no_supervisor(self._state)) from error
+            raise _Vanished(was_asked=False) from error
+        with contextlib.closing(connection):
+            answer = _ask(connection, json.dumps(request).encode() + b"\n", handles)
         if not answer:
-            raise FailedError(_died(self._state))
+            raise _Vanished(was_asked=True)
         content: dict[str, Any] = json.loads(answer)
         if "error" in content:
             raise Refusal(content["error"], content.get("kind", ""))
@@ -147,6 +162,25 @@ class Client:
         finally:
             os.close(directory)
         return connection
+
+
+def _facts(answer: dict[str, Any]) -> Facts:
+    return Facts(
+        pid=answer["pid"],
+        isolated=answer["isolated"],
+        why_not=answer["why_not"],
+        limits=tuple(answer["limits"]),
+        group=answer["group"],
+    )
+
+
+def _ask(connection: socket.socket, request: bytes, handles: Sequence[int]) -> bytes:
+    """The answer; empty when whoever should give it is gone."""
+    try:
+        socket.send_fds(connection, [request], list(handles))
+        return _receive(connection)
+    except ConnectionError:
+        return b""
 
 
 def _receive(connection: socket.socket) -> bytes:

@@ -16,7 +16,7 @@ from havre.engines.process.client import Client
 from havre.engines.process.execution import run_attached, run_in
 from havre.engines.process.images import Image, Images
 from havre.engines.process.logs import last_texts, read_logs
-from havre.engines.process.probe import probe_replica
+from havre.engines.process.probe import probe_replica, seen_health
 from havre.engines.process.replicas import Found, Replicas
 from havre.engines.process.starting import Starter
 from havre.engines.process.usage import usage_of
@@ -241,6 +241,7 @@ def _observed(one: Found) -> ObservedReplica:
         image=launch.image,
         role=launch.role,
         addresses=(("loopback", launch.address),),
+        health=seen_health(one),
         exit_code=status.exit_code,
         oom_killed=status.oom_killed,
         restarts=status.restarts,

@@ -12,12 +12,13 @@ from havre.engines.process.execution import run_in
 from havre.engines.process.images import Image
 from havre.engines.process.probing import (
     Question,
-    check_of,
     explain_listening,
+    health_check,
     is_missing_program,
     plain_url,
     question_of,
 )
+from havre.engines.process.records import CHECKED
 from havre.engines.process.replicas import Found, Replicas
 from havre.errors import FailedError
 from havre.model.health import HealthCheck, HealthState, ProbeResult
@@ -43,21 +44,26 @@ def probe_replica(replicas: Replicas, found: Found | None, service: Service, ima
     return ProbeResult(state=state, asked=result.asked, output=told, exit_code=result.exit_code)
 
 
+def seen_health(found: Found) -> HealthState:
+    """What the supervisor's own regular checks say, judged by the same rule."""
+    if not found.launch.health or not found.is_running:
+        return HealthState.NONE
+    if found.status.health == "failed":
+        return HealthState.UNHEALTHY
+    if found.status.health != "passed":
+        return HealthState.STARTING
+    said = found.directory / CHECKED
+    output = said.read_text(errors="replace")[-4096:] if said.exists() else ""
+    return judge("", Executed(exit_code=0, output=output)).state
+
+
 def _asked(replicas: Replicas, found: Found, service: Service, image: Image | None) -> ProbeResult:
-    check = _check(service, image)
+    check = health_check(service, image)
     if check is not None:
         return _run_check(replicas, found, check)
     if found.launch.port:
         return listens(found.launch.address, found.launch.port)
     return ProbeResult(state=HealthState.NONE, asked="is it running", output="it runs; it has no health check")
-
-
-def _check(service: Service, image: Image | None) -> HealthCheck | None:
-    if service.health_disabled:
-        return None
-    if service.health is not None:
-        return service.health
-    return check_of(image.health) if image is not None and image.health else None
 
 
 def _run_check(replicas: Replicas, found: Found, check: HealthCheck) -> ProbeResult:

@@ -7,7 +7,9 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from havre.engines.process.images import Image
 from havre.model.health import HealthCheck
+from havre.model.project import Service
 
 _LITERALS = re.compile(r"(?<![\w.:-])(127\.0\.0\.1|0\.0\.0\.0|localhost|\[::1\]|::1)(?![\w.-])")
 _FETCHERS = ("curl", "wget")
@@ -34,9 +36,20 @@ def at_address(text: str, address: str) -> str:
     return _LITERALS.sub(address, text)
 
 
-def check_of(test: tuple[str, ...]) -> HealthCheck:
-    """A Dockerfile's or an image's own check (`CMD` and words, or `CMD-SHELL` and a line)."""
-    return HealthCheck(test=test[1:], shell=test[0] == "CMD-SHELL")
+def health_check(service: Service, image: Image | None) -> HealthCheck | None:
+    """Compose's, else the image's own (`CMD` and words, or `CMD-SHELL` and a line), unless it is switched off."""
+    if service.health_disabled:
+        return None
+    if service.health is not None or image is None or not image.health:
+        return service.health
+    kind, *test = image.health
+    return HealthCheck(test=tuple(test), shell=kind == "CMD-SHELL")
+
+
+def fetcher_of(question: Question) -> str:
+    """The program of a check that only fetches."""
+    words = question.argv if question.argv[0] != "/bin/sh" else question.asked.split()
+    return words[0]
 
 
 def plain_url(question: Question) -> str | None:

@@ -11,7 +11,8 @@ import os
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-LAUNCH, STATUS = "launch.json", "status.json"
+LAUNCH, STATUS, CHECKED = "launch.json", "status.json", "checked"
+"""The last holds what the health check said last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,12 @@ class Launch:
     extra_hosts: tuple[tuple[str, str], ...] = ()
     inside: tuple[tuple[str, str], ...] = ()
     """More variables for commands run in the replica later (a password file's content, where its server is)."""
+    health: tuple[str, ...] = ()
+    """The health check as a command to run inside, at its own address already; empty when there is none."""
+    health_interval: float = 30.0
+    health_timeout: float = 30.0
+    health_retries: int = 3
+    health_start: float = 0.0
     created_at: float = 0.0
 
     @property
@@ -99,6 +106,8 @@ class Status:
     restarts: int = 0
     oom_killed: bool = False
     unenforced: list[str] = field(default_factory=list)
+    health: str = ""
+    """`passed` or `failed` since the last change; empty before the first verdict."""
 
 
 def read_launch(directory: str) -> Launch | None:

@@ -7,12 +7,13 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
 from havre.engines.process import child, proctable
 from havre.engines.process.cgroups import Groups, Limits
+from havre.engines.process.health import HealthWatch
 from havre.engines.process.logfile import LogFile
 from havre.engines.process.records import Launch, read_status, write_status
 from havre.engines.process.restarts import STEADY_AFTER, pause_before_restart
@@ -38,6 +39,10 @@ class Loop(Protocol):
 
     def later(self, seconds: float, due: Callable[[], None]) -> None:
         """Call `due` once after that time."""
+        ...
+
+    def when_over(self, pid: int, done: Callable[[int], None]) -> None:
+        """Call `done` with the exit code of a child of ours that is no replica."""
         ...
 
 
@@ -89,6 +94,7 @@ class Replica:
             if proctable.is_alive(status.pid, status.started_ticks, status.boot):
                 self._watch_end(status.pid)
                 self._failures = 0
+                self._watch_health()
             else:
                 self._ended(None)
 
@@ -130,6 +136,35 @@ class Replica:
         """A line of our own in its log."""
         self._log.write("e", f"havre: {text}\n".encode(), time.time())
 
+    def run_inside(
+        self, argv: Sequence[str], output: int, done: Callable[[int], None], *, timeout: float
+    ) -> None:  # fmt: skip
+        """Run a command in its world, killed after `timeout` seconds. Raises LaunchError."""
+        environment = {**dict(self.launch.environment), **dict(self.launch.inside)}
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            pid = child.start_inside(
+                self.launch, self.status.pid, argv, environment, (null, output, output),
+                user=None, terminal=False, groups=self._groups, group=self.group,
+            )  # fmt: skip
+        finally:
+            os.close(null)
+        over: list[int] = []
+
+        def ended(code: int) -> None:
+            over.append(code)
+            done(code)
+
+        self._loop.when_over(pid, ended)
+        self._loop.later(timeout, lambda: None if over else kill_session(pid))
+
+    def later(self, seconds: float, due: Callable[[], None]) -> None:
+        """Call `due` once after that time."""
+        self._loop.later(seconds, due)
+
+    def _watch_health(self) -> None:
+        HealthWatch(self.launch, self.status, self.directory, self, self._save).begin()
+
     def _started(self, pid: int) -> None:
         found = proctable.stat(pid)
         status = self.status
@@ -137,8 +172,9 @@ class Replica:
         status.started_ticks = found.started if found else 0
         status.namespace = proctable.mount_namespace(pid) if self.launch.isolated else 0
         status.started_at, status.finished_at = time.time(), 0.0
-        status.exit_code, status.oom_killed = None, False
+        status.exit_code, status.oom_killed, status.health = None, False, ""
         self._save()
+        self._watch_health()
 
     def _failed_to_start(self, reason: str) -> None:
         self.note(f"cannot start: {reason}")
@@ -279,6 +315,12 @@ class Replica:
     def _save(self) -> None:
         with contextlib.suppress(OSError):  # a full disk must not end what keeps everything running
             write_status(self.directory, self.status)
+
+
+def kill_session(pid: int) -> None:
+    """Kill a command and what it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def exit_code(wait_status: int) -> int:

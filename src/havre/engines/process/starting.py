@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from havre.engines.base import Context
@@ -13,8 +14,10 @@ from havre.engines.process.client import Client
 from havre.engines.process.images import Image, Images
 from havre.engines.process.names import addresses_by_name
 from havre.engines.process.places import Ground, numeric_user
+from havre.engines.process.probing import fetcher_of, health_check, plain_url, question_of
 from havre.engines.process.records import Launch, Place, write_launch
 from havre.engines.process.replicas import FIRST_TASK_SLOT, Replicas
+from havre.engines.process.servers import everybodys_python
 from havre.engines.process.translate import Given, launch_of
 from havre.engines.process.volumes import Volumes
 from havre.errors import FailedError, Problem
@@ -59,7 +62,7 @@ class Starter:
             names=context.names, inside=tuple(_inside(service, image, address, places)), now=clock.now(),
             known=self._known(service, context, address, networks),
         )  # fmt: skip
-        launch = launch_of(service, slot, image, given, command)
+        launch = _with_health(launch_of(service, slot, image, given, command), service, image)
         write_launch(str(directory), launch)
         return launch
 
@@ -105,6 +108,23 @@ class Starter:
         )  # fmt: skip
         others = [one.launch for one in self._replicas.listed(context.instance) if one.is_running]
         return addresses_by_name(asking, others)
+
+
+def _with_health(launch: Launch, service: Service, image: Image) -> Launch:
+    check = health_check(service, image)
+    if check is None or launch.role != "replica":
+        return launch
+    question = question_of(check.test, shell=check.shell, address=launch.address)
+    url = plain_url(question)
+    program = url and fetcher_of(question)
+    argv = question.argv
+    if url and program and not shutil.which(program, path=dict(launch.environment)["PATH"]):
+        fetch = f"import urllib.request as r; r.build_opener(r.ProxyHandler({{}})).open({url!r})"
+        argv = (str(everybodys_python()), "-I", "-S", "-c", fetch)
+    return replace(
+        launch, health=argv, health_interval=check.interval or 30.0, health_timeout=check.timeout or 30.0,
+        health_retries=check.retries, health_start=check.start_period,
+    )  # fmt: skip
 
 
 def _networks(service: Service, context: Context) -> Iterator[str]:

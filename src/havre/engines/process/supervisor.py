@@ -22,10 +22,10 @@ from typing import Any
 from havre.engines.process import child, kernel
 from havre.engines.process.cgroups import Groups
 from havre.engines.process.records import read_launch, write_json
-from havre.engines.process.replica import Replica, exit_code
+from havre.engines.process.replica import Replica, exit_code, kill_session
 from havre.engines.process.talk import Talk, short_path
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised when requests or records change: an older supervisor is then asked to leave (its replicas stay)."""
 
 LOCK, SOCKET, FACTS, REPLICAS = "supervisor.lock", "supervisor.sock", "supervisor.json", "replicas"
@@ -77,6 +77,10 @@ class Supervisor:
         """Call `due` once after that time."""
         self._count += 1
         heapq.heappush(self._timers, (time.monotonic() + seconds, self._count, due))
+
+    def when_over(self, pid: int, done: Callable[[int], None]) -> None:
+        """Call `done` with the exit code of a child that is no replica."""
+        self._inside[pid] = done
 
     # Requests: each takes the request's fields and answers through `talk`, at once or later.
 
@@ -164,7 +168,7 @@ class Supervisor:
             talk.say(error=str(error), kind="launch")
             return
         talk.close_handles()
-        talk.when_gone(lambda: _kill_session(pid))
+        talk.when_gone(lambda: kill_session(pid))
         self._inside[pid] = lambda code: talk.say(exit=code)
 
     def _leave(self, talk: Talk, _: dict[str, Any]) -> None:
@@ -306,11 +310,6 @@ def _heard(*_: object) -> None:
 
 def _nothing() -> None:
     """For when nothing is to be done."""
-
-
-def _kill_session(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
 
 
 def _remove_tree(directory: str) -> None:
