@@ -8,6 +8,7 @@ import click
 
 from havre.cli.deploy import carry_out, confirm, show_proposal, show_release
 from havre.cli.options import Chosen, app_options, json_option, wait_option, yes_option
+from havre.cli.recover import settle_first
 from havre.cli.session import open_instance
 from havre.cli.show import show_json
 from havre.errors import InputError, Problem
@@ -35,6 +36,7 @@ def restart_command(chosen: Chosen, services: tuple[str, ...], yes: bool, wait: 
       havre restart backend
     """
     server, instance = open_instance(chosen)
+    settle_first(server, instance, wait=wait, quiet=as_json)
     _go(server, propose_restart(server, instance, services), yes=yes, wait=wait, as_json=as_json)
 
 
@@ -54,6 +56,7 @@ def scale_command(chosen: Chosen, wanted: tuple[str, ...], yes: bool, wait: floa
     """
     numbers = _numbers(wanted)
     server, instance = open_instance(chosen)
+    settle_first(server, instance, wait=wait, quiet=as_json)
     proposal = propose_scale(server, instance, numbers)
     _go(server, proposal, yes=yes, wait=wait, as_json=as_json)
     remember_scale(server, instance, numbers)
@@ -73,6 +76,7 @@ def stop_command(chosen: Chosen, services: tuple[str, ...], yes: bool, wait: flo
       havre stop backend
     """
     server, instance = open_instance(chosen)
+    settle_first(server, instance, wait=wait, quiet=as_json)
     _go(server, propose_stop(server, instance, services), yes=yes, wait=wait, as_json=as_json)
 
 
@@ -90,6 +94,7 @@ def start_command(chosen: Chosen, services: tuple[str, ...], yes: bool, wait: fl
       havre start
     """
     server, instance = open_instance(chosen)
+    settle_first(server, instance, wait=wait, quiet=as_json)
     _go(server, propose_start(server, instance, services), yes=yes, wait=wait, as_json=as_json)
 
 

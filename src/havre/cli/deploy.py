@@ -8,6 +8,7 @@ import click
 
 from havre.cli.options import Chosen, app_options, json_option, wait_option, yes_option
 from havre.cli.progress import Progress
+from havre.cli.recover import settle_first
 from havre.cli.session import environment, load, open_server
 from havre.cli.show import is_terminal, problem_as_dict, say, show_json, show_problem, wrapped
 from havre.model.plan import Plan
@@ -83,6 +84,7 @@ def deploy_command(
     """
     intent = load(chosen)
     server = open_server(chosen, intent.app)
+    settle_first(server, intent.app.instance, wait=wait, quiet=as_json)
     proposal = propose(server, intent, Choices(force=force, pull=pull, remove_orphans=not keep_orphans), check=check)
     if not as_json:
         show_proposal(proposal)

@@ -6,6 +6,7 @@ import click
 
 from havre.cli.deploy import carry_out, confirm, show_proposal, show_release
 from havre.cli.options import Chosen, app_options, json_option, wait_option, yes_option
+from havre.cli.recover import settle_first
 from havre.cli.session import open_instance
 from havre.cli.show import say, show_json
 from havre.workflows.rollback import propose_rollback
@@ -30,6 +31,7 @@ def rollback_command(chosen: Chosen, number: int | None, yes: bool, wait: float,
       havre rollback 12 -y
     """
     server, instance = open_instance(chosen)
+    settle_first(server, instance, wait=wait, quiet=as_json)
     proposal = propose_rollback(server, instance, number)
     if not as_json:
         say(f"back to release {proposal.choices.rolled_back_to}", bold=True)
