@@ -36,7 +36,7 @@ class Switches:
 
 @dataclass(slots=True, kw_only=True)
 class Loading:
-    """One load under way."""
+    """One load under way; `named` are the files the caller asked for, `inside` the directories they lie in."""
 
     reader: Reader
     base: str
@@ -44,6 +44,8 @@ class Loading:
     switches: Switches = field(default_factory=Switches)
     sources: Sources = field(default_factory=Sources)
     files: list[str] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
+    inside: set[str] = field(default_factory=set)
     consumed: list[tuple[Path, Location]] = field(default_factory=list)
     findings: Findings = field(init=False)
     _bytes: int = 0
@@ -51,6 +53,7 @@ class Loading:
 
     def __post_init__(self) -> None:
         self.findings = Findings(self.sources)
+        self.inside.add(self.base)
 
     def shown(self, path: str) -> str:
         """A path as the user would type it: relative when it lies below the directory of the command."""
@@ -70,7 +73,19 @@ class Loading:
             )
         if path not in self.files:
             self.files.append(path)
+            self._tell_outside(path)
         return data
+
+    def _tell_outside(self, path: str) -> None:
+        """Say that a file no one named on the command line lies outside the project."""
+        if path in self.named or path.startswith(tuple(f"{place.rstrip('/')}/" for place in self.inside)):
+            return
+        self.findings.warn(
+            "this file lies outside the project directory, and the project reads it",
+            hint="check that the project is meant to, or move the file into the project",
+            at=Location(self.shown(path)),
+            code="outside-project",
+        )
 
     def parse(self, path: str) -> list[Document]:
         """The documents of a Compose file."""

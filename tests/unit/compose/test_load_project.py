@@ -247,3 +247,16 @@ def test_the_public_names_are_what_all_says() -> None:
         assert getattr(havre.compose, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         havre.compose.nothing  # noqa: B018
+
+
+def test_reading_outside_the_project_is_told() -> None:
+    files: dict[str, str | bytes] = {
+        "compose.yaml": "services: {a: {extends: {file: /other/base.yml, service: b}, env_file: [in.env, ../up.env]}}",
+        "/other/base.yml": "services: {b: {image: x}}",
+        "in.env": "",
+        "/up.env": "",
+        "/named/prod.yml": "services: {a: {hostname: h}}",
+    }
+    project = load(files, files=("compose.yaml", "/named/prod.yml"))
+    outside = [str(warning.at) for warning in project.warnings if warning.code == "outside-project"]
+    assert outside == ["/other/base.yml", "/up.env"]
