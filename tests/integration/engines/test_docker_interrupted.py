@@ -21,7 +21,8 @@ from havre.engines.base import LogQuery
 from havre.engines.docker import client as client_module
 from havre.engines.docker.engine import DockerEngine
 from havre.errors import UnavailableError
-from havre.model.plan import RunTask, StartReplica
+from havre.model.plan import CreateVolume, RunTask, StartReplica
+from havre.model.project import Mount, MountKind, Volume
 
 pytestmark = pytest.mark.docker
 
@@ -139,6 +140,36 @@ def test_a_one_off_goes_on_and_is_told_once_when_the_connection_is_cut(
 
     assert failures or told == ["1", "2", "3", "4", "5", "6"]
     assert stage.engine.observe(stage.instance).replicas == ()
+
+
+def test_a_task_that_was_cut_off_is_taken_up_again_instead_of_run_twice(
+    stage: Stage, wire: Wire, wired: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "PATIENCE", 0.2)
+    volume = Volume(key="data", name=f"{stage.instance}_data")
+    stage.volumes = (volume,)
+    stage.do(CreateVolume(volume=volume))
+    service = stage.service(mounts=(Mount(kind=MountKind.VOLUME, source="data", target="/data"),))
+    command = ("sh", "-c", "echo once >> /data/runs; sleep 3; cat /data/runs")
+    step = RunTask(service=service, command=command, title="migrate")
+    failures: list[UnavailableError] = []
+
+    def run() -> None:
+        try:
+            wired.perform(step, stage.context())
+        except UnavailableError as error:
+            failures.append(error)
+
+    first = threading.Thread(target=run)
+    first.start()
+    wait_until(lambda: any(replica.is_running for replica in stage.engine.observe(stage.instance).replicas))
+    wire.cut()
+    first.join(20)
+
+    stage.do(step)
+
+    assert len(failures) == 1
+    assert stage.told == ["once"]
 
 
 def test_following_logs_ends_with_a_message_and_not_in_silence(

@@ -24,6 +24,7 @@ from havre.model.project import Service
 
 Json = Mapping[str, Any]
 
+_START_AGAIN_AFTER = (0.2, 1.0)
 _REMOVAL_LIMIT = 30.0
 """Seconds that the engine may take to remove a container somebody else asked it to remove."""
 
@@ -112,8 +113,19 @@ class Containers:
         return made
 
     def start(self, container: str, *, doing: str) -> None:
-        """Start a container; one that runs already stays as it is."""
-        self._client.post(f"/containers/{container}/start", doing=doing, accept=(304,))
+        """Start a container; one that runs already stays as it is.
+
+        On a busy server the container runtime fails now and then for reasons of its own. What has not started can
+        safely be started again.
+        """
+        for pause in (*_START_AGAIN_AFTER, None):
+            try:
+                self._client.post(f"/containers/{container}/start", doing=doing, accept=(304,))
+                return
+            except FailedError as error:
+                if pause is None or error.problems[0].code != "runtime-failed":
+                    raise
+                clock.sleep(pause)
 
     def restart_replica(self, instance: str, service: str, slot: int) -> None:
         """Start a stopped replica again."""

@@ -244,6 +244,13 @@ REFUSALS = (
         code="logs-elsewhere",
     ),
     Refusal(
+        words=("OCI runtime create failed", "failed to create shim"),
+        meaning="the container runtime could not set its process up",
+        hint="look at the last words above and at the server's memory and load; then run the same command again",
+        code="runtime-failed",
+        effect=_UNTOUCHED,
+    ),
+    Refusal(
         words=("minimum memory limit",),
         meaning="its memory limit is lower than the engine accepts",
         hint="raise `mem_limit` (at least 6m)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -39,7 +40,7 @@ class Tasks:
         self._follow(container, deadline, output)
         timed_out = clock.elapsed() >= deadline
         state = self._ended(container, deadline, step)
-        self._read(container, output, follow=False)  # a follower can miss what was written just before the end
+        self._read_rest(container, output)
         if state["ExitCode"] != 0 or state.get("OOMKilled"):
             raise FailedError(_failed(step, context, state, output.last, timed_out=timed_out))
         self._containers.remove(container, doing=f"remove the finished {step.service.name} {step.role}")
@@ -83,6 +84,11 @@ class Tasks:
             self._read(container, output, follow=True)
         finally:
             timer.cancel()
+
+    def _read_rest(self, container: str, output: _Output) -> None:
+        """What a follower misses: lines written just before the end."""
+        with contextlib.suppress(FailedError):  # somebody else who waited for it too may be removing it
+            self._read(container, output, follow=False)
 
     def _read(self, container: str, output: _Output, *, follow: bool) -> None:
         found = self._containers.inspect(container, doing="look at the one-off") or {}

@@ -37,6 +37,7 @@ SEEN = [
     ('runc create failed: unable to start container process: exec: "/entry.sh": stat /entry.sh: no such file or directory: unknown', "program-not-in-image"),
     ('runc create failed: unable to start container process: exec: "/entry.sh": permission denied: unknown', "program-not-in-image"),
     ('could not select device driver "nvidia" with capabilities: [[gpu]]', "device-missing"),
+    ("failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: %!w(<nil>): unknown", "runtime-failed"),
     ("container rootfs is marked read-only", "read-only-root"),
     ("Container 1f is not running", "not-running"),
     ("Container 1f is restarting, wait until the container is running", "not-running"),
