@@ -157,9 +157,9 @@ def _frontend(settings: EdgeSettings, layout: Layout, pool: Pool) -> str:
         _limits(pool),
         _forward(settings),
         _answer_headers(),
-        f"  use_backend {SECURE} if {_has(Flag.HTTPS)} {{ var({_plain_word(settings)}) -m str http }}",
+        _to_tls(settings),
         f"  use_backend {BOUNDED} if {{ var(txn.most) -m found }} {{ req.hdr(transfer-encoding) -m found }}",
-        f"  use_backend {BOUNDED} if {{ var(txn.most) -m found }} {{ fc_http_major 2 }} {_BODY_WITHOUT_LENGTH}",
+        f"  use_backend {BOUNDED} if {{ fc_http_major 2 }} {{ var(txn.most) -m found }} {_BODY_WITHOUT_LENGTH}",
         f"  use_backend %[var(txn.route),field({BACKEND},|)]",
         "  default_backend havre.nothing",
     )
@@ -235,13 +235,16 @@ def _find_route(layout: Layout) -> list[str]:
     ]
 
 
-def _plain_word(settings: EdgeSettings) -> str:
-    """Which variable says that a visitor came without TLS.
+def _to_tls(settings: EdgeSettings) -> list[str]:
+    """Send visitors without TLS to https.
 
     Where another proxy ends TLS, only its own word counts: without it we would send visitors who are on https
     already round in circles.
     """
-    return "txn.proto" if settings.https_port else "txn.said"
+    if settings.https_port is None and not settings.trusted_proxies:
+        return []
+    word = "txn.proto" if settings.https_port else "txn.said"
+    return [f"  use_backend {SECURE} if {_has(Flag.HTTPS)} {{ var({word}) -m str http }}"]
 
 
 def _answering_backends(settings: EdgeSettings, layout: Layout) -> str:
