@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from stand import Stand
+from data_stand import Stand
 
 from havre.backups.book import read_records
 from havre.model.backup import Verdict

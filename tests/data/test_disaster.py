@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from s3 import CREDENTIALS, S3
-from stand import Stand
-from tools import restic
+from data_stand import Stand
+from data_tools import restic
+from s3_server import CREDENTIALS, S3
 
 from havre.backups.restic import Repository
 from havre.backups.vault import escrow_text, repository_key_from

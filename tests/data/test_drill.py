@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from stand import Stand, docker
+from data_stand import Stand, docker
 
 from havre.errors import FailedError
 from havre.model.backup import BackupPolicy

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from s3 import CREDENTIALS, S3
-from stand import Stand, docker
+from data_stand import Stand, docker
+from s3_server import CREDENTIALS, S3
 
 from havre.backups.book import read_records
 from havre.errors import FailedError, HavreError, RefusedError

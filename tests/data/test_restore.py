@@ -7,7 +7,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from stand import Stand, docker
+from data_stand import Stand, docker
 
 from havre.backups.redis import Server
 from havre.errors import FailedError, HavreError, InputError

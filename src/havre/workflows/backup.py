@@ -125,7 +125,8 @@ class _One:
     def _take(self, begun: Snapshot) -> Snapshot:
         first, *others = self.storage.urls(self.policy)
         repository = self.storage.repository(first)
-        repository.make()
+        if not any(one.repository == first and one.parts for one in self.storage.book.snapshots(begun.instance)):
+            repository.make()  # only the first time: a repository that vanished later must be noticed
         kind = kind_of(self._service, self.policy)
         with ExitStack() as stack:
             place = self._place(kind, stack)

@@ -9,10 +9,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools import restic
+from data_tools import restic
 
 from havre.backups import postgres
 from havre.engines.docker.engine import DockerEngine
+from havre.errors import Problem
 from havre.model.route import AppEdge, Endpoint
 from havre.secrets import sealing
 from havre.store.state import State
@@ -67,7 +68,12 @@ class NoTraffic:
     def await_old_workers(self, timeout: float) -> bool:
         return True
 
+    def stop(self) -> None: ...
+
     def remove(self, instance: str) -> None: ...
+
+    def secure(self, instance: str) -> tuple[Problem, ...]:
+        return ()
 
     def entrance(self) -> tuple[str, int, int | None]:
         return "127.0.0.1", 80, None

@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from tools import rclone
+from data_tools import rclone
 
 KEY, SECRET = "havretest", "havretestsecret"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}

