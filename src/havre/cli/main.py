@@ -72,6 +72,9 @@ GROUPS: tuple[tuple[str, dict[str, Entry]], ...] = (
     (
         "Server",
         {
+            "edge": Entry("edge", "Show, restart or stop the proxy in front of all apps."),
+            "certs": Entry("edge", "List certificates and the days they have left; renew them."),
+            "export": Entry("edge", "Print a vhost for a Caddy or nginx in front of the edge."),
             "ports": Entry("ledger", "List the server's ports: which app has them, which program listens."),
             "budget": Entry("ledger", "Show the memory that all apps may use beside what the server has."),
             "schema": Entry("schema", "Print the JSON Schema of havre.yaml, for editors."),

@@ -150,6 +150,8 @@ class Performer:
         if wanted.endpoints or wanted.routes:
             self.server.traffic.ensure_running()
             self.server.traffic.apply(wanted)
+            for problem in self.server.traffic.secure(self.work.app.instance):
+                self.work.progress(f"no certificate yet: {problem.summary}; {problem.hint}")
         elif self.server.traffic.read(self.work.app.instance) is not None:
             self.server.traffic.remove(self.work.app.instance)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from havre.engines.base import Engine
+from havre.errors import Problem
 from havre.model.route import AppEdge, Endpoint, Upstream
 from havre.store.state import State
 
@@ -44,6 +45,10 @@ class Traffic(Protocol):
 
     def remove(self, instance: str) -> None:
         """Drop everything of an instance."""
+        ...
+
+    def secure(self, instance: str) -> tuple[Problem, ...]:
+        """Order the certificates that an app's hosts lack; problems are told, and undo nothing."""
         ...
 
     def stop(self) -> None:
