@@ -100,10 +100,15 @@ def plan_load(loading: Loading, request: LoadRequest) -> Plan:
     env_files = tuple(loading.absolute(file, loading.base) for file in request.env_files)
     env_files = env_files or default_env_files(loading, process, directory)
     loading.named.update(files, env_files)
+    loading.inside.add(directory)
     environment = process.below(env_file_variables(loading, env_files, process))
     if not files:
         files = files_from_environment(loading, environment, loading.base) or discover_files(loading, loading.base)
         directory = posixpath.dirname(files[0]) if files else directory
+        loading.inside.add(directory)
+        if directory != loading.base and not request.env_files:
+            more = default_env_files(loading, environment, directory)
+            environment = environment.below(env_file_variables(loading, more, environment))
     if not files:
         raise no_files(loading.base)
     profiles = request.profiles or tuple((environment.get("COMPOSE_PROFILES") or "").split(","))
@@ -121,7 +126,6 @@ def plan_load(loading: Loading, request: LoadRequest) -> Plan:
 def load_plan(loading: Loading, plan: Plan) -> LoadedProject:
     """Run all phases after the choice of files."""
     loading.named.update(plan.files)
-    loading.inside.add(plan.directory)
     parsed = [(file, loading.parse(file)) for file in plan.files]
     loading.findings.stop_on_errors()
     name = project_name(loading, parsed, plan.environment, plan.given_name, plan.default_name)

@@ -260,3 +260,15 @@ def test_reading_outside_the_project_is_told() -> None:
     project = load(files, files=("compose.yaml", "/named/prod.yml"))
     outside = [str(warning.at) for warning in project.warnings if warning.code == "outside-project"]
     assert outside == ["/other/base.yml", "/up.env"]
+
+
+def test_the_env_file_beside_a_discovered_file_counts_below_the_one_here() -> None:
+    files: dict[str, str | bytes] = {
+        "compose.yaml": "services: {a: {image: 'x:$A-$B'}}",
+        ".env": "A=above\nB=above\n",
+        "deep/.env": "A=here\n",
+    }
+    project = load(files, working_dir=f"{HERE}/deep")
+    assert project.model["services"]["a"]["image"] == "x:here-above"
+    assert project.warnings == ()
+    assert load(files, working_dir=f"{HERE}/deep", env_files=("../none/../deep/.env",)).variables["B"].source == "unset"
