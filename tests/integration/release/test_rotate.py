@@ -16,7 +16,7 @@ import pytest
 
 from havre.workflows.demo import free_port
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 COMPOSE = """\
 services:

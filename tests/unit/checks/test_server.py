@@ -105,6 +105,12 @@ def test_two_services_that_publish_one_port_are_told_together() -> None:
     )
 
 
+def test_where_no_port_is_left_none_is_proposed(judge: Any) -> None:
+    everywhere = tuple(Listener(port=port, address="0.0.0.0", pid=1, program="x") for port in range(1, 65536))
+    (problem,) = judge.problems("port-taken", NGINX, server=server(listeners=everywhere))
+    assert problem.hint == "stop that program, or publish a free port"
+
+
 def test_a_database_for_everybody_is_warned_about(judge: Any) -> None:
     text = """\
 services:

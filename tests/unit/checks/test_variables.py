@@ -8,6 +8,7 @@ import pytest
 
 from havre.checks.placeholders import placeholder
 from havre.errors import Severity
+from havre.model.server import VariableFact
 
 DB = """\
 services:
@@ -151,6 +152,17 @@ def test_a_command_in_an_env_file_is_refused_where_it_stands(judge: Any) -> None
         ".env:2: JWT_SECRET: the value of JWT_SECRET is a command in `$(…)`, which env files never run"
     ]
     assert judge.lines("variable-placeholder", compose, env=env) == []
+
+
+def test_a_command_nobody_uses_yet_is_told_once_with_those_that_are_used(judge: Any) -> None:
+    compose = "services: {web: {image: 'a:1', environment: {JWT_SECRET: '${JWT_SECRET}'}}}"
+    value = "$(openssl rand -hex 32)"
+    facts = tuple(
+        VariableFact(name=name, value=value, file=".env", line=line) for name, line in (("JWT_SECRET", 1), ("IDLE", 2))
+    )
+    env = f"JWT_SECRET={value}\nIDLE={value}\n"
+    found = judge.problems("variable-command", compose, env=env, variables=facts)
+    assert [(one.subject, str(one.at)) for one in found] == [("JWT_SECRET", ".env:1"), ("IDLE", ".env:2")]
 
 
 def test_a_dollar_in_a_value_is_no_command(judge: Any) -> None:
