@@ -4,7 +4,8 @@
 
 One run, one machine, interleaved rounds: the edge and the hand-written HAProxy serve the same hosts from the same
 backend, with rate limit, security headers, request id and JSON log in both. Prints a table and, as its last line,
-one JSON object; exits 1 when a target is missed. Everything listens on 127.0.0.1.
+one JSON object; exits 1 when a target is missed. Everything listens on 127.0.0.1. `machine_load` says how busy the
+machine was: above the number of its processors, times mean little; `cpu_us` (per request) and memory still do.
 """
 
 from __future__ import annotations
@@ -251,6 +252,7 @@ def measure(given: argparse.Namespace, directory: Path) -> dict[str, float]:
         found = control(edge, given.domains, backend)
         master = int(edge.layout.pid.read_text())
         found |= traffic(given, (front, master), (hand, servers[1].pid))
+        found["machine_load"] = os.getloadavg()[0]
         found["memory_mb"] = memory(master)
         found["by_hand_memory_mb"] = memory(servers[1].pid)
         return found
