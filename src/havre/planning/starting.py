@@ -104,6 +104,8 @@ class Starting:
         under = everything_under(migration.service, self._changes)
         stateful = tuple(name for name in self._changes if name in under and self._service(name).stateful_mounts)
         backed_up = {policy.service for policy in self._app.backups} if self._app else set()
+        if not backed_up and not migration.safeguard_services:
+            return ()
         chosen = migration.safeguard_services or tuple(n for n in stateful if n in backed_up) or stateful
         return tuple(name for name in chosen if name in self._changes and self._holds_data(name))
 
@@ -128,8 +130,17 @@ class Starting:
             reason = f"before {migration.service}'s migration may change them"
             self._snapshot = (self._draft.add(step, reason, phase=Phase.SAFEGUARD, after=after),)
 
+    def _note_bare(self, migration: Migration) -> None:
+        """A migration of live data without a snapshot is the user's choice, and is said every time."""
+        under = everything_under(migration.service, self._changes)
+        holds = [n for n in self._changes if n in under and self._service(n).stateful_mounts and self._holds_data(n)]
+        if holds and not self._safeguarded(migration):
+            why = "no `backups:` in havre.yaml" if migration.safeguard else "`safeguard: false`"
+            self._draft.note(f"the migration runs without a snapshot of {', '.join(holds)} ({why})")
+
     def _migrate(self, migration: Migration) -> None:
         change = self._changes[migration.service]
+        self._note_bare(migration)
         self._safeguard(migration, after=[*self._ready_of(self._safeguarded(migration)), *self._images()])
         step = RunTask(
             service=change.service,

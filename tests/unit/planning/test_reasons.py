@@ -178,7 +178,8 @@ def test_what_only_must_have_started_is_not_waited_for_until_healthy() -> None:
 
 
 def migrating(**options: object) -> App:
-    return App(name="shop", migration=Migration(service="backend", run=("m",), **options))  # type: ignore[arg-type]
+    migration = Migration(service="backend", run=("m",), **options)  # type: ignore[arg-type]
+    return App(name="shop", migration=migration, backups=(BackupPolicy(service="postgres"),))
 
 
 def snapshots(plan: Plan) -> list[str]:
@@ -207,8 +208,8 @@ def test_only_what_is_named_or_backed_up_is_snapshot() -> None:
     backend = replace(BACKEND, needs=(*BACKEND.needs, Dependency(service="files")))
     made = world(backend, POSTGRES, files)
     wanted = project(replace(backend, image="shop/backend:2"), POSTGRES, files)
-    app = migrating()
-    backed_up = replace(app, backups=(BackupPolicy(service="postgres"),))
+    backed_up = migrating()
+    both = replace(backed_up, backups=(*backed_up.backups, BackupPolicy(service="files")))
 
     def covered(app: App) -> list[str]:
         return [
@@ -218,10 +219,21 @@ def test_only_what_is_named_or_backed_up_is_snapshot() -> None:
             for name in s.step.services
         ]
 
-    assert covered(app) == ["postgres", "files"]
+    assert covered(both) == ["postgres", "files"]
     assert covered(backed_up) == ["postgres"]
+    assert covered(replace(backed_up, backups=())) == []
     assert covered(migrating(safeguard_services=("files", "gone"))) == ["files"]
     assert covered(migrating(safeguard=False)) == []
+
+
+def test_a_migration_of_data_without_a_snapshot_is_said() -> None:
+    made = world(BACKEND, POSTGRES)
+    wanted = project(replace(BACKEND, image="shop/backend:2"), POSTGRES)
+    bare = made.propose(wanted, app=replace(migrating(), backups=()))
+    refused = made.propose(wanted, app=migrating(safeguard=False))
+    told = "the migration runs without a snapshot of postgres"
+    assert [note for note in bare.notes if told in note] == [f"{told} (no `backups:` in havre.yaml)"]
+    assert [note for note in refused.notes if told in note] == [f"{told} (`safeguard: false`)"]
 
 
 def test_a_migration_does_not_run_when_a_replica_is_only_repaired_or_added() -> None:

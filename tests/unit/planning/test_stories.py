@@ -22,6 +22,7 @@ AFTER_INIT = replace(BACKEND, needs=(*BACKEND.needs, Dependency(service="init", 
 MIGRATING = App(
     name="shop",
     migration=Migration(service="backend", run=("alembic", "upgrade", "head")),
+    backups=(BackupPolicy(service="postgres"),),
     verifications=(Verification(),),
 )
 
