@@ -19,7 +19,7 @@ from havre.compose.discovery import (
     project_name,
 )
 from havre.compose.documents import Scope, load_documents
-from havre.compose.environment import ENV_FILE, Environment
+from havre.compose.environment import Environment
 from havre.compose.findings import fail
 from havre.compose.loading import Loading, Switches
 from havre.compose.normalise import contents, normalise, resolve_contents
@@ -203,7 +203,7 @@ def _variables(loading: Loading) -> dict[str, VariableUse]:
         where = loading.sources.location(spot)
         for use in uses:
             first.setdefault(use.name, use)
-            if where is not None and (use.source != ENV_FILE or where != use.at):
+            if where is not None:
                 places.setdefault(use.name, []).append(where)
     return {
         name: VariableUse(name=name, source=use.source, at=use.at, places=tuple(sorted(places.get(name, ()))))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from havre.compose.environment import ENV_FILE, Environment, assignments
+from havre.compose.environment import Environment, assignments
 from havre.compose.findings import fail
 from havre.compose.loading import Loading
 from havre.compose.template import Lookup
-from havre.compose.tree import Map, Seq, VariableUse, put, spot_at, spot_base, spot_of
-from havre.errors import Location
+from havre.compose.tree import Map, Seq, put, spot_at, spot_base, spot_of
 
 
 def resolve_env_files(loading: Loading, root: Map, environment: Environment) -> None:
@@ -75,8 +74,6 @@ def _add_file(loading: Loading, found: Map, path: str, lookup: Lookup, spot: int
     for one in read:
         place = spot_at(spot_base(source), one.line - 1, 0)
         put(found, one.name, one.value, place)
-        use = VariableUse(name=one.name, source=ENV_FILE, at=Location(shown, one.line))
-        loading.sources.uses[place] = (use,)
 
 
 def _over(found: Map, own: Any) -> Map:

@@ -152,6 +152,7 @@ services:
     assert "env_file" not in project.model["services"]["a"]
     origin = project.origin("services.a.environment.A")
     assert str(origin.location) == "one.env:3:1"
+    assert dict(project.variables) == {}
     assert project.files == (f"{HERE}/compose.yaml", f"{HERE}/one.env", f"{HERE}/two.env")
 
 
