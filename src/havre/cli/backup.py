@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
+from havre.backups.timers import crontab, systemd, timers_for
 from havre.backups.vault import escrow_text
 from havre.cli.options import Chosen, app_options, json_option
 from havre.cli.session import environment, load, open_server
 from havre.cli.show import is_terminal, say, show_json, show_table
 from havre.host import clock
+from havre.host.commands import find_program
 from havre.host.files import write_atomic
 from havre.model.backup import Snapshot, Verdict
 from havre.model.units import show_bytes, show_seconds
@@ -146,6 +149,33 @@ def check_command(chosen: Chosen, share: str) -> None:
         repository = storage.repository(url)
         repository.check(share=share)
         say(f"{repository.shown}: sound, {share} of the data read", colour="green")
+
+
+@backup_command.command("timers")
+@click.argument("system", type=click.Choice(["systemd", "cron"]))
+@click.option("--to", "target", type=click.Path(file_okay=False, path_type=Path), help="Write the units here.")
+@app_options
+def timers_command(chosen: Chosen, system: str, target: Path | None) -> None:
+    """Print what makes this server run the schedules and drills in havre.yaml by itself.
+
+    \b
+    Examples:
+      havre backup timers cron > /etc/cron.d/havre-lexikon
+      havre backup timers systemd --to /etc/systemd/system && systemctl enable --now havre-lexikon-*.timer
+    """
+    intent = load(chosen)
+    manifest = str(Path(intent.app.directory) / Path(chosen.manifest or "havre.yaml").name)
+    timers = tuple(timers_for(intent.app.instance, manifest, intent.app.environment, intent.app.backups))
+    program = find_program("havre") or str(Path(sys.argv[0]).absolute())
+    if system == "cron":
+        click.echo(crontab(timers, program), nl=False)
+        return
+    for name, content in systemd(timers, program):
+        if target is None:
+            click.echo(f"# {name}\n{content}")
+        else:
+            write_atomic(target / name, content)
+            say(f"wrote {target / name}")
 
 
 @backup_command.command("export-key")

@@ -1,0 +1,65 @@
+"""Timers: the same moments in cron and in systemd."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from havre.backups.timers import crontab, on_calendar, systemd, timers_for
+from havre.model.backup import BackupPolicy
+
+POLICIES = (
+    BackupPolicy(service="db", schedule="0 2 * * *", drill="monthly"),
+    BackupPolicy(service="cache", schedule="30 2 * * 1-5"),
+    BackupPolicy(service="files"),
+)
+TIMERS = tuple(timers_for("shop", "/srv/my shop/havre.yaml", "production", POLICIES))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "calendars"),
+    [
+        ("0 2 * * *", ("*-*-* 2:0:00",)),
+        ("*/15 * * * *", ("*-*-* *:0/15:00",)),
+        ("30 2 * * 0", ("Sun *-*-* 2:30:00",)),
+        ("0 4 * * mon-fri", ("Mon..Fri *-*-* 4:0:00",)),
+        ("0 0 1 jan,jul *", ("*-1,7-1 0:0:00",)),
+        ("5 4-6/2 * * *", ("*-*-* 4..6/2:5:00",)),
+        ("0 3 13 * 5", ("*-*-13 3:0:00", "Fri *-*-* 3:0:00")),
+        ("0 1 * * 7", ("Sun *-*-* 1:0:00",)),
+    ],
+)
+def test_cron_expressions_become_calendars(schedule: str, calendars: tuple[str, ...]) -> None:
+    assert on_calendar(schedule) == calendars
+    if shutil.which("systemd-analyze"):
+        for calendar in calendars:
+            subprocess.run(["systemd-analyze", "calendar", calendar], check=True, capture_output=True)
+
+
+def test_each_schedule_and_drill_has_its_timer() -> None:
+    assert [(timer.name, timer.schedule) for timer in TIMERS] == [
+        ("havre-shop-backup-db", "0 2 * * *"),
+        ("havre-shop-drill-db", "30 4 1 * *"),
+        ("havre-shop-backup-cache", "30 2 * * 1-5"),
+    ]
+
+
+def test_crontab_lines_run_havre_with_its_own_words() -> None:
+    assert crontab(TIMERS[:1], "/usr/bin/havre").splitlines()[-1] == (
+        "0 2 * * * root /usr/bin/havre backup take db --manifest '/srv/my shop/havre.yaml' --environment production"
+        " 2>&1 | logger -t havre-shop-backup-db"
+    )
+
+
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    units = dict(systemd(TIMERS, "/bin/true"))
+    assert "OnCalendar=*-*-* 2:0:00\nPersistent=true" in units["havre-shop-backup-db.timer"]
+    for name, content in units.items():
+        (tmp_path / name).write_text(content)
+    if shutil.which("systemd-analyze"):
+        files = [str(tmp_path / name) for name in units]
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", *files], capture_output=True, text=True)
+        assert "havre-" not in done.stderr, done.stderr
