@@ -7,6 +7,7 @@ from dataclasses import replace
 from memory_world import World, project, rolling, stateful, world
 
 from havre.model.app import App, Migration, Verification
+from havre.model.backup import BackupPolicy
 from havre.model.project import Condition, Dependency, Order, Resources, UpdatePolicy
 
 POSTGRES = stateful("postgres", "postgres:16")
