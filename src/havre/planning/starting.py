@@ -98,15 +98,13 @@ class Starting:
         return migration if change is not None and change.replaced else None
 
     def _safeguarded(self, migration: Migration) -> tuple[str, ...]:
-        """The services to snapshot: those named, else what the migrated service depends on and that keeps data."""
+        """The services to snapshot: those named, else those with a backup that the migrated service depends on."""
         if not migration.safeguard:
             return ()
         under = everything_under(migration.service, self._changes)
         stateful = tuple(name for name in self._changes if name in under and self._service(name).stateful_mounts)
         backed_up = {policy.service for policy in self._app.backups} if self._app else set()
-        if not backed_up and not migration.safeguard_services:
-            return ()
-        chosen = migration.safeguard_services or tuple(n for n in stateful if n in backed_up) or stateful
+        chosen = migration.safeguard_services or tuple(name for name in stateful if name in backed_up)
         return tuple(name for name in chosen if name in self._changes and self._holds_data(name))
 
     def _holds_data(self, name: str) -> bool:
