@@ -22,6 +22,7 @@ from havre.errors import HavreError, Problem
 from havre.host import clock
 from havre.host.commands import find_program, run
 from havre.model.app import App
+from havre.model.fingerprint import fingerprint
 from havre.model.observed import Observed
 from havre.model.project import Project, Service
 from havre.model.server import BuildFact, FileFacts, PathFact, ServerFacts, VariableFact
@@ -71,8 +72,8 @@ def gather(server: Server, intent: Intent, observed: Observed) -> Case:
         files=look_at_files(intent.app, intent.project),
         variables=read_env_files(intent.app),
         has_tool=find_programs(server.engine, intent.project, observed, server.state.directory / PROGRAMS_FILE),
-        peaks=_peaks(server, intent.app.instance),
-        changed=frozenset(replica.service for replica in observed.replicas if replica.is_running),
+        peaks=_peaks(server, intent),
+        changed=frozenset(_replaced(intent, observed)),
     )
 
 
@@ -128,10 +129,22 @@ def today() -> str:
     return clock.show_time(clock.now())[:10]
 
 
-def _peaks(server: Server, instance: str) -> tuple[tuple[str, int], ...]:
-    """The most memory any replica of each service has used, as far as the engine knows."""
+def _replaced(intent: Intent, observed: Observed) -> Iterator[str]:
+    """The services of which new replicas will run beside old ones."""
+    for service in intent.project.services:
+        image = observed.image(service.image)
+        wanted = (fingerprint(service, tuple(intent.files.get(service.name, ()))), image.id if image else "")
+        running = [replica for replica in observed.of_service(service.name) if replica.is_running]
+        if any((replica.fingerprint, replica.image_id) != wanted for replica in running):
+            yield service.name
+
+
+def _peaks(server: Server, intent: Intent) -> tuple[tuple[str, int], ...]:
+    """The most memory any replica of each service has used; asked only where some service has no limit."""
     peaks: dict[str, int] = {}
-    for usage in server.engine.usage(instance, with_cpu=False):
+    if all(service.resources.memory for service in intent.project.services):
+        return ()
+    for usage in server.engine.usage(intent.app.instance):
         peaks[usage.service] = max(peaks.get(usage.service, 0), usage.memory_peak or usage.memory or 0)
     return tuple(sorted(peaks.items()))
 
