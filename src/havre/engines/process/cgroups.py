@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 _ROOT = "/sys/fs/cgroup"
@@ -27,16 +27,11 @@ class Limits:
 
 
 class Groups:
-    """The control groups of one supervisor, below `parent` (a name unique to its state directory)."""
+    """The control groups of one supervisor; `parents` are the directories they lie in, by kind of limit."""
 
-    def __init__(self, parent: str) -> None:
-        self._parents = dict(_usable_parents(parent))
+    def __init__(self, parents: Mapping[str, str]) -> None:
+        self._parents = parents
         self._unified = os.path.exists(f"{_ROOT}/cgroup.controllers")
-
-    @property
-    def available(self) -> tuple[str, ...]:
-        """The limits that can be enforced here."""
-        return tuple(sorted(self._parents))
 
     def make(self, name: str, limits: Limits) -> tuple[str, ...]:
         """Make the replica's groups and set its limits; returns the names of those that are not enforced."""
@@ -65,6 +60,12 @@ class Groups:
         """Remove the replica's groups once they are empty."""
         for path in self._paths(name):
             with contextlib.suppress(OSError):  # still in use: the next removal gets it
+                os.rmdir(path)
+
+    def dismantle(self) -> None:
+        """Remove what all groups lay in; nothing is kept any more."""
+        for path in set(self._parents.values()):
+            with contextlib.suppress(OSError):  # somebody is still in there
                 os.rmdir(path)
 
     def out_of_memory(self, name: str) -> int:
@@ -112,6 +113,11 @@ def _settings(kind: str, limits: Limits, *, unified: bool) -> Iterator[tuple[str
         else:
             yield "cpu.cfs_period_us", str(_PERIOD)
             yield "cpu.cfs_quota_us", str(quota)
+
+
+def usable_parents(name: str) -> dict[str, str]:
+    """Where this user may make groups for each kind of limit; `name` is unique to a state directory."""
+    return dict(_usable_parents(name))
 
 
 def _usable_parents(name: str) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from havre.errors import Problem, UnavailableError
 from havre.host import clock
 from havre.host.locks import is_held
 
-PROTOCOL = 2
+PROTOCOL = 3
 """What this side speaks; equal to the supervisor's own PROTOCOL (a test compares them)."""
 
 _START_TIME = 10.0
@@ -31,8 +31,8 @@ class Facts:
     pid: int
     isolated: bool
     why_not: str
-    limits: tuple[str, ...]
-    group: str
+    limits: Mapping[str, str]
+    """The kinds of limits it can enforce, and where the control groups for each lie."""
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, turned into a HavreError by who asked
@@ -169,8 +169,7 @@ def _facts(answer: dict[str, Any]) -> Facts:
         pid=answer["pid"],
         isolated=answer["isolated"],
         why_not=answer["why_not"],
-        limits=tuple(answer["limits"]),
-        group=answer["group"],
+        limits=answer["limits"],
     )
 
 

@@ -19,6 +19,7 @@ from havre.engines.process.logs import last_texts, read_logs
 from havre.engines.process.probe import probe_replica, seen_health
 from havre.engines.process.replicas import Found, Replicas
 from havre.engines.process.starting import Starter
+from havre.engines.process.translate import without_effect
 from havre.engines.process.usage import usage_of
 from havre.engines.process.volumes import Networks, Volumes, in_use
 from havre.errors import FailedError, Problem, RefusedError
@@ -75,7 +76,7 @@ class ProcessEngine:
         """`process engine in /var/lib/havre/process: private file systems; limits: cpus, memory, pids`."""
         facts = self._client.facts()
         view = "private file systems" if facts.isolated else f"no private file systems ({facts.why_not})"
-        limits = ", ".join(facts.limits) if facts.limits else "none enforced (needs root or a delegated control group)"
+        limits = ", ".join(sorted(facts.limits)) or "none enforced (control groups need root)"
         return f"process engine in {self._state}: {view}; limits: {limits}"
 
     def observe(self, instance: str, *, references: Sequence[str] = ()) -> Observed:
@@ -174,13 +175,15 @@ class ProcessEngine:
 
     @cached_property
     def _groups(self) -> Groups:
-        return Groups(self._client.facts().group)
+        return Groups(self._client.facts().limits)
 
     def _start(self, service: Service, slot: int, fingerprint: str, context: Context, tell: Progress) -> None:
         key = (context.instance, service.name, slot)
         if self._replicas.make_room(*key, release=context.release, fingerprint=fingerprint):
             return
         launch = self._starter.prepare(service, slot, context, fingerprint=fingerprint)
+        if ignored := without_effect(service):
+            tell(f"{service.name}.{slot}: without effect for a process: {', '.join(ignored)}")
         unenforced = self._replicas.start(launch)
         if unenforced:
             tell(f"{service.name}.{slot}: {_not_enforced(unenforced, root=os.geteuid() == 0)}")
@@ -262,7 +265,7 @@ def _quiet(_: str) -> None:
 
 
 def _not_enforced(limits: Sequence[str], *, root: bool) -> str:
-    why = "no control group can be made here" if root else "without root no control group can be made"
+    why = "no control group can be made here" if root else "control groups need root"
     return f"not enforced: {', '.join(limits)} ({why})"
 
 

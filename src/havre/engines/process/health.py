@@ -41,7 +41,7 @@ class HealthWatch:
         self._failures = 0
 
     def begin(self) -> None:
-        """The first check comes soon, the others after one interval each."""
+        """The first checks come soon after each other, those after the first pass once in every interval."""
         if self._launch.health:
             self._inside.later(min(FIRST_CHECK, self._launch.health_interval), self._check)
 
@@ -60,13 +60,19 @@ class HealthWatch:
     def _verdict(self, code: int) -> None:
         if self._status.started_at != self._start:
             return
-        self._failures = 0 if code == 0 else self._failures + 1
-        patient = time.time() - self._start < self._launch.health_start
+        soon = self._may_still_be_starting()
+        self._failures = 0 if code == 0 or soon else self._failures + 1
         if code == 0:
             self._change("passed")
-        elif self._failures >= self._launch.health_retries and not patient:
+        elif self._failures >= self._launch.health_retries:
             self._change("failed")
-        self._inside.later(self._launch.health_interval, self._check)
+        pause = self._launch.health_interval
+        self._inside.later(min(FIRST_CHECK, pause) if soon and code else pause, self._check)
+
+    def _may_still_be_starting(self) -> bool:
+        """Until its first pass, for as long as Compose allows it to start."""
+        patience = max(self._launch.health_start, self._launch.health_interval)
+        return not self._status.health and time.time() - self._start < patience
 
     def _change(self, health: str) -> None:
         if self._status.health != health:

@@ -38,8 +38,7 @@ class Ground:
         self._write_names()
         places = [*view_places(str(self._directory), root=self._is_root)]
         if image.is_source:
-            layer = f"{self._source}:{self._directory}/layer"
-            places.append(Place(kind="layer", target=workdir_of(service, image), source=layer))
+            places.append(self._release(service, image))
         places += [self._mount(mount, image, context) for mount in service.mounts]
         places += [_temporary(text) for text in service.tmpfs]
         places += self._grants(service, context)
@@ -49,6 +48,12 @@ class Ground:
     @property
     def _is_root(self) -> bool:
         return os.geteuid() == 0
+
+    def _release(self, service: Service, image: Image) -> Place:
+        target = workdir_of(service, image)
+        if service.read_only:
+            return Place(kind="bind", target=target, source=str(self._source), read_only=True)
+        return Place(kind="layer", target=target, source=f"{self._source}:{self._directory}/layer")
 
     def _mount(self, mount: Mount, image: Image, context: Context) -> Place:
         match mount.kind:

@@ -20,12 +20,12 @@ from collections.abc import Callable
 from typing import Any
 
 from havre.engines.process import child, kernel
-from havre.engines.process.cgroups import Groups
+from havre.engines.process.cgroups import Groups, usable_parents
 from havre.engines.process.records import read_launch, write_json
 from havre.engines.process.replica import Replica, exit_code, kill_session
 from havre.engines.process.talk import Talk, short_path
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised when requests or records change: an older supervisor is then asked to leave (its replicas stay)."""
 
 LOCK, SOCKET, FACTS, REPLICAS = "supervisor.lock", "supervisor.sock", "supervisor.json", "replicas"
@@ -48,7 +48,8 @@ class Supervisor:
         self._busy_at = time.monotonic()
         self._leaving = False
         self._why_not_isolated = child.try_private_view() if private_views else "switched off"
-        self._groups = Groups(_group_name(state))
+        self._parents = usable_parents(_group_name(state))
+        self._groups = Groups(self._parents)
 
     def run(self) -> None:
         """Serve until told to leave, or until there is nothing to keep."""
@@ -61,6 +62,8 @@ class Supervisor:
                 key.data()
             self._run_timers()
             self._consider_idleness()
+        if not self._replicas:
+            self._groups.dismantle()
 
     # What replicas and conversations ask of the loop.
 
@@ -180,8 +183,7 @@ class Supervisor:
     def _facts(self) -> dict[str, Any]:
         return {
             "protocol": PROTOCOL, "pid": os.getpid(), "isolated": not self._why_not_isolated,
-            "why_not": self._why_not_isolated, "limits": list(self._groups.available),
-            "group": _group_name(self._state),
+            "why_not": self._why_not_isolated, "limits": self._parents,
         }  # fmt: skip
 
     def _find(self, key: str, *, fresh: bool = False) -> Replica | None:

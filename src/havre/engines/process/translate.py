@@ -177,6 +177,17 @@ def at_own_address(text: str, address: str, *, whole: bool = False) -> str:
     return re.sub(r"(?<![\w.])0\.0\.0\.0(?![\w.])", address, text)
 
 
+def without_effect(service: Service) -> tuple[str, ...]:
+    """The Compose keys of this service that mean nothing to a plain process."""
+    given = {
+        "cap_add": service.cap_add, "cap_drop": service.cap_drop, "devices": service.resources.devices,
+        "dns": service.dns, "dns_opt": service.dns_opt, "dns_search": service.dns_search,
+        "network_mode": service.network_mode not in {None, "bridge"}, "platform": service.platform,
+        "privileged": service.privileged, "shm_size": service.shm_size, "sysctls": service.sysctls,
+    }  # fmt: skip
+    return tuple(sorted({*(name for name, value in given.items() if value), *(name for name, _ in service.options)}))
+
+
 def aliases_of(service: Service) -> tuple[str, ...]:
     """Its other names for its neighbours."""
     names = [alias for attachment in service.networks for alias in attachment.aliases]

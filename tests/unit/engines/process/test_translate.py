@@ -17,6 +17,7 @@ from havre.engines.process.translate import (
     launch_of,
     stop_signal,
     through_shell,
+    without_effect,
 )
 from havre.errors import InputError
 from havre.model.project import Logging, Port, Resources, Restart, Service
@@ -173,3 +174,11 @@ def test_without_a_view_paths_and_names_are_put_into_the_text() -> None:
     assert found["HAVRE_HOST_DB"] == "127.64.0.17"
     assert launch.argv == ("serve", "--dir=/s/volumes/up", "http://127.64.0.17:80")
     assert launch.workdir == "/s/app"
+
+
+def test_what_means_nothing_to_a_process_is_named() -> None:
+    service = replace(
+        SERVICE, cap_add=("NET_ADMIN",), privileged=True, network_mode="host", options=(("pid", '"host"'),)
+    )
+    assert without_effect(service) == ("cap_add", "network_mode", "pid", "privileged")
+    assert without_effect(SERVICE) == ()
