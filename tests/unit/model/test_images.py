@@ -36,6 +36,13 @@ def test_nothing_is_known_of_what_is_built_or_unheard_of() -> None:
     assert known(WEB) is None
 
 
+def test_an_image_that_is_made_to_run_something_else_is_not_what_its_name_says() -> None:
+    postgres = replace(WEB, image="postgres:16")
+    assert known(replace(postgres, command=("postgres", "-c", "fsync=off"))) is not None
+    assert known(replace(postgres, command=("-c", "fsync=off"))) is not None
+    assert known(replace(postgres, command=("sleep", "9"))) is None
+
+
 @pytest.mark.parametrize(
     ("service", "ports"),
     [
