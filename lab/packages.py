@@ -18,12 +18,22 @@ NEEDED = {
     "iptables": "iptables",
     "ip": "iproute2",
     "debootstrap": "debootstrap",
+    "ss": "iproute2",
+    "haproxy": "haproxy",
+    "nginx": "nginx-light",
+    "caddy": "caddy",
+    "pebble": "pebble",
+    "docker-registry": "docker-registry",
 }
+ENGINE = ("dockerd", "docker", "iptables", "ip", "debootstrap")
+"""What an engine of our own takes."""
+SERVERS = ("ss", "haproxy", "nginx", "caddy", "pebble", "docker-registry")
+"""The real servers that tests talk to."""
 POLICY = Path("/usr/sbin/policy-rc.d")
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
-def install_missing(commands: tuple[str, ...] = tuple(NEEDED)) -> None:
+def install_missing(commands: tuple[str, ...]) -> None:
     """Make these commands available; does nothing, and needs no root, when they all are."""
     missing = sorted({NEEDED[command] for command in commands if find(command) is None})
     if not missing:

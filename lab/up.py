@@ -6,11 +6,12 @@ Runs with a bare Python 3.11, any number of times: the second time takes about a
 from __future__ import annotations
 
 import argparse
+import os
 import time
 
 import dockerd
 import standins
-from packages import install_missing
+from packages import ENGINE, SERVERS, install_missing
 from places import ENV, LAB, answering_engine, say
 
 
@@ -21,6 +22,7 @@ def main() -> None:
     host = answering_engine() or _start_engine()
     _publish(host)
     install_missing(("docker",))
+    _install_servers()
     wanted = standins.select(tuple(options.images), everything=options.all)
     outcome = "official" if standins.pull_official(wanted, host=host) else _build(wanted, host)
     say(f"{len(wanted)} images ready ({outcome}) on {host} in {time.monotonic() - started:.1f} s")
@@ -33,8 +35,14 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _install_servers() -> None:
+    """Tests that need a server which cannot be had are skipped, each with its reason."""
+    if os.geteuid() == 0:
+        install_missing(SERVERS)
+
+
 def _start_engine() -> str:
-    install_missing()
+    install_missing(ENGINE)
     return dockerd.start()
 
 
