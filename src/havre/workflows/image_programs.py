@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from havre.model.observed import Observed
 from havre.model.project import Project, Service
 
 STAND_INS = ("curl", "wget", "python3", "python", "node")
-"""Looked for as well, so that a hint can name what the image does have."""
+"""Looked for where something is missing, so that a hint can name what the image does have."""
 
 MOST_IMAGES = 500
 Found = dict[str, dict[str, bool]]
@@ -27,12 +28,13 @@ def find_programs(engine: Engine, project: Project, observed: Observed, cache: P
     if not isinstance(engine, ImageLook):
         return lambda _service, _program: None
     known = _read(cache)
-    wanted = _wanted(project, observed)
-    missing = {image: [one for one in names if one not in known.get(image, {})] for image, names in wanted.items()}
-    for image, names in missing.items():
-        if names:
-            known.setdefault(image, {}).update(_look(engine, image, names))
-    if any(missing.values()):
+    before = {image: dict(found) for image, found in known.items()}
+    for image, needed in _wanted(project, observed).items():
+        found = known.setdefault(image, {})
+        _look(engine, image, needed, found)
+        if not all(found.get(program, True) for program in needed):
+            _look(engine, image, STAND_INS, found)
+    if known != before:
         newest = dict(list(known.items())[-MOST_IMAGES:])
         write_atomic(cache, msgspec.json.encode(newest))
 
@@ -49,16 +51,16 @@ def _wanted(project: Project, observed: Observed) -> Mapping[str, Iterable[str]]
         image = observed.image(service.image)
         needed = [one for one in programs(service) if "/" not in one or one.startswith("/")]
         if image and needed:
-            wanted.setdefault(image.id, {}).update(dict.fromkeys([*needed, *STAND_INS]))
+            wanted.setdefault(image.id, {}).update(dict.fromkeys(needed))
     return wanted
 
 
-def _look(engine: ImageLook, image: str, names: list[str]) -> Mapping[str, bool]:
-    """What cannot be looked at is not judged: a check must not fail because a look did."""
-    try:
-        return engine.programs_in(image, names)
-    except HavreError:
-        return {}
+def _look(engine: ImageLook, image: str, programs: Iterable[str], found: dict[str, bool]) -> None:
+    """Add what is not known yet; what cannot be looked at is not judged, so that no check fails for it."""
+    missing = [program for program in programs if program not in found]
+    if missing:
+        with contextlib.suppress(HavreError):
+            found.update(engine.programs_in(image, missing))
 
 
 def _read(cache: Path) -> Found:

@@ -40,9 +40,15 @@ def test_an_image_is_looked_into_once(tmp_path: Path) -> None:
     engine = Images({"wget"})
     has_tool = look(engine, tmp_path / "cache.json")
     assert (has_tool(WEB, "curl"), has_tool(WEB, "wget")) == (False, True)
-    assert engine.looks == [("sha256:1", STAND_INS)]
+    assert engine.looks == [("sha256:1", ("curl",)), ("sha256:1", tuple(name for name in STAND_INS if name != "curl"))]
     assert look(engine, tmp_path / "cache.json")(WEB, "curl") is False
-    assert len(engine.looks) == 1
+    assert len(engine.looks) == 2
+
+
+def test_stand_ins_are_looked_for_only_where_something_is_missing(tmp_path: Path) -> None:
+    engine = Images({"curl"})
+    assert look(engine, tmp_path / "cache.json")(WEB, "curl") is True
+    assert engine.looks == [("sha256:1", ("curl",))]
 
 
 def test_what_nobody_looked_for_is_not_known(tmp_path: Path) -> None:
