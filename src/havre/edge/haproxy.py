@@ -334,7 +334,8 @@ class Edge:
         self._disk.finish()
 
     def _reload(self, generation: int) -> None:
-        self.runtime.reload()
+        if not self.runtime.reload():
+            raise FailedError(problems.not_started(self.layout, "the edge was taken back to what it ran before"))
         self._await_generation(generation)
 
     def _await_start(self, generation: int) -> None:
@@ -342,7 +343,7 @@ class Edge:
             self._await_generation(generation)
         except FailedError:
             self._runner.stop(self.layout)
-            raise
+            raise FailedError(problems.not_started(self.layout, "nothing is served until it starts")) from None
 
     def _await_generation(self, generation: int) -> None:
         deadline = clock.elapsed() + _START_LIMIT
@@ -354,7 +355,7 @@ class Edge:
                 if clock.elapsed() > deadline - _START_LIMIT + _GONE_LIMIT and not self._runner.is_running(self.layout):
                     break
             clock.sleep(0.01)
-        raise FailedError(problems.not_started(self.layout))
+        raise FailedError(problems.not_started(self.layout, "the edge was taken back to what it ran before"))
 
 
 def _led(backend: Backend, wanted: Mapping[Endpoint, Sequence[Upstream]]) -> Backend:

@@ -27,14 +27,14 @@ def rejected(instance: str, how: str, complaints: tuple[str, ...]) -> Problem:
     )
 
 
-def not_started(layout: Layout) -> Problem:
+def not_started(layout: Layout, effect: str) -> Problem:
     """HAProxy did not come up, or kept its old worker."""
     text = layout.messages.read_text(errors="replace") if layout.messages.exists() else ""
     words = [line.split(": ", 1)[-1] for line in text.splitlines()[-40:] if line.startswith("[ALERT]")]
     return Problem(
         summary="HAProxy did not take its new configuration",
         evidence=tuple(words[-5:]) or ("it gave no reason",),
-        effect="the edge was taken back to what it ran before",
+        effect=effect,
         hint="correct what the lines above name; `havre edge restart` tries again",
         code="edge-not-started",
     )

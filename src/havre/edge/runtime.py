@@ -122,11 +122,9 @@ class Runtime:
         for key in sorted(before.keys() - after.keys()):
             self.admin.do(f"del map {path} {key}")
 
-    def reload(self) -> None:
-        """Ask the master for a new worker; the reply of versions that give one is checked."""
-        reply = self.master.ask("reload")
-        if "Success=0" in reply:
-            raise FailedError(_refused("reload", reply))
+    def reload(self) -> bool:
+        """Ask the master for a new worker; False when it says at once that there is none (2.6 never says)."""
+        return "Success=0" not in self.master.ask("reload")
 
     def old_workers(self) -> tuple[int, ...]:
         """Process ids of workers that still finish what they had begun before a reload."""

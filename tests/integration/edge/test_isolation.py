@@ -17,10 +17,11 @@ import pytest
 
 from havre.edge import servers
 from havre.edge.haproxy import Edge
+from havre.edge.runner import ProcessRunner
 from havre.edge.state import load_pool
 from havre.errors import FailedError, RefusedError
 from havre.host import background
-from havre.model.route import AppEdge, InsideListener, Route, TcpPort, Upstream
+from havre.model.route import AppEdge, EdgeSettings, InsideListener, Route, TcpPort, Upstream
 from strict_client import Client, Load
 
 pytestmark = pytest.mark.process
@@ -132,6 +133,21 @@ def test_an_address_that_cannot_be_had_at_the_reload_leaves_everything_as_it_was
     assert world.ask(host="three.example").status == 200
 
 
+def test_an_edge_whose_port_is_taken_says_so_and_leaves_no_process(
+    home: Path, unused_port: Callable[[], int]
+) -> None:
+    number = unused_port()
+    edge = Edge(home, ProcessRunner(), EdgeSettings(addresses=("127.0.0.1",), http_port=number, https_port=None))
+    with socket.create_server(("127.0.0.1", number)), pytest.raises(FailedError) as told:
+        edge.ensure_running()
+    assert f"[127.0.0.1:{number}]" in str(told.value)
+    assert "nothing is served until it starts" in str(told.value)
+    assert not edge.is_running()
+    edge.ensure_running()
+    assert edge.is_running()
+    edge.stop()
+
+
 @pytest.mark.parametrize("asks_havre", [True, False])
 @pytest.mark.parametrize("whom", ["master", "worker"])
 def test_a_killed_edge_comes_back_with_the_same_routes(world: Any, whom: str, asks_havre: bool) -> None:
@@ -139,6 +155,7 @@ def test_a_killed_edge_comes_back_with_the_same_routes(world: Any, whom: str, as
     world.edge.apply(app("one", first.upstream))
     world.edge.apply(app("two", second.upstream, route={"path": "/x", "strip_prefix": True}))
     world.edge.switch("one", {WEB: [second.upstream]})
+    assert world.edge.await_old_workers(20)
     before = listed(world)
     master = int(world.edge.layout.pid.read_text())
     children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
