@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from havre.edge import certificate_files, problems, servers, transition, validate
+from havre.edge import certificate_files, problems, rotation, servers, transition, validate
 from havre.edge.app_config import structure
 from havre.edge.disk import Disk, Unfinished
 from havre.edge.layout import Layout
@@ -53,6 +53,8 @@ class Edge:
         """Start or repair the edge: afterwards it runs, with exactly what is recorded."""
         with self._locked("start the edge"):
             self._ensure_running()
+            for log in (self.layout.log, self.layout.messages):
+                rotation.rotate(log)
 
     def restore(self) -> None:
         """Render every file again from the records, then start or repair (after a lost or damaged directory)."""
