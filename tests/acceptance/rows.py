@@ -29,7 +29,7 @@ class Row(TypedDict, total=False):
 
 def read_book() -> dict[str, Row]:
     """All rows by id."""
-    return tomllib.loads(BOOK.read_text())  # type: ignore[return-value]
+    return tomllib.loads(BOOK.read_text())
 
 
 def defects(rows: dict[str, Row]) -> Iterator[str]:

@@ -64,7 +64,8 @@ def test_what_is_changed_says_how_and_what_is_refused_says_what_to_do(engine: st
 
 
 def test_what_is_honoured_on_docker_is_lowered_or_passed_on_by_that_engine() -> None:
-    done = lower_service.READ | options.HONOURED.keys() | options.BY_HOOKS
+    by_hooks = {"post_start", "pre_stop"}
+    done = lower_service.READ | options.HONOURED.keys() | by_hooks
     for key, row in KEYS.items():
         parts = key.split(".")
         if parts[:2] == ["services", "*"] and len(parts) == 3 and row.docker.kind is Kind.HONOURED:
