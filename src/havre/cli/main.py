@@ -73,6 +73,7 @@ GROUPS: tuple[tuple[str, dict[str, Entry]], ...] = (
         "Server",
         {
             "edge": Entry("edge", "Show, restart or stop the proxy in front of all apps."),
+            "audit": Entry("audit", "Show who did what on this server, and how it ended."),
             "certs": Entry("edge", "List certificates and the days they have left; renew them."),
             "export": Entry("edge", "Print a vhost for a Caddy or nginx in front of the edge."),
             "ports": Entry("ledger", "List the server's ports: which app has them, which program listens."),

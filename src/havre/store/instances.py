@@ -30,6 +30,17 @@ class StoredClaim:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLine:
+    """Who did what to which instance, when (seconds since the epoch), and how it ended."""
+
+    at: float
+    by: str
+    instance: str
+    action: str
+    outcome: str
+
+
 class Instances:
     """The server-wide book; claims are replaced as a whole at each release."""
 
@@ -87,10 +98,25 @@ class Instances:
             rows = sql.execute("SELECT service, replicas FROM scales WHERE instance = ?", (instance,)).fetchall()
         return {row["service"]: row["replicas"] for row in rows}
 
-    def write_audit(self, *, at: float, by: str, instance: str, action: str, outcome: str) -> None:
-        """Add a line to the audit log."""
+    def write_audit(self, line: AuditLine) -> None:
+        """Add a line to the audit log; lines are never changed or removed."""
         with self._database.transaction() as sql:
             sql.execute(
                 "INSERT INTO audit (at, by_whom, instance, action, outcome) VALUES (?,?,?,?,?)",
-                (at, by, instance, action, outcome),
+                (line.at, line.by, line.instance, line.action, line.outcome),
             )
+
+    def audit(self, *, instance: str | None = None, limit: int = 50) -> tuple[AuditLine, ...]:
+        """The newest lines first, of one instance or of all."""
+        with self._database.transaction() as sql:
+            rows = sql.execute(
+                "SELECT at, by_whom, instance, action, outcome FROM audit WHERE ? IN ('', instance)"
+                " ORDER BY id DESC LIMIT ?",
+                (instance or "", limit),
+            ).fetchall()
+        return tuple(
+            AuditLine(
+                at=row["at"], by=row["by_whom"], instance=row["instance"], action=row["action"], outcome=row["outcome"]
+            )
+            for row in rows
+        )

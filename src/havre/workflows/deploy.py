@@ -27,7 +27,7 @@ from havre.workflows.journal import Journal
 from havre.workflows.perform import Performer, TakeSnapshot, Work, no_snapshot
 from havre.workflows.record import seal_configuration, serving_configuration, source_commit
 from havre.workflows.recover import recover_held
-from havre.workflows.release_work import carry_back, close_serving, edge_facts, look, ports_inside
+from havre.workflows.release_work import carry_back, close_serving, edge_facts, look, note, ports_inside
 from havre.workflows.server import Server
 
 
@@ -219,12 +219,16 @@ def _undo(server: Server, proposal: Proposal, work: Work, outcome: Outcome, jour
 
 def _record_failure(server: Server, release: Release, journal: Journal, outcome: Outcome, undone: Outcome) -> None:
     """Close the record; a release that could not be undone stays open, so that `recover` finds it."""
+    state = ReleaseState.INTERRUPTED if outcome.interrupted else ReleaseState.FAILED
+    what = f"{release.kind}, release {release.number}"
     if not undone.succeeded:
+        note(server, release.instance, what, "failed, not undone yet")
         return
+    note(server, release.instance, what, state.value)
     server.state.releases.close(
         replace(
             release,
-            state=ReleaseState.INTERRUPTED if outcome.interrupted else ReleaseState.FAILED,
+            state=state,
             ended_at=clock.now(),
             phases=journal.phases,
             result=outcome.error.problems[0].summary if outcome.error else "interrupted",

@@ -15,6 +15,7 @@ from havre.planning.removal import plan_down
 from havre.workflows.execute import Cancellation, Witness, execute
 from havre.workflows.perform import Performer, Work, no_snapshot
 from havre.workflows.record import Recorded, serving_configuration
+from havre.workflows.release_work import note
 from havre.workflows.server import Server, slots_by_service
 
 
@@ -42,6 +43,7 @@ def take_down(
             server.traffic.remove(instance)
         server.state.instances.replace_claims(instance, ())
         server.state.releases.retire(instance)
+        note(server, instance, "down, with its volumes" if every_volume else "down", "done")
         if every_volume:
             server.state.instances.forget(instance)
         return plan

@@ -13,6 +13,7 @@ from havre.model.plan import Plan, Switch
 from havre.model.release import Release, ReleaseState
 from havre.model.route import AppEdge
 from havre.planning.facts import EdgeFacts
+from havre.store.instances import AuditLine
 from havre.workflows.check import claims_to_keep
 from havre.workflows.execute import Cancellation, Outcome, Witness, execute
 from havre.workflows.intent import Intent
@@ -66,6 +67,12 @@ def _apart_from_replicas(edge: AppEdge | None) -> AppEdge | None:
     return replace(edge, upstreams=())
 
 
+def note(server: Server, instance: str, action: str, outcome: str) -> None:
+    """Write who did it and how it ended into the audit log."""
+    line = AuditLine(at=clock.now(), by=server.who, instance=instance, action=action, outcome=outcome)
+    server.state.instances.write_audit(line)
+
+
 def close_serving(server: Server, intent: Intent, release: Release, phases: tuple[tuple[str, float], ...]) -> Release:
     """Record that a release serves, pin its images, and drop configurations beyond the retention."""
     done = replace(
@@ -77,6 +84,7 @@ def close_serving(server: Server, intent: Intent, release: Release, phases: tupl
         result="every step done",
     )
     server.state.releases.close(done)
+    note(server, release.instance, f"{release.kind}, release {release.number}", done.state.value)
     claims = claims_to_keep(Case.of(intent.app, intent.project, intent.loaded))
     server.state.instances.replace_claims(intent.app.instance, claims)
     recent = server.state.releases.list(intent.app.instance, limit=200)

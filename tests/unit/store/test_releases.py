@@ -12,7 +12,7 @@ from havre.errors import UnavailableError
 from havre.model.release import JournalEntry, PinnedImage, Release, ReleaseState, StepState
 from havre.model.route import AppEdge, Route, Upstream
 from havre.store.database import Database
-from havre.store.instances import Instances, KnownInstance, StoredClaim
+from havre.store.instances import AuditLine, Instances, KnownInstance, StoredClaim
 from havre.store.releases import Releases
 
 EDGE = AppEdge(
@@ -139,3 +139,21 @@ def test_an_instance_keeps_its_first_day(tmp_path: Path) -> None:
     assert instances.list() == (replace(known, directory="/opt/shop"),)
     instances.forget("shop")
     assert instances.list() == ()
+
+
+def test_the_audit_log_tells_the_newest_first_and_by_instance(tmp_path: Path) -> None:
+    instances = Instances(Database(tmp_path / "havre.db"))
+    for number, instance in enumerate(("shop", "blog", "shop")):
+        line = AuditLine(at=float(number), by="ana", instance=instance, action=f"deploy {number}", outcome="serving")
+        instances.write_audit(line)
+    assert [line.action for line in instances.audit()] == ["deploy 2", "deploy 1", "deploy 0"]
+    assert [line.action for line in instances.audit(instance="shop", limit=1)] == ["deploy 2"]
+
+
+def test_a_scale_is_kept_until_the_file_counts_again(tmp_path: Path) -> None:
+    instances = Instances(Database(tmp_path / "havre.db"))
+    instances.scale("shop", "web", 3)
+    instances.scale("shop", "web", 4)
+    assert instances.scales("shop") == {"web": 4}
+    instances.scale("shop", "web", None)
+    assert instances.scales("shop") == {}
