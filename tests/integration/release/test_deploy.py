@@ -69,6 +69,11 @@ def test_a_rollback_brings_back_configuration_and_all(shop: Shop) -> None:
     assert tally.failed == 0, tally.examples
     assert shop.get("/")[1] == {"web": "1", "api": {"version": "1", "count": 0}}
     assert shop.json("releases")[0]["rolled_back_to"] == 1
+    assert [line["action"] for line in shop.json("audit")] == [
+        "rollback, release 3",
+        "deploy, release 2",
+        "deploy, release 1",
+    ]
 
 
 def test_scaling_changes_the_number_of_replicas_and_lasts(shop: Shop) -> None:
