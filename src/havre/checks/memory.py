@@ -115,6 +115,7 @@ def _memory(case: Case) -> Iterator[Problem]:
         claims=case.server.claims,
         changed=case.changed,
         peaks=case.peaks,
+        reserve=case.reserve,
     )
     if not table.fits:
         yield Problem(

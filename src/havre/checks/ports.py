@@ -114,15 +114,16 @@ def _taken_by_program(case: Case) -> Iterator[Problem]:
 def _edge_ports(case: Case) -> Iterator[Problem]:
     for port in case.edge_ports if case.server and case.app.routes else ():
         for listener in case.server.listeners if case.server else ():
-            if listener.port == port and listener.protocol == "tcp" and not listener.ours:
+            is_there = listener.port == port and listener.protocol == "tcp" and not listener.ours
+            if is_there and addresses_overlap(listener.address, case.edge_address):
                 yield Problem(
                     summary=f"port {port}/tcp, where the edge serves {case.app.routes[0].host}, is held by {listener}",
                     subject=f"{port}/tcp",
                     evidence=(f"it listens on {listener.address}:{listener.port}",),
                     effect="no route could be reached",
                     hint=(
-                        "stop that program; or keep it in front, let the edge listen elsewhere "
-                        "(`havre edge set --http-port 8080`) and add what `havre export` prints to it"
+                        "stop that program; or keep it in front, let the edge listen elsewhere (`http_port` in "
+                        "server.yaml of the state directory) and lead the host to it there"
                     ),
                 )
                 break

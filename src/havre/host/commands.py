@@ -78,7 +78,7 @@ def _too_slow(argv: Sequence[str], timeout: float) -> Problem:
     return Problem(
         summary=f"`{Path(argv[0]).name}` did not finish within {timeout:g} s and was stopped",
         evidence=(shlex.join(argv)[:200],),
-        hint="look at the load of the server (`havre server`), then try again",
+        hint="look at the load of the server (`uptime`, `free -m`), then try again",
         code="program-timeout",
     )
 
