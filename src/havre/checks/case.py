@@ -33,8 +33,11 @@ class Case:
     variables: tuple[VariableFact, ...] = ()
     origin_of: OriginOf = field(default=lambda _path: None, repr=False)
     has_tool: HasTool = field(default=lambda _service, _program: None, repr=False)
+    edge_address: str = "0.0.0.0"  # noqa: S104 - compared, never bound
     edge_ports: tuple[int, ...] = ()
-    """The ports the edge needs for routes and does not hold yet."""
+    """Where the edge serves routes."""
+    reserve: int | None = None
+    """Bytes of memory kept free of apps; None means the usual share."""
     peaks: tuple[tuple[str, int], ...] = ()
     """(service, bytes): the most memory one of its replicas was seen to use."""
     changed: frozenset[str] | None = None

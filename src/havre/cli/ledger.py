@@ -9,6 +9,7 @@ from havre.cli.session import open_state
 from havre.cli.show import say, show_json, show_table
 from havre.model.units import show_bytes
 from havre.workflows.ledger import budget, list_ports, server_now
+from havre.workflows.settings import read_settings
 
 
 @click.command("ports")
@@ -44,8 +45,9 @@ def budget_command(chosen: Chosen, as_json: bool) -> int:
     Example:
       havre budget
     """
-    facts = server_now(open_state(chosen))
-    table = budget(facts)
+    state = open_state(chosen)
+    facts = server_now(state)
+    table = budget(facts, reserve=read_settings(state.directory).reserve)
     if as_json:
         show_json({"total": table.total, "asked": table.asked, "left": table.left, "lines": table.lines})
     else:

@@ -31,6 +31,7 @@ from havre.workflows.image_programs import find_programs
 from havre.workflows.intent import Intent
 from havre.workflows.ledger import server_now
 from havre.workflows.server import Server
+from havre.workflows.settings import read_settings
 
 MOST_FILES = 20_000
 """Entries of a build context, or of the project's directory, beyond which nobody looks."""
@@ -63,6 +64,7 @@ def report(server: Server, intent: Intent, observed: Observed) -> Report:
 
 def gather(server: Server, intent: Intent, observed: Observed) -> Case:
     """All facts, gathered now."""
+    address, http, https = server.traffic.entrance()
     return Case.of(
         intent.app,
         intent.project,
@@ -73,6 +75,9 @@ def gather(server: Server, intent: Intent, observed: Observed) -> Case:
         variables=read_env_files(intent.app),
         has_tool=find_programs(server.engine, intent.project, observed, server.state.directory / PROGRAMS_FILE),
         peaks=_peaks(server, intent),
+        edge_address=address,
+        edge_ports=(http, https) if https else (http,),
+        reserve=read_settings(server.state.directory).reserve,
         changed=frozenset(_replaced(intent, observed)),
     )
 

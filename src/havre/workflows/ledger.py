@@ -56,9 +56,10 @@ def list_ports(facts: ServerFacts) -> tuple[PortLine, ...]:
     return tuple(sorted(lines, key=lambda line: (line.port, line.protocol, line.address, line.listener)))
 
 
-def budget(facts: ServerFacts) -> Admission:
+def budget(facts: ServerFacts, *, reserve: int | None = None) -> Admission:
     """The memory table of the whole server, without the surplus of any release."""
-    return admission(total=facts.memory_total, project=Project(name=""), instance="", claims=facts.claims)
+    nobody = Project(name="")
+    return admission(total=facts.memory_total, project=nobody, instance="", claims=facts.claims, reserve=reserve)
 
 
 def _claimed(claim: Claim, listeners: Iterable[Listener]) -> PortLine:

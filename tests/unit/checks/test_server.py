@@ -128,6 +128,9 @@ def test_a_taken_port_of_the_edge_matters_only_with_routes(judge: Any) -> None:
     routed = "app: shop\nroutes: [{host: a.org, to: 'nginx:80'}]"
     facts = {"server": server(listeners=(holder,)), "edge_ports": (80, 443)}
     assert judge.lines("port-edge", NGINX, **facts) == []
+    assert judge.lines("port-edge", NGINX, routed, **facts, edge_address="127.0.0.1") != []
+    elsewhere = server(listeners=(Listener(port=80, address="127.9.9.9", pid=7, program="nginx"),))
+    assert judge.lines("port-edge", NGINX, routed, server=elsewhere, edge_ports=(80,), edge_address="127.0.0.1") == []
     assert judge.lines("port-edge", NGINX, routed, **facts) == [
         "80/tcp: port 80/tcp, where the edge serves a.org, is held by pid 7 (nginx)"
     ]
@@ -309,6 +312,7 @@ def test_more_memory_than_the_server_has_is_refused_with_the_table(judge: Any) -
     assert problem.evidence[-1] == "missing       3 GiB"
     assert judge.lines("memory-admission", text, server=server(memory_total=8 * GIB)) == []
     assert judge.lines("memory-admission", text, server=server()) == []
+    assert judge.lines("memory-admission", text, server=server(memory_total=8 * GIB), reserve=6 * GIB) != []
 
 
 def test_a_missing_limit_is_warned_about_with_a_proposal(judge: Any) -> None:
