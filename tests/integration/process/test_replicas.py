@@ -12,10 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.integration.process.conftest import Stage, until
+from tests.integration.process.conftest import Stage, take_down, until
 
 from havre.engines.base import LogQuery
 from havre.engines.process import proctable
+from havre.engines.process.engine import ProcessEngine
 from havre.errors import FailedError, RefusedError
 from havre.model.health import HealthCheck, HealthState
 from havre.model.observed import ReplicaState
@@ -102,12 +103,35 @@ def test_nothing_of_a_replica_outlives_its_stop(stage: Stage) -> None:
     line = f"(setsid sleep 7654 &); (sleep 7655 &); {fork}; sleep 7657"
     service = stage.shell("family", line)
     stage.start(service)
-    status_key = "shop/family.1"
-    assert until(lambda: len(proctable.members(status_key, stage.pid(service))) >= 5)
+    mark = f"{stage.engine._replicas.state_mark}:shop/family.1"
+    assert until(lambda: len(proctable.members(mark, stage.pid(service))) >= 5)
     stage.stop(service, grace=1.0)
-    assert until(lambda: proctable.members(status_key, -1) == ())
+    assert until(lambda: proctable.members(mark, -1) == ())
     left = subprocess.run(["pgrep", "-f", "^sleep 765[4-7]"], capture_output=True, text=True, check=False).stdout
     assert left == ""
+
+
+def test_two_engines_with_apps_of_the_same_name_never_touch_each_other(stage: Stage, place: Path) -> None:
+    """Also not when one's supervisor ends, and what the kernel numbered is given to the other."""
+    (place / "b").mkdir(mode=0o755)
+    other = Stage(engine=ProcessEngine(place / "b" / "state"), directory=place / "b")
+    try:
+        mine, theirs = (each.web(restart=Restart(policy="always")) for each in (stage, other))
+        other.start(theirs)
+        other.wait(theirs)
+        pid = other.pid(theirs)
+        for _ in range(3):
+            stage.start(mine)
+            supervisor = stage.engine._client.facts().pid
+            os.kill(supervisor, signal.SIGKILL)
+            os.kill(stage.pid(mine), signal.SIGKILL)
+            assert until(lambda: not stage.engine._client.is_running())
+            stage.observed(mine)
+            stage.stop(mine, grace=0.0)
+            stage.remove(mine)
+        assert (other.pid(theirs), other.observed(theirs).restarts) == (pid, 0)
+    finally:
+        take_down(other.engine)
 
 
 def test_a_stop_signal_is_heard_and_a_deaf_replica_is_killed_after_its_grace(stage: Stage) -> None:

@@ -16,7 +16,7 @@ from havre.errors import Problem, UnavailableError
 from havre.host import clock
 from havre.host.locks import is_held
 
-PROTOCOL = 3
+PROTOCOL = 4
 """What this side speaks; equal to the supervisor's own PROTOCOL (a test compares them)."""
 
 _START_TIME = 10.0

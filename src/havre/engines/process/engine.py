@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import assert_never
+from typing import BinaryIO, assert_never
 
 from havre.engines.base import Context, Executed, LogLine, LogQuery, Progress, Usage
 from havre.engines.process.allocations import Allocations
@@ -19,6 +19,7 @@ from havre.engines.process.logs import last_texts, read_logs
 from havre.engines.process.probe import probe_replica, seen_health
 from havre.engines.process.replicas import Found, Replicas
 from havre.engines.process.starting import Starter
+from havre.engines.process.streaming import read_files, stream_in, write_files
 from havre.engines.process.translate import without_effect
 from havre.engines.process.usage import usage_of
 from havre.engines.process.volumes import Networks, Volumes, in_use
@@ -26,6 +27,7 @@ from havre.errors import FailedError, Problem, RefusedError
 from havre.host import clock
 from havre.host.files import private_directory
 from havre.model.app import ProcessSpec
+from havre.model.backup import Streamed
 from havre.model.health import ProbeResult
 from havre.model.observed import Observed, ObservedImage, ObservedReplica, ReplicaState
 from havre.model.plan import (
@@ -161,6 +163,23 @@ class ProcessEngine:
         """Run a command in a running replica and wait for it."""
         found = self._replicas.running(instance, service, slot)
         return run_in(self._replicas, found, command, stdin=stdin, environment=environment, user=user, timeout=timeout)
+
+    def stream(
+        self, instance: str, service: str, slot: int, command: Sequence[str], *, stdout: BinaryIO,
+        stdin: BinaryIO | None = None, environment: Sequence[tuple[str, str]] = (), user: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002 - a process of this machine does not fall silent by itself
+    ) -> Streamed:  # fmt: skip
+        """Run a command in a running replica with its streams connected to the caller's files."""
+        found = self._replicas.running(instance, service, slot)
+        return stream_in(self._replicas, found, command, stdin=stdin, stdout=stdout, environment=environment, user=user)
+
+    def read_files(self, instance: str, service: str, slot: int, path: str, sink: BinaryIO) -> None:
+        """A directory of a replica, running or stopped, as a tar stream."""
+        read_files(self._replicas.existing(instance, service, slot), path, sink)
+
+    def write_files(self, instance: str, service: str, slot: int, path: str, source: BinaryIO) -> None:
+        """Unpack a tar stream in a replica, running or stopped."""
+        write_files(self._replicas.existing(instance, service, slot), path, source)
 
     def interactive(
         self, instance: str, service: str, slot: int, command: Sequence[str], *, user: str | None = None

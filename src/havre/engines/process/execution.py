@@ -29,7 +29,7 @@ def run_in(
     environment: Sequence[tuple[str, str]] = (), user: str | None = None, timeout: float | None = None,
 ) -> Executed:  # fmt: skip
     """Run `command` and wait; stdout and stderr come together, in the order in which they were written."""
-    fields = _fields(found, command, environment, user)
+    fields = command_fields(found, command, environment, user)
     output = _Collector()
     with _fed(stdin) as reading:
         try:
@@ -39,7 +39,7 @@ def run_in(
         except Refusal as refusal:
             if refusal.kind == "launch":
                 return Executed(exit_code=MISSING, output=str(refusal))
-            raise FailedError(_refused(found, str(refusal))) from refusal
+            raise FailedError(refused(found, str(refusal))) from refusal
         finally:
             text = output.close()
     return Executed(exit_code=code, output=text.decode(errors="replace"))
@@ -54,7 +54,7 @@ def run_attached(replicas: Replicas, found: Found, command: Sequence[str], *, us
     relay.start()
     result: list[int] = []
     worker = threading.Thread(
-        target=_attached, args=(replicas, found, _fields(found, command, (), user), slave, result), daemon=True
+        target=_attached, args=(replicas, found, command_fields(found, command, (), user), slave, result), daemon=True
     )
     worker.start()
     lend_terminal(here, lambda: _resize(master))
@@ -140,9 +140,10 @@ def _feed(writing: int, stdin: bytes) -> None:
         file.write(stdin)
 
 
-def _fields(
+def command_fields(
     found: Found, command: Sequence[str], environment: Sequence[tuple[str, str]], user: str | None
 ) -> dict[str, object]:
+    """What the supervisor must know to run a command as the replica itself would."""
     launch = found.launch
     merged = {**dict(launch.environment), **dict(launch.inside), **dict(environment)}
     ids = None
@@ -165,11 +166,12 @@ def _took_too_long(found: Found, command: Sequence[str], timeout: float) -> Prob
     )
 
 
-def _refused(found: Found, reason: str) -> Problem:
+def refused(found: Found, reason: str) -> Problem:
+    """The supervisor would not run a command there."""
     return Problem(
         summary=f"{found.launch.service}.{found.launch.slot} does not run",
         evidence=(reason,),
-        hint="see `havre status`",
+        hint="see `havre ps`",
         code="replica-not-running",
     )
 

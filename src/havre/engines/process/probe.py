@@ -94,7 +94,7 @@ def _fetched(question: Question, url: str, timeout: float) -> ProbeResult:
 
 def _explanation(found: Found) -> str | None:
     launch, status = found.launch, found.status
-    pids = proctable.members(launch.key, status.pid, status.namespace)
+    pids = proctable.members(launch.mark, status.pid, status.namespace)
     return explain_listening(proctable.listening(pids), launch.address, launch.port)
 
 

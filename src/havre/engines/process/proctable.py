@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 MARK = "HAVRE_REPLICA"
-"""Every process of a replica carries this variable with the replica's key, so that none is lost sight of."""
+"""Every process of a replica carries this variable with the replica's mark, so that none is lost sight of."""
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -56,6 +56,14 @@ def is_alive(pid: int, started: int, boot: str) -> bool:
     return found is not None and found.started == started and found.state not in "ZX"
 
 
+def open_mount_namespace(pid: int) -> int:
+    """A handle of the process's mount namespace: while it is open, nobody else's gets its number; -1 when gone."""
+    try:
+        return os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+
+
 def mount_namespace(pid: int) -> int:
     """The inode of the process's mount namespace, or 0 when it cannot be seen."""
     try:
@@ -64,11 +72,15 @@ def mount_namespace(pid: int) -> int:
         return 0
 
 
-def members(key: str, pid: int, namespace: int = 0) -> tuple[int, ...]:
-    """Every living process of a replica: its session, its descendants, its namespace, and whoever carries its mark."""
+def members(mark: str, pid: int, namespace: int = 0) -> tuple[int, ...]:
+    """Every living process of a replica: its session, its descendants, its namespace, and whoever carries its mark.
+
+    `pid` (else -1) and `namespace` (else 0) must be known to be the replica's own still: the kernel gives both
+    numbers to others once they are free.
+    """
     table = {found.pid: found for found in _all()}
     family = set(descendants(table.values(), pid))
-    wanted = f"{MARK}={key}".encode()
+    wanted = f"{MARK}={mark}".encode() if mark else b""
     found = []
     for entry in table.values():
         if entry.state in "ZX" or entry.pid == os.getpid():
@@ -121,7 +133,7 @@ def _all() -> Iterator[Stat]:
 
 
 def _carries(pid: int, wanted: bytes) -> bool:
-    return wanted in _read(f"/proc/{pid}/environ").split(b"\0")
+    return bool(wanted) and wanted in _read(f"/proc/{pid}/environ").split(b"\0")
 
 
 def _socket_inodes(pid: int) -> Iterator[str]:

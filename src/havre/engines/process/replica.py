@@ -59,6 +59,7 @@ class Replica:
         self._log = LogFile(directory, size=launch.log_size, files=launch.log_files)
         self._pipes: dict[str, int] = {}
         self._pidfd = -1
+        self._namespace = -1
         self._failures = 0
         self._waiting: list[Callable[[], None]] = []
         self._generation = 0
@@ -92,6 +93,7 @@ class Replica:
         elif status.state == "running":
             self._open_pipes()
             if proctable.is_alive(status.pid, status.started_ticks, status.boot):
+                self._hold_namespace()
                 self._watch_end(status.pid)
                 self._failures = 0
                 self._watch_health()
@@ -130,6 +132,7 @@ class Replica:
             self._loop.unwatch(handle)
         self._pipes.clear()
         self._unwatch_end()
+        self._let_namespace_go()
         self._log.close()
 
     def note(self, text: str) -> None:
@@ -170,7 +173,7 @@ class Replica:
         status = self.status
         status.state, status.pid, status.boot = "running", pid, proctable.boot_id()
         status.started_ticks = found.started if found else 0
-        status.namespace = proctable.mount_namespace(pid) if self.launch.isolated else 0
+        self._hold_namespace()
         status.started_at, status.finished_at = time.time(), 0.0
         status.exit_code, status.oom_killed, status.health = None, False, ""
         self._save()
@@ -201,6 +204,7 @@ class Replica:
             return
         self._unwatch_end()
         self._sweep()
+        self._let_namespace_go()
         self._drain()
         self._log.finish(time.time())
         status = self.status
@@ -274,8 +278,21 @@ class Replica:
         current = proctable.stat(status.pid) if status.pid else None
         reused = current is not None and current.started != status.started_ticks
         pid = status.pid if status.pid and same_boot and not reused else -1
-        namespace = status.namespace if same_boot else 0
-        return {*proctable.members(self.launch.key, pid, namespace), *self._groups.members(self.group)}
+        namespace = os.fstat(self._namespace).st_ino if self._namespace >= 0 else 0
+        found = proctable.members(self.launch.mark, pid, namespace)
+        return {*found, *self._groups.members(self.group)}
+
+    def _hold_namespace(self) -> None:
+        """Open as long as it runs, so that its number stays its own; a view of its own is what it is told by."""
+        self._let_namespace_go()
+        if self.launch.isolated:
+            self._namespace = proctable.open_mount_namespace(self.status.pid)
+        self.status.namespace = os.fstat(self._namespace).st_ino if self._namespace >= 0 else 0
+
+    def _let_namespace_go(self) -> None:
+        if self._namespace >= 0:
+            os.close(self._namespace)
+            self._namespace = -1
 
     def _open_pipes(self) -> None:
         for name in _STREAMS:

@@ -46,6 +46,12 @@ class Replicas:
         self._client = client
         self._allocations = allocations
 
+    @property
+    def state_mark(self) -> str:
+        """Tells this state directory from every other on the server."""
+        facts = self._state.stat()
+        return f"{facts.st_dev:x}-{facts.st_ino:x}"
+
     def directory(self, instance: str, service: str, slot: int) -> Path:
         """Where a replica's records lie, or are to lie."""
         return self._root / instance / f"{service}.{slot}"
@@ -74,6 +80,13 @@ class Replicas:
         """The replica in that slot; an error a person can act on when it does not run."""
         found = self.find(instance, service, slot)
         if found is None or not found.is_running:
+            raise FailedError(_not_running(instance, service, slot, found))
+        return found
+
+    def existing(self, instance: str, service: str, slot: int) -> Found:
+        """The replica in that slot, whatever its state; an error when there is none."""
+        found = self.find(instance, service, slot)
+        if found is None:
             raise FailedError(_not_running(instance, service, slot, found))
         return found
 
@@ -196,7 +209,7 @@ def _not_running(instance: str, service: str, slot: int, found: Found | None) ->
         summary=f"{service}.{slot} does not run",
         subject=instance,
         evidence=seen,
-        hint=f"see `havre status`, and `havre logs {service}` for why",
+        hint=f"see `havre ps`, and `havre logs {service}` for why",
         code="replica-not-running",
     )
 

@@ -60,6 +60,7 @@ class Starter:
             source=str(source) if image.is_source else "", uid=uid, gid=gid, role=role, release=context.release,
             fingerprint=fingerprint, isolated=self._client.facts().isolated, places=places, networks=networks,
             names=context.names, inside=tuple(_inside(service, image, address, places)), now=clock.now(),
+            mark=f"{self._replicas.state_mark}:{context.instance}/{service.name}.{slot}",
             known=self._known(service, context, address, networks),
         )  # fmt: skip
         launch = _with_health(launch_of(service, slot, image, given, command), service, image)

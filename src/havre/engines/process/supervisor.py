@@ -25,7 +25,7 @@ from havre.engines.process.records import read_launch, write_json
 from havre.engines.process.replica import Replica, exit_code, kill_session
 from havre.engines.process.talk import Talk, short_path
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Raised when requests or records change: an older supervisor is then asked to leave (its replicas stay)."""
 
 LOCK, SOCKET, FACTS, REPLICAS = "supervisor.lock", "supervisor.sock", "supervisor.json", "replicas"

@@ -43,6 +43,7 @@ class Given:
     gid: int
     groups: tuple[int, ...] = ()
     isolated: bool = True
+    mark: str = ""
     role: str = "replica"
     release: int = 0
     fingerprint: str = ""
@@ -65,7 +66,7 @@ def launch_of(service: Service, slot: int, image: Image, given: Given, command: 
         argv=tuple(at_own_address(word, given.address) for word in argv),
         environment=tuple(environment_of(service, slot, image, given).items()), inside=given.inside,
         uid=given.uid, gid=given.gid, groups=given.groups, workdir=workdir_of(service, image),
-        places=given.places, reveal=image.reveal, isolated=given.isolated, signal_group=whole_session,
+        places=given.places, reveal=image.reveal, isolated=given.isolated, mark=given.mark, signal_group=whole_session,
         stop_signal=stop_signal(service, image), grace=service.stop_grace,
         restart=service.restart.policy if given.role == "replica" else "no", attempts=service.restart.attempts,
         memory=service.resources.memory or 0, cpus=service.resources.cpus or 0.0, pids=service.resources.pids or 0,
@@ -130,7 +131,7 @@ def environment_of(service: Service, slot: int, image: Image, given: Given) -> d
     written = {name: value for name, value in service.environment if value is not None}
     merged = {**base, **dict(image.environment), **written}
     merged = {name: at_own_address(value, given.address, whole=True) for name, value in merged.items()}
-    own = {"HOST": given.address, "PORT": str(port), "HAVRE_RUN": PRIVATE_RUN, MARK: _key(service, slot, given)}
+    own = {"HOST": given.address, "PORT": str(port), "HAVRE_RUN": PRIVATE_RUN, MARK: given.mark}
     return {**merged, **own}
 
 
@@ -245,10 +246,6 @@ def _relocated(text: str, targets: Mapping[str, str]) -> str:
 def _asked_port(service: Service) -> int:
     asked = dict(service.environment).get("PORT") or ""
     return int(asked) if asked.isdigit() else 0
-
-
-def _key(service: Service, slot: int, given: Given) -> str:
-    return f"{given.instance}/{service.name}.{slot}"
 
 
 def _log_options(service: Service) -> Mapping[str, str]:

@@ -52,7 +52,7 @@ def group_name(one: Found) -> str:
 
 def _pids(one: Found, groups: Groups) -> tuple[int, ...]:
     inside = groups.members(group_name(one))
-    return inside or proctable.members(one.launch.key, one.status.pid, one.status.namespace)
+    return inside or proctable.members(one.launch.mark, one.status.pid, one.status.namespace)
 
 
 def _ticks(pids: Sequence[int]) -> int:

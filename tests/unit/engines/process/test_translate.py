@@ -27,7 +27,9 @@ IMAGE = Image(
     id="source-1", workdir="/app", programs=("/venv/bin", "node_modules/.bin"), ports=(8000,), command=("serve",)
 )
 SERVICE = Service(name="web", image="shop_web")
-GIVEN = Given(instance="shop", directory="/s/replicas/shop/web.1", address=AT, source="/s/app", uid=5, gid=5)
+GIVEN = Given(
+    instance="shop", directory="/s/replicas/shop/web.1", address=AT, source="/s/app", uid=5, gid=5, mark="s1:shop/web.1"
+)
 
 
 def test_the_manifest_wins_then_the_procfile_then_compose_then_the_dockerfile() -> None:
@@ -85,7 +87,7 @@ def test_where_it_listens_is_not_for_the_file_to_say() -> None:
     found = environment_of(service, 1, IMAGE, GIVEN)
     assert (found["HOST"], found["PORT"], found["API_BIND"]) == (AT, "9000", f"{AT}:9000")
     assert "X" not in found
-    assert found["HAVRE_REPLICA"] == "shop/web.1"
+    assert found["HAVRE_REPLICA"] == "s1:shop/web.1"
 
 
 def test_its_programs_come_first_on_the_path() -> None:
