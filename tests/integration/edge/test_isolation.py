@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from havre.edge import servers
+from havre.edge.disk import Disk
 from havre.edge.haproxy import Edge
 from havre.edge.runner import ProcessRunner
 from havre.edge.state import load_pool
@@ -191,6 +192,36 @@ def test_a_command_killed_in_the_middle_of_a_switch_is_taken_back(
     assert not world.edge.layout.unfinished.exists()
     assert {world.ask(host="one.example").told["replica"] for _ in range(6)} == {"web.1"}
     assert world.edge.read("one").replicas(WEB) == (old.upstream,)
+
+
+@pytest.mark.parametrize("where", [(Disk, "write_app"), (Disk, "write_pool"), (Edge, "_reload"), (Disk, "finish")])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_command_killed_anywhere_in_a_change_of_structure_is_taken_back(
+    world: Any, monkeypatch: pytest.MonkeyPatch, where: tuple[type, str], moment: str
+) -> None:
+    good = world.replica("web.1").upstream
+    world.edge.apply(app("one", good))
+    owner, name = where
+    real = getattr(owner, name)
+
+    def killed(*given: Any) -> None:
+        if moment == "after":
+            real(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, killed)
+        with pytest.raises(KeyboardInterrupt):
+            world.edge.apply(app("two", good, route={"path": "/x", "strip_prefix": True}))
+    world.edge.ensure_running()
+    is_done = name == "finish" and moment == "after"
+    assert world.ask("/x/y", host="two.example").status == (200 if is_done else 404)
+    assert (world.edge.read("two") is not None) is is_done
+    assert world.ask(host="one.example").status == 200
+    running = {(line.backend, line.name) for line in world.edge.runtime.servers()}
+    assert (("two.web.3000", "s1") in running) is is_done
+    world.edge.apply(app("two", good, route={"path": "/x", "strip_prefix": True}))
+    assert world.ask("/x/y", host="two.example").told["target"] == "/y"
 
 
 def test_a_lost_configuration_directory_is_rendered_again(world: Any, home: Path) -> None:
