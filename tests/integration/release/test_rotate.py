@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import uuid
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from havre.cli.edge import edge_for
+from havre.store.state import State
 from havre.workflows.demo import free_port
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -81,8 +82,7 @@ def app(tmp_path: Path) -> Iterator[App]:
     app.havre("deploy", "-y")
     yield app
     app.havre("down", "-y", "--volumes", "--confirm", app.name, check=False)
-    for recorded in (tmp_path / "state").glob("edge/run/*.pid"):
-        os.kill(int(recorded.read_text().split()[0]), signal.SIGTERM)
+    edge_for(State(tmp_path / "state")).stop()
 
 
 def test_a_rotation_reaches_the_server_and_every_dependent(app: App) -> None:

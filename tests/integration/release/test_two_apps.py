@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import uuid
@@ -14,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from havre.cli.edge import edge_for
 from havre.host.facts import server_facts
+from havre.store.state import State
 from havre.workflows.demo import free_port
 
 pytestmark = pytest.mark.docker
@@ -63,8 +64,7 @@ def apps(tmp_path: Path) -> Iterator[tuple[App, App]]:
     yield both
     for app in both:
         app.havre("down", "-y", "--volumes", "--confirm", app.name)
-    for recorded in state.glob("edge/run/*.pid"):
-        os.kill(int(recorded.read_text().split()[0]), signal.SIGTERM)
+    edge_for(State(state)).stop()
 
 
 def test_every_conflict_is_told_at_once_and_every_proposal_works(apps: tuple[App, App]) -> None:
