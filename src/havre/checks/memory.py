@@ -179,7 +179,7 @@ def _disk_problem(disk: Disk, needed: int, severity: Severity) -> Problem:
         subject=disk.purpose,
         evidence=(f"{show_bytes(disk.total)} in all",),
         effect="a full disk stops databases in the middle of a write",
-        hint="`havre server` shows what takes the space; old images and releases go first, volumes never by themselves",
+        hint=f"`du -xh -d2 {disk.path}` shows what takes the space; old images go first, volumes never by themselves",
         severity=severity,
     )
 

@@ -82,6 +82,6 @@ def _invalid(path: Path, error: str) -> Problem:
         summary="the server's settings cannot be read",
         at=Location(str(path)),
         evidence=tuple(error.splitlines()),
-        hint="correct that file; `havre server --help` lists its keys",
+        hint=f"correct that file; its keys are {', '.join(sorted(ServerSettings.__dataclass_fields__))}",
         code="server-settings",
     )
