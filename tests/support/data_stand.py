@@ -12,8 +12,11 @@ from pathlib import Path
 from data_tools import restic
 
 from havre.backups import postgres
+from havre.engines.base import Context, Engine
 from havre.engines.docker.engine import DockerEngine
+from havre.engines.process.engine import ProcessEngine
 from havre.errors import Problem
+from havre.model.plan import StopReplica
 from havre.model.route import AppEdge, Endpoint
 from havre.secrets import sealing
 from havre.store.state import State
@@ -88,6 +91,7 @@ class Stand:
     manifest: str = ""
     variables: dict[str, str] = field(default_factory=dict)
     patience: float = 60.0
+    on: str = "docker"
 
     def __post_init__(self) -> None:
         self.name = f"data{os.getpid()}-{next(_numbers)}"
@@ -104,13 +108,18 @@ class Stand:
     def new_server(self) -> Server:
         return Server(
             state=self.state,
-            engine=DockerEngine(config=self.directory / "docker-config"),
+            engine=self._engine(),
             traffic=NoTraffic(),
             seal=lambda content: sealing.seal(self.state.keys, content),
             unseal=lambda content: sealing.unseal(self.state.keys, content),
             who="tests",
             machine="test",
         )
+
+    def _engine(self) -> Engine:
+        if self.on == "process":
+            return ProcessEngine(self.state.processes)
+        return DockerEngine(config=self.directory / "docker-config")
 
     def read(self) -> Intent:
         wish = Wish(
@@ -140,6 +149,12 @@ class Stand:
         return docker("ps", "-aq", *label).split()[0]
 
     def tear_down(self) -> None:
+        if isinstance(self.server.engine, ProcessEngine):
+            context = Context(instance=self.name, release=0, project=self.intent.project)
+            for replica in self.server.engine.observe(self.name).replicas:
+                self.server.engine.perform(StopReplica(service=replica.service, slot=replica.slot), context)
+            self.server.engine.shut_down()
+            return
         mine = ("--filter", f"label=havre.instance={self.name}")
         for container in docker("ps", "-aq", *mine).split():
             docker("rm", "-fv", container)

@@ -6,6 +6,7 @@ in the file VERDICT; when Havre died or never wrote one, it fails, and restic th
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import sys
@@ -17,6 +18,7 @@ NO_VERDICT = 70
 def main() -> int:
     """Copy, then answer with the verdict."""
     path, verdict = sys.argv[1:3]
+    fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, _CHUNK)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as source:
         source.connect(path)
         while os.splice(source.fileno(), 1, _CHUNK):

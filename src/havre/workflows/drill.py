@@ -27,6 +27,7 @@ from havre.workflows.restore import chosen_snapshot
 Progress = Callable[[str], None]
 START_LIMIT = 180.0
 _CHUNK = 1 << 20
+_READY = 'exec pg_isready -q -h "${PGHOST:-127.0.0.1}"'
 _INIT_SCRIPTS = "/docker-entrypoint-initdb.d"
 
 
@@ -168,7 +169,7 @@ class _Drill:
 def _await_postgres(place: ReplicaPlace) -> None:
     """Over TCP, where the server that only prepares the data directory does not listen."""
     deadline = clock.elapsed() + START_LIMIT
-    while place.ask(postgres.owner("pg_isready", "-q", "-h", "127.0.0.1")).exit_code != 0:
+    while place.ask(postgres.owner("sh", "-c", _READY)).exit_code != 0:
         if clock.elapsed() >= deadline:
             raise FailedError(_did_not_start(place))
         clock.sleep(0.3)
