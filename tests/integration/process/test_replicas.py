@@ -415,6 +415,16 @@ def test_usage_of_what_runs(stage: Stage) -> None:
     assert all((one.memory or 0) > 50_000 for one in usage.values())
 
 
+@pytest.mark.slow
+def test_a_supervisor_with_nothing_to_keep_leaves(viewed: Stage) -> None:
+    web = viewed.web(health=HealthCheck(test=("true",), interval=60.0))
+    viewed.start(web)
+    viewed.stop(web)
+    viewed.remove(web)
+    assert viewed.engine._client.is_running()
+    assert until(lambda: not viewed.engine._client.is_running(), seconds=25)
+
+
 def test_nobody_is_left_when_all_is_removed(stage: Stage) -> None:
     web = stage.web()
     stage.start(web)

@@ -262,7 +262,8 @@ class Supervisor:
                 return
 
     def _until_next_timer(self) -> float:
-        return max(0.0, min(self._timers[0][0] - time.monotonic(), 60.0)) if self._timers else 60.0
+        longest = 60.0 if self._replicas or self._stay else IDLE_EXIT
+        return max(0.0, min(self._timers[0][0] - time.monotonic(), longest)) if self._timers else longest
 
     def _run_timers(self) -> None:
         while self._timers and self._timers[0][0] <= time.monotonic():
@@ -273,8 +274,6 @@ class Supervisor:
             self._busy_at = time.monotonic()
         elif time.monotonic() - self._busy_at >= IDLE_EXIT:
             self._leaving = True
-        elif not self._timers:
-            self.later(IDLE_EXIT, _nothing)
 
 
 def main(arguments: list[str]) -> int:
