@@ -9,7 +9,7 @@ from havre.checks import Case
 from havre.engines.base import Context
 from havre.host import clock
 from havre.model.observed import Observed
-from havre.model.plan import Plan, Switch
+from havre.model.plan import Phase, Plan, Switch
 from havre.model.release import Release, ReleaseState
 from havre.model.route import AppEdge
 from havre.planning.facts import EdgeFacts
@@ -112,8 +112,11 @@ def carry_back(
 
 
 def _forget_early(server: Server, work: Work, undo: Plan) -> None:
-    """Drop inside listeners that were opened for new services while they started, where no switch undoes it."""
-    if any(isinstance(step.step, Switch) for step in undo.steps):
+    """Drop inside listeners that were opened for new services while they started, where no switch undoes it.
+
+    What only finishes a release that serves already must leave the edge as it is.
+    """
+    if any(isinstance(step.step, Switch) or step.phase is Phase.RETIRE for step in undo.steps):
         return
     applied = server.traffic.read(work.app.instance)
     if applied == work.before:
