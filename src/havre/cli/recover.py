@@ -18,7 +18,8 @@ from havre.workflows.server import Server
 @json_option
 @app_options
 def recover_command(chosen: Chosen, wait: float, as_json: bool) -> None:
-    """Settle a release whose process was killed: finish it when its traffic had moved, undo it otherwise.
+    """Settle a release whose process was killed: finish it when its traffic had moved, undo it otherwise. An edge
+    that was killed is started again with the routes it had.
 
     Every deploy does this first by itself; this command does only this.
 
@@ -35,7 +36,12 @@ def recover_command(chosen: Chosen, wait: float, as_json: bool) -> None:
 
 
 def settle_first(server: Server, instance: str, *, wait: float = 0.0, quiet: bool = False) -> Release | None:
-    """Settle an interrupted release, so that what comes next is planned from a whole one; None when there is none."""
+    """Settle an interrupted release, so that what comes next is planned from a whole one; None when there is none.
+
+    An edge that was killed is brought back first, with the routes it had.
+    """
+    if server.traffic.read(instance) is not None:
+        server.traffic.ensure_running()
     with Progress(live=is_terminal() and not quiet) as progress:
         release = recover(server, instance, witnesses=[] if quiet else [progress], wait=wait)
     if release is not None and not quiet:
