@@ -31,6 +31,7 @@ def exec_command(
       havre exec backend sh
       havre exec -T postgres pg_dump -U app app > dump.sql
     """
+    command = _words(command)
     server, instance = open_instance(chosen)
     replica = _running(server, instance, service, index)
     if not no_tty and sys.stdin.isatty() and sys.stdout.isatty():
@@ -56,8 +57,14 @@ def run_command(chosen: Chosen, service: str, command: tuple[str, ...], timeout:
       havre run backend alembic history
       havre run backend python manage.py createsuperuser
     """
+    command = _words(command)
     intent = load(chosen)
     run_once(open_server(chosen, intent.app), intent, service, command, timeout=timeout, output=click.echo)
+
+
+def _words(command: tuple[str, ...]) -> tuple[str, ...]:
+    """Without the `--` that people write before a command that has options of its own."""
+    return command[1:] if command[:1] == ("--",) else command
 
 
 def _running(server: Server, instance: str, service: str, index: int | None) -> ObservedReplica:

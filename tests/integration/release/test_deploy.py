@@ -114,7 +114,7 @@ def test_logs_exec_and_run_reach_the_replicas(shop: Shop) -> None:
     assert "an error line to filter" in errors
     assert "listens on" not in errors
     assert shop.havre("exec", "-T", "api", "sh", "-c", "echo $VERSION").stdout.strip() == "1"
-    assert shop.havre("exec", "-T", "api", "sh", "-c", "exit 7", check=False).returncode == 7
+    assert shop.havre("exec", "-T", "api", "--", "sh", "-c", "exit 7", check=False).returncode == 7
     assert "hello from run" in shop.havre("run", "api", "echo", "hello from run").stdout
 
 
