@@ -51,7 +51,11 @@ class RdbReader:
     @property
     def is_whole(self) -> bool:
         """True when it begins like an RDB file and has the end mark before its checksum."""
-        return bool(re.fullmatch(rb"REDIS\d{4}|VALKEY\d{3}", self._head)) and len(self._tail) == 9 and self._tail[0] == 0xFF
+        return (
+            bool(re.fullmatch(rb"REDIS\d{4}|VALKEY\d{3}", self._head))
+            and len(self._tail) == 9
+            and self._tail[0] == 0xFF
+        )
 
     @property
     def sha256(self) -> str:

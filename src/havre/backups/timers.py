@@ -24,9 +24,8 @@ class Timer:
     arguments: tuple[str, ...]
 
 
-def timers_for(instance: str, manifest: str, environment: str, policies: Sequence[BackupPolicy]) -> Iterator[Timer]:
-    """One timer for each schedule and each drill of the policies."""
-    chosen = ("--manifest", manifest, "--environment", environment)
+def timers_for(instance: str, chosen: Sequence[str], policies: Sequence[BackupPolicy]) -> Iterator[Timer]:
+    """One timer for each schedule and each drill of the policies; `chosen` are the options that name the app."""
     for policy in policies:
         if policy.schedule:
             arguments = ("backup", "take", policy.service, *chosen)

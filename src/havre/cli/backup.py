@@ -165,7 +165,9 @@ def timers_command(chosen: Chosen, system: str, target: Path | None) -> None:
     """
     intent = load(chosen)
     manifest = str(Path(intent.app.directory) / Path(chosen.manifest or "havre.yaml").name)
-    timers = tuple(timers_for(intent.app.instance, manifest, intent.app.environment, intent.app.backups))
+    options = ["--manifest", manifest, "--environment", intent.app.environment]
+    options += ["--state", str(Path(chosen.state).absolute())] if chosen.state else []
+    timers = tuple(timers_for(intent.app.instance, options, intent.app.backups))
     program = find_program("havre") or str(Path(sys.argv[0]).absolute())
     if system == "cron":
         click.echo(crontab(timers, program), nl=False)

@@ -35,7 +35,7 @@ def nothing(_: bytes) -> None:
 
 
 def test_an_approved_stream_arrives_whole_and_ends_with_0() -> None:
-    seen = []
+    seen: list[bytes] = []
     with feed() as one:
         program = receiver(one.command)
         with one.sink(seen.append, lambda: False, patience=20) as sink:

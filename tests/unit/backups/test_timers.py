@@ -16,7 +16,7 @@ POLICIES = (
     BackupPolicy(service="cache", schedule="30 2 * * 1-5"),
     BackupPolicy(service="files"),
 )
-TIMERS = tuple(timers_for("shop", "/srv/my shop/havre.yaml", "production", POLICIES))
+TIMERS = tuple(timers_for("shop", ("--manifest", "/srv/my shop/havre.yaml", "--environment", "production"), POLICIES))
 
 
 @pytest.mark.parametrize(
