@@ -58,6 +58,8 @@ GROUPS: tuple[tuple[str, dict[str, Entry]], ...] = (
             "restart": Entry("control", "Replace replicas one way or the other, as the service allows."),
             "scale": Entry("control", "Change how many replicas of a service run."),
             "down": Entry("down", "Stop and remove the app; volumes stay unless you type the name."),
+            "doctor": Entry("doctor", "Say what is wrong now, the likeliest cause first, and what to do."),
+            "support-bundle": Entry("doctor", "Write one file with all that helps others to help; no secrets."),
         },
     ),
     (

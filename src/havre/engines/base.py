@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol, runtime_checkable
 
 from havre.model.backup import Streamed
+from havre.model.diagnosis import Death
 from havre.model.health import ProbeResult
 from havre.model.observed import Observed
 from havre.model.plan import EngineStep
@@ -180,4 +181,17 @@ class ImageLook(Protocol):
 
     def programs_in(self, image_id: str, programs: Sequence[str]) -> Mapping[str, bool]:
         """For each program, a name or an absolute path, whether the image has it."""
+        ...
+
+
+@runtime_checkable
+class CloseLook(Protocol):
+    """What a diagnosis asks of an engine that can look into replicas and remembers what happened to them."""
+
+    def listens(self, instance: str, service: str, slot: int) -> tuple[tuple[str, int], ...] | None:
+        """(address, port) of what accepts connections inside a running replica; None where that cannot be seen."""
+        ...
+
+    def deaths(self, instance: str, since: float) -> Mapping[tuple[str, int], tuple[Death, ...]]:
+        """The ends of processes by (service, slot), as far back as is remembered; kills for memory are marked."""
         ...

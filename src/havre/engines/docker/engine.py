@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, assert_never
 
 from havre.engines.base import Context, Executed, LogLine, LogQuery, Progress, Usage
-from havre.engines.docker import labels, snapshot
+from havre.engines.docker import labels, looking, snapshot
 from havre.engines.docker.client import DockerClient
 from havre.engines.docker.containers import Containers
 from havre.engines.docker.execution import run_attached, run_in
@@ -25,6 +25,7 @@ from havre.errors import FailedError, Problem
 from havre.host import clock
 from havre.host.listening import listening_addresses
 from havre.model.backup import Streamed
+from havre.model.diagnosis import Death
 from havre.model.health import HealthState, ProbeResult
 from havre.model.observed import Observed, ObservedReplica
 from havre.model.plan import (
@@ -217,6 +218,14 @@ class DockerEngine:
         with ThreadPoolExecutor(_PARALLEL) as pool:
             found = pool.map(lambda entry: usage_of(self.client, entry, with_cpu=with_cpu), running)
         return tuple(sorted((u for u in found if u is not None), key=lambda u: (u.service, u.slot)))
+
+    def listens(self, instance: str, service: str, slot: int) -> tuple[tuple[str, int], ...] | None:
+        """Where a running container accepts connections; None when the engine is on another machine."""
+        return looking.listens(self.client, self._containers.running(instance, service, slot))
+
+    def deaths(self, instance: str, since: float) -> Mapping[tuple[str, int], tuple[Death, ...]]:
+        """How the instance's containers ended, as far back as the engine remembers."""
+        return looking.deaths(self.client, instance, since)
 
     def shut_down(self) -> None:
         """Nothing: the Docker Engine is not ours to stop."""

@@ -1,0 +1,214 @@
+"""What is wrong around the services: disks, the edge, certificates, full databases, failing memory, open ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from havre.checks.finding import Finding, Rank
+from havre.errors import Problem, Severity
+from havre.model.diagnosis import Facts, Fill
+from havre.model.images import known
+from havre.model.units import show_bytes
+
+GIB = 1024**3
+FULL = 0.9
+"""Share of a bound from which on it is told."""
+
+ALARM_DAYS = 14.0
+_EVERYBODY = ("0.0.0.0", "::", "")  # noqa: S104 - what is looked for
+
+
+def surroundings(facts: Facts) -> Iterator[Finding]:
+    """Everything that is not one replica's own."""
+    yield from _disks(facts)
+    yield from _edge(facts)
+    yield from _fills(facts)
+    yield from _near_limits(facts)
+    yield from _certificates(facts)
+    yield from _exposed(facts)
+
+
+def _disks(facts: Facts) -> Iterator[Finding]:
+    for disk in facts.server.disks if facts.server else ():
+        share = disk.free / disk.total if disk.total else 1.0
+        if share >= 0.1 and disk.free >= GIB:
+            continue
+        is_full = share < 0.03 or disk.free < GIB // 4
+        problem = Problem(
+            summary=f"the disk of {disk.path} is {'full' if is_full else 'nearly full'}",
+            subject="server",
+            evidence=(f"{show_bytes(disk.free)} of {show_bytes(disk.total)} are free ({disk.purpose})",),
+            effect="databases stop when they cannot write, and deploys and backups are refused",
+            hint=f"`du -xh --max-depth=2 {disk.path} | sort -h | tail` shows what takes the room",
+            code="doctor-disk",
+            severity=Severity.ERROR if is_full else Severity.WARNING,
+        )
+        yield Finding(problem=problem, rank=Rank.DISK if is_full else Rank.FULL)
+
+
+def _edge(facts: Facts) -> Iterator[Finding]:
+    applied = facts.edge.applied
+    if applied is None:
+        if facts.serving and facts.app.routes:
+            yield Finding(problem=_nothing_applied(facts), rank=Rank.EDGE)
+        return
+    leads = (*applied.routes, *applied.tcp_ports)
+    if not facts.edge.is_running and (leads or applied.inside):
+        yield Finding(problem=_not_running(facts, len(leads)), rank=Rank.EDGE)
+        return
+    for endpoint in applied.endpoints:
+        ways = [str(way) for way in leads if way.endpoint == endpoint and not getattr(way, "redirect_to", None)]
+        if not ways:
+            continue
+        service, port = endpoint
+        if not applied.replicas(endpoint):
+            yield Finding(problem=_leads_nowhere(service, ways), rank=Rank.ROUTE, because=service)
+        elif listens := _wrong_port(facts, service, port):
+            yield Finding(problem=_not_listening(service, port, ways, listens), rank=Rank.ROUTE, because=service)
+
+
+def _nothing_applied(facts: Facts) -> Problem:
+    return Problem(
+        summary="the edge knows none of the app's routes",
+        subject=facts.instance,
+        evidence=tuple(f"route {route}" for route in facts.app.routes[:5]),
+        effect="visitors get no answer from this app",
+        hint="`havre deploy` applies them again",
+        code="doctor-no-routes",
+    )
+
+
+def _not_running(facts: Facts, ways: int) -> Problem:
+    return Problem(
+        summary="the edge does not run",
+        subject="edge",
+        evidence=(f"nothing answers for it{f' at {facts.edge.entrance}' if facts.edge.entrance else ''}",),
+        effect=f"no visitor reaches this server: {ways} routes and ports of {facts.instance}, and those of other apps",
+        hint="`havre edge restart` brings back exactly the routes that were applied",
+        code="doctor-edge-down",
+    )
+
+
+def _leads_nowhere(service: str, ways: list[str]) -> Problem:
+    return Problem(
+        summary=f"the edge has no replica of {service} to lead to",
+        evidence=tuple(f"route {way}" for way in ways[:5]),
+        effect="visitors get 503",
+        hint="`havre deploy` leads the routes to what runs",
+        code="doctor-no-upstream",
+    )
+
+
+def _wrong_port(facts: Facts, service: str, port: int) -> tuple[str, ...]:
+    """Where the replicas listen instead; empty when one listens there, or nobody knows."""
+    found = [one.listens for one in facts.of(service) if one.listens and one.replica.is_running]
+    reachable = [(address, number) for listens in found for address, number in listens]
+    if not reachable or any(number == port for _, number in reachable):
+        return ()
+    return tuple(dict.fromkeys(f"{address}:{number}" for address, number in reachable))
+
+
+def _not_listening(service: str, port: int, ways: list[str], listens: tuple[str, ...]) -> Problem:
+    other = listens[0].rpartition(":")[2]
+    return Problem(
+        summary=f"the edge leads to {service} on port {port}, where nothing listens",
+        evidence=(*(f"route {way}" for way in ways[:5]), f"{service} listens on {', '.join(listens)}"),
+        effect="visitors get 503",
+        hint=f"write `to: {service}:{other}` in havre.yaml, then `havre deploy`",
+        code="doctor-other-port",
+    )
+
+
+def _fills(facts: Facts) -> Iterator[Finding]:
+    for fill in facts.fills:
+        if (fill.limit and fill.used >= FULL * fill.limit) or (fill.kind == "postgres" and fill.policy):
+            problem = _connections(fill) if fill.kind == "postgres" else _redis_memory(fill)
+            yield Finding(problem=problem, rank=Rank.FULL, about=fill.service)
+
+
+def _connections(fill: Fill) -> Problem:
+    who = ", ".join(f"{name} {count}" for name, count in fill.by[:5])
+    biggest = fill.by[0][0] if fill.by else ""
+    taken = f"{fill.used} of {fill.limit} connections are taken" if fill.limit else "no connection is left"
+    return Problem(
+        summary=taken,
+        subject=fill.service,
+        evidence=tuple(line for line in (f"held by: {who}" if who else "", fill.policy) if line),
+        effect="when none is left, every new connection is refused",
+        hint=f"lower the pool of {biggest or 'the biggest holder'}, or raise `max_connections`; "
+        f"`havre restart {biggest or fill.service}` frees what it holds",
+        code="doctor-connections",
+        severity=Severity.ERROR if fill.used >= fill.limit - 3 else Severity.WARNING,
+    )
+
+
+def _redis_memory(fill: Fill) -> Problem:
+    refuses = fill.policy == "noeviction"
+    return Problem(
+        summary=f"{show_bytes(fill.used)} of its {show_bytes(fill.limit)} are taken",
+        subject=fill.service,
+        evidence=(f"maxmemory-policy: {fill.policy}",) if fill.policy else (),
+        effect="writes are refused when it is full" if refuses else "keys are dropped to make room",
+        hint=f"`havre exec {fill.service} redis-cli --bigkeys` shows what takes the room; raise `maxmemory`",
+        code="doctor-redis-memory",
+        severity=Severity.ERROR if refuses and fill.used >= fill.limit else Severity.WARNING,
+    )
+
+
+def _near_limits(facts: Facts) -> Iterator[Finding]:
+    for one in facts.replicas:
+        if not (one.memory and one.memory_limit and one.replica.is_running) or one.replica.oom_killed:
+            continue
+        if one.memory < 0.95 * one.memory_limit:
+            continue
+        problem = Problem(
+            summary=f"uses {show_bytes(one.memory)} of its {show_bytes(one.memory_limit)}",
+            subject=one.name,
+            effect="the kernel will kill it when it asks for more",
+            hint=f"raise `mem_limit` of {one.service}, then `havre deploy`; `havre budget` shows what the server has",
+            code="doctor-near-limit",
+            severity=Severity.WARNING,
+        )
+        yield Finding(problem=problem, rank=Rank.UNVERIFIED)
+
+
+def _certificates(facts: Facts) -> Iterator[Finding]:
+    for one in facts.certificates:
+        if one.days_left is not None and one.days_left >= ALARM_DAYS and not one.problem:
+            continue
+        left, is_over = one.days_left, one.days_left is None or one.days_left <= 0
+        said = "does not exist" if left is None else "has expired" if left <= 0 else f"ends in {left:.0f} days"
+        problem = Problem(
+            summary=f"the certificate of {', '.join(one.hosts)} {said}",
+            subject=facts.instance,
+            evidence=(f"last try: {one.problem}",) if one.problem else (),
+            effect="browsers refuse the page" if is_over else "browsers will refuse the page from then on",
+            hint="`havre certs --renew --force` orders it now and says why, when that fails"
+            if one.kind == "acme"
+            else "put the new files where `tls:` in havre.yaml says, then `havre certs --renew`",
+            code="doctor-certificate",
+            severity=Severity.ERROR if is_over else Severity.WARNING,
+        )
+        yield Finding(problem=problem, rank=Rank.CERTIFICATE)
+
+
+def _exposed(facts: Facts) -> Iterator[Finding]:
+    for service in facts.project.services:
+        image = known(service)
+        if image is None or not image.is_private or not any(one.replica.is_running for one in facts.of(service.name)):
+            continue
+        for port in service.ports:
+            if port.published and port.host_ip in _EVERYBODY:
+                yield Finding(problem=_open_to_all(service.name, port.published, port.target), rank=Rank.EXPOSED)
+
+
+def _open_to_all(service: str, published: str, target: int) -> Problem:
+    return Problem(
+        summary=f"port {published} of {service} is open to everybody",
+        subject=service,
+        evidence=(f"published on all addresses of this server: {published}:{target}",),
+        effect="a firewall such as UFW does not see ports that Docker publishes",
+        hint=f'write `"127.0.0.1:{published}:{target}"` in the Compose file, or remove the port; then `havre deploy`',
+        code="doctor-open-port",
+        severity=Severity.WARNING,
+    )

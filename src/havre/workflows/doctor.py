@@ -1,0 +1,271 @@
+"""Doctor: gather everything that can be known of a running instance, each question bounded in time, and diagnose it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from havre.checks.diagnosis import diagnose
+from havre.checks.passwords import redis_password
+from havre.edge.certificates import Certificates
+from havre.edge.haproxy import Edge
+from havre.engines.base import CloseLook, Context, LogQuery, Usage
+from havre.errors import HavreError, InputError, Problem, Severity
+from havre.host import clock
+from havre.model.diagnosis import CertificateFact, Death, EdgeStatus, Facts, Fill, ReplicaFacts
+from havre.model.health import ProbeResult
+from havre.model.images import known
+from havre.model.observed import ObservedReplica
+from havre.model.project import Project, Service
+from havre.model.release import Release
+from havre.model.secrets_mask import is_secret_name, looks_secret, mask_text
+from havre.workflows.check import look_at_server
+from havre.workflows.record import Recorded, unseal_configuration
+from havre.workflows.server import Server
+
+LINES = 60
+"""Log lines of each replica that are looked at."""
+
+REMEMBERED = 3600.0
+"""Seconds back in which ends of processes count."""
+
+QUESTION = 5.0
+"""Seconds that a database may take to answer."""
+
+WORKERS = 8
+_CONNECTIONS = (
+    "select 'limit', current_setting('max_connections')::int union all"
+    " select coalesce(host(client_addr), 'local'), count(*)::int from pg_stat_activity"
+    " where backend_type = 'client backend' group by 1"
+)
+_URL_PASSWORD = re.compile(r"://[^:/@\s]*:([^@\s]+)@")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What was found; `facts` is None where nothing was deployed, `secrets` are the values that must not be shown."""
+
+    instance: str
+    facts: Facts | None
+    problems: tuple[Problem, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+    @property
+    def is_well(self) -> bool:
+        """True when nothing is wrong that a person must do something about."""
+        return all(problem.severity is Severity.NOTE for problem in self.problems)
+
+
+def examine(server: Server, instance: str, service: str | None = None) -> Diagnosis:
+    """Look at the instance now and say what is wrong with it, or with one service of it.
+
+    Raises InputError for a service that it has not, UnavailableError when the engine does not answer.
+    """
+    last = next(iter(server.state.releases.list(instance, limit=1)), None)
+    serving = server.state.releases.serving(instance)
+    recorded = _configuration(server, instance, serving, last)
+    if recorded is None:
+        return Diagnosis(instance=instance, facts=None)
+    if service is not None and service not in recorded.project.service_names:
+        raise InputError(_no_such_service(instance, service, recorded.project))
+    secrets = secret_values(recorded.project)
+    replicas = _replicas(server, instance, recorded.project, secrets)
+    facts = Facts(
+        instance=instance,
+        project=recorded.project,
+        app=recorded.app,
+        now=clock.now(),
+        replicas=replicas,
+        serving=serving,
+        last=last,
+        edge=_edge(server, instance),
+        certificates=tuple(_certificates(server, instance)),
+        fills=tuple(_fills(server, instance, recorded.project, replicas)),
+        server=look_at_server(server),
+        only=service,
+    )
+    return Diagnosis(instance=instance, facts=facts, problems=diagnose(facts), secrets=secrets)
+
+
+def secret_values(project: Project) -> tuple[str, ...]:
+    """Every value of a project that must not be shown: by its name, by its shape, and passwords inside URLs."""
+    return tuple(sorted({value for value in _secret_values(project) if value}))
+
+
+def _secret_values(project: Project) -> Iterator[str]:
+    for service in project.services:
+        pairs = (*service.environment, *(service.build.args if service.build else ()))
+        for name, value in pairs:
+            if value and (is_secret_name(name) or looks_secret(value)):
+                yield value
+            yield from (unquote(found) for found in _URL_PASSWORD.findall(value or ""))
+        yield redis_password(service) or ""
+    for source in project.secrets:
+        yield (source.content or "").strip()
+        if source.file:
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                yield Path(source.file).read_text().strip()
+
+
+def _configuration(server: Server, instance: str, serving: Release | None, last: Release | None) -> Recorded | None:
+    """What serves, else what was tried last: the files of today may say something else."""
+    for release in (serving, last):
+        if release is not None and server.state.releases.sealed(instance, release.number):
+            return unseal_configuration(server, instance, release.number)
+    return None
+
+
+def _replicas(server: Server, instance: str, project: Project, secrets: Sequence[str]) -> tuple[ReplicaFacts, ...]:
+    engine = server.engine
+    observed = engine.observe(instance).replicas
+    since = clock.now() - REMEMBERED
+    deaths = engine.deaths(instance, since) if isinstance(engine, CloseLook) else {}
+    usage = {(use.service, use.slot): use for use in engine.usage(instance)}
+    lines = _log_lines(server, instance, observed, secrets)
+    looker = _Looker(server, instance, project, secrets, deaths, usage, lines)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return tuple(pool.map(looker.look, observed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Looker:
+    """Looks at one replica from all sides; several work at once, because each waits for its health check."""
+
+    server: Server
+    instance: str
+    project: Project
+    secrets: Sequence[str]
+    deaths: Mapping[tuple[str, int], tuple[Death, ...]]
+    usage: Mapping[tuple[str, int], Usage]
+    lines: Mapping[tuple[str, int], Sequence[tuple[float, str]]]
+
+    def look(self, replica: ObservedReplica) -> ReplicaFacts:
+        """Everything known of it."""
+        place = (replica.service, replica.slot)
+        use = self.usage.get(place)
+        return ReplicaFacts(
+            replica=replica,
+            probe=self._probe(replica),
+            lines=tuple(self.lines.get(place, ())),
+            memory=use.memory if use else None,
+            memory_limit=use.memory_limit if use else None,
+            memory_peak=use.memory_peak if use else None,
+            listens=self._listens(replica),
+            deaths=self.deaths.get(place, ()),
+        )
+
+    def _probe(self, replica: ObservedReplica) -> ProbeResult | None:
+        if not replica.is_running or replica.role != "replica" or replica.service not in self.project.service_names:
+            return None
+        context = Context(instance=self.instance, release=replica.release, project=self.project)
+        service = self.project.service(replica.service)
+        try:
+            found = self.server.engine.probe(service, replica.slot, context)
+        except HavreError:  # it ended just now: its state says so at the next look
+            return None
+        return ProbeResult(
+            state=found.state,
+            asked=mask_text(found.asked, self.secrets),
+            output=mask_text(found.output, self.secrets),
+            exit_code=found.exit_code,
+        )
+
+    def _listens(self, replica: ObservedReplica) -> tuple[tuple[str, int], ...] | None:
+        engine = self.server.engine
+        if not isinstance(engine, CloseLook) or not replica.is_running:
+            return None
+        try:
+            return engine.listens(self.instance, replica.service, replica.slot)
+        except HavreError:
+            return None
+
+
+def _log_lines(
+    server: Server, instance: str, observed: Iterable[ObservedReplica], secrets: Sequence[str]
+) -> Mapping[tuple[str, int], Sequence[tuple[float, str]]]:
+    """The last lines of every replica, and of the failed one-offs that were kept."""
+    found: dict[tuple[str, int], list[tuple[float, str]]] = {}
+    kept = any(one.role == "task" and not one.is_running for one in observed)
+    for query in (LogQuery(tail=LINES), *([LogQuery(tail=LINES, failed=True)] if kept else [])):
+        here: dict[tuple[str, int], list[tuple[float, str]]] = {}
+        for line in server.engine.logs(instance, query):
+            here.setdefault((line.service, line.slot), []).append((line.at, mask_text(line.text, secrets)))
+        found |= here
+    return found
+
+
+def _edge(server: Server, instance: str) -> EdgeStatus:
+    address, http, _ = server.traffic.entrance()
+    is_running = server.traffic.is_running() if isinstance(server.traffic, Edge) else True
+    return EdgeStatus(is_running=is_running, entrance=f"{address}:{http}", applied=server.traffic.read(instance))
+
+
+def _certificates(server: Server, instance: str) -> Iterator[CertificateFact]:
+    if not isinstance(server.traffic, Edge) or not server.ends_tls:
+        return
+    for one in Certificates(server.traffic).listed():
+        if one.instance == instance:
+            yield CertificateFact(hosts=one.hosts, kind=one.kind, days_left=one.days_left, problem=one.problem)
+
+
+def _fills(server: Server, instance: str, project: Project, replicas: Sequence[ReplicaFacts]) -> Iterator[Fill]:
+    """Ask the databases that run how full they are; one that does not answer in time has other findings."""
+    names = {address: one.service for one in replicas for _, address in one.replica.addresses if address}
+    for one in replicas:
+        if not one.replica.is_running or one.replica.role != "replica" or one.service not in project.service_names:
+            continue
+        service = project.service(one.service)
+        facts = known(service)
+        ask = {"postgres": _ask_postgres, "redis": _ask_redis}.get(facts.kind if facts else "")
+        if ask is not None:
+            with contextlib.suppress(HavreError):
+                yield from ask(server, instance, service, one.replica.slot, names)
+
+
+def _ask_postgres(
+    server: Server, instance: str, service: Service, slot: int, names: Mapping[str, str]
+) -> Iterator[Fill]:
+    values = dict(service.environment)
+    user = values.get("POSTGRES_USER") or "postgres"
+    database = values.get("POSTGRES_DB") or user
+    command = ("psql", "-U", user, "-d", database, "-XAtc", _CONNECTIONS)
+    secret = (("PGPASSWORD", values.get("POSTGRES_PASSWORD") or ""),)
+    done = server.engine.execute(instance, service.name, slot, command, environment=secret, timeout=QUESTION)
+    if done.exit_code != 0:
+        if re.search(r"too many clients|remaining connection slots", done.output):
+            yield Fill(service=service.name, kind="postgres", used=0, limit=0, policy=done.output.strip())
+        return
+    found: dict[str, int] = {}
+    for line in done.output.splitlines():
+        who, _, count = line.partition("|")
+        if count.isdigit():
+            found[names.get(who, who)] = found.get(names.get(who, who), 0) + int(count)
+    limit = found.pop("limit", 0)
+    by = tuple(sorted(found.items(), key=lambda entry: -entry[1]))
+    yield Fill(service=service.name, kind="postgres", used=sum(found.values()), limit=limit, by=by)
+
+
+def _ask_redis(server: Server, instance: str, service: Service, slot: int, names: Mapping[str, str]) -> Iterator[Fill]:
+    del names
+    secret = (("REDISCLI_AUTH", redis_password(service) or ""),) if redis_password(service) else ()
+    command = ("redis-cli", "INFO", "memory")
+    done = server.engine.execute(instance, service.name, slot, command, environment=secret, timeout=QUESTION)
+    pairs = dict(line.strip().partition(":")[::2] for line in done.output.splitlines())
+    used, limit = (int(text) if (text := pairs.get(name, "")).isdigit() else 0 for name in ("used_memory", "maxmemory"))
+    limit = limit or service.resources.memory or 0
+    yield Fill(service=service.name, kind="redis", used=used, limit=limit, policy=pairs.get("maxmemory_policy", ""))
+
+
+def _no_such_service(instance: str, service: str, project: Project) -> Problem:
+    return Problem(
+        summary=f"there is no service `{service}`",
+        subject=instance,
+        evidence=(f"services: {', '.join(project.service_names)}",),
+        hint="choose one of those, or look at all of them with `havre doctor`",
+        code="unknown-service",
+    )
