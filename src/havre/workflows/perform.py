@@ -76,6 +76,7 @@ class Performer:
     cancellation: Cancellation
     _meeting: Inside | None = None
     _early: dict[str, set[int]] = field(default_factory=dict)
+    _held: set[Endpoint] = field(default_factory=set)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __call__(self, planned: PlannedStep) -> None:
@@ -150,6 +151,7 @@ class Performer:
         if wanted.endpoints or wanted.routes:
             self.server.traffic.ensure_running()
             self.server.traffic.apply(wanted)
+            self._held.clear()
             for problem in self.server.traffic.secure(self.work.app.instance):
                 self.work.progress(f"no certificate yet: {problem.summary}; {problem.hint}")
         elif self.server.traffic.read(self.work.app.instance) is not None:
@@ -167,6 +169,7 @@ class Performer:
         applied = self.server.traffic.read(self.work.app.instance)
         for service, port in applied.endpoints if applied else ():
             if service == step.service:
+                self._held.add((service, port))
                 self.server.traffic.hold(self.work.app.instance, service, port)
 
     def _drain(self, step: Drain) -> None:
@@ -200,7 +203,7 @@ class Performer:
             early = self._edge(to, routes=False)
             if early.inside:
                 self.server.traffic.ensure_running()
-                self.server.traffic.apply(_beside(self.work.before, early))
+                self.server.traffic.apply(_beside(self.work.before, early), hold=tuple(self._held))
 
     def _verify_directly(self, service: Service, slot: int) -> None:
         """Ask a new replica what the manifest promises of it, before it gets any traffic."""
