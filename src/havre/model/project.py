@@ -251,6 +251,12 @@ class Service:
         )
 
     @property
+    def may_end(self) -> bool:
+        """True for a service that may do its work and end with code 0: nothing asks it, and nothing restarts it then."""
+        asked = self.ports or self.expose or self.health is not None
+        return self.restart.policy in ("no", "on-failure") and not asked
+
+    @property
     def order(self) -> Order:
         """D11: what `update_config.order` says, else stop-first when it writes a volume or is `held_alone`."""
         if self.update.order is not None:

@@ -149,7 +149,7 @@ def _compare_service(service: Service, mark: str, snapshot: Snapshot, *, forced:
     replicas = snapshot.replicas.get(service.name, ())
     image_id = snapshot.image_id(service)
     made = {r.slot: what_changed(service, r, mark, image_id) or forced for r in replicas}
-    reasons = {r.slot: made[r.slot] or why_lost(r) for r in replicas}
+    reasons = {r.slot: made[r.slot] or ("" if _has_ended_well(service, r) else why_lost(r)) for r in replicas}
     good = [r for r in replicas if not reasons[r.slot]]
     keep, surplus = good[:wanted], good[wanted:]
     missing = wanted - len(keep)
@@ -169,6 +169,11 @@ def _compare_service(service: Service, mark: str, snapshot: Snapshot, *, forced:
         leave=tuple(leave),
         replaced=bool(start) and (not replicas or any(made.values())),
     )
+
+
+def _has_ended_well(service: Service, replica: ObservedReplica) -> bool:
+    """It did its work: starting it again would do that work twice."""
+    return service.may_end and replica.state is ReplicaState.EXITED and replica.exit_code == 0
 
 
 def _free_slots(replicas: Sequence[ObservedReplica], missing: int) -> tuple[int, ...]:

@@ -45,6 +45,8 @@ def prove(engine: Engine, service: Service, slot: int, context: Context, cancell
         if result.state is HealthState.UNVERIFIED:
             raise FailedError(_unverified(service, slot, context, result))
         dead = _gone(engine, service, slot, context)
+        if dead is not None and service.may_end and dead.exit_code == 0:
+            return
         if dead is not None:
             raise FailedError(_exited(engine, service, dead, context))
         if waited >= patience:

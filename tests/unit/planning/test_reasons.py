@@ -357,3 +357,11 @@ def test_while_routes_change_requests_are_held_until_the_one_switch() -> None:
     facts = replace(made.facts(wanted), routes_changed=True)
     plan = plan_rollout(wanted, made.observe(wanted), app=None, edge=facts, files={})
     assert sum("route to" in str(step.step) for step in plan.steps) == 1
+
+
+def test_a_service_that_did_its_work_is_not_started_again() -> None:
+    task = Service(name="web", image=WEB.image)
+    ended = replica(state=ReplicaState.EXITED, exit_code=0, fingerprint=fingerprint(task))
+    assert reason(task, ended) == ""
+    assert reason(task, replace(ended, exit_code=1)) == "replica exited (1)"
+    assert reason(replace(task, expose=("80",)), ended) != ""
