@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
 
+from havre.errors import Problem, UnavailableError
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
 
 def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o644) -> None:
-    """Replace `path` by `content`: temporary file in the same directory, fsync, rename, fsync of the directory."""
+    """Replace `path` by `content`: temporary file in the same directory, fsync, rename, fsync of the directory.
+
+    Raises UnavailableError, with the old content in place, when the disk is full or read-only.
+    """
+    try:
+        _replace(path, content, mode)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise UnavailableError(_unwritable(path, error)) from error
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames in `directory` survive a power cut."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def private_directory(path: Path) -> Path:
+    """`path`, made when missing, readable by its owner only."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def _replace(path: Path, content: bytes | str, mode: int) -> None:
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -27,16 +59,10 @@ def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o644) -> None
     sync_directory(path.parent)
 
 
-def sync_directory(directory: Path) -> None:
-    """Make renames in `directory` survive a power cut."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def private_directory(path: Path) -> Path:
-    """`path`, made when missing, readable by its owner only."""
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return path
+def _unwritable(path: Path, error: OSError) -> Problem:
+    return Problem(
+        summary=f"cannot write {path}: {(error.strerror or str(error)).lower()}",
+        effect="the file is as it was",
+        hint=f"`df -h {path.parent}` shows the disk; make room on it, then run the command again",
+        code="disk-full",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from havre.errors import BusyError, Problem
@@ -24,7 +24,8 @@ def exclusive(path: Path, *, what: str, doing: str, wait: float = 0.0) -> Iterat
     try:
         _acquire(handle, what, wait)
         os.ftruncate(handle, 0)
-        os.pwrite(handle, f"pid {os.getpid()}, {doing}, since {clock.show_time(clock.now())}".encode(), 0)
+        with suppress(OSError):  # a full disk: the lock holds all the same, only its note is missing
+            os.pwrite(handle, f"pid {os.getpid()}, {doing}, since {clock.show_time(clock.now())}".encode(), 0)
         yield
         os.ftruncate(handle, 0)
     finally:
