@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -145,14 +145,11 @@ def _small_disk(directory: Path) -> Iterator[None]:
 
 def _fill(path: Path) -> None:
     """Write until nothing more fits."""
-    with path.open("wb") as sink:
+    with path.open("wb", buffering=0) as sink:
         for size in (1 << 20, 1 << 12, 1):
-            try:
-                while True:
-                    sink.write(b"x" * size)
-                    sink.flush()
-            except OSError:
-                continue
+            with suppress(OSError):
+                while sink.write(b"x" * size):
+                    pass
 
 
 def _until(process: subprocess.Popen[str], text: str) -> None:
