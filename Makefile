@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
+PASSED := $(CURDIR)/.pytest_cache/passed
 
 .PHONY: help setup demo demo-stop test test-unit test-integration check format rows lab-up lab-down coverage bench clean
 
@@ -21,15 +22,17 @@ demo: setup ## deploy the example on the embedded engine, show a release, a refu
 demo-stop: setup ## remove what `make demo` left running
 	@$(BIN)/havre demo --stop
 
-test: setup lab-up ## run all tests (unit, properties, real servers)
-	@$(MAKE) --no-print-directory test-unit
-	@$(MAKE) --no-print-directory test-integration
+test: setup lab-up ## run all tests (unit, properties, real servers), then hold the row book against them
+	@rm -f $(PASSED)
+	@HAVRE_TESTS_PASSED=$(PASSED) $(MAKE) --no-print-directory test-unit
+	@HAVRE_TESTS_PASSED=$(PASSED) $(MAKE) --no-print-directory test-integration
+	@$(BIN)/python tests/acceptance/rows.py --passed $(PASSED)
 
 test-unit: setup ## run the tests that need no server
 	$(PYTEST) -n 2 -q tests/unit tests/properties
 
 test-integration: setup lab-up ## run the tests against real servers
-	$(PYTEST) -q tests --ignore tests/unit --ignore tests/properties
+	$(PYTEST) -q --durations=12 tests --ignore tests/unit --ignore tests/properties
 
 check: setup ## lint, types, layering, row book
 	$(BIN)/ruff check
