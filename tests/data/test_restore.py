@@ -12,6 +12,7 @@ from data_stand import Stand, docker
 from havre.backups.redis import Server
 from havre.errors import FailedError, HavreError, InputError
 from havre.model.backup import BackupPolicy
+from havre.model.route import AppEdge, Route
 from havre.workflows.backup import back_up
 from havre.workflows.places import place_of
 from havre.workflows.restore import drop_kept, restore
@@ -28,6 +29,9 @@ def test_a_busy_database_is_replaced_as_a_whole_and_kept(stand: Stand) -> None:
     orders(stand, 3000)
     stand.sql("ALTER DATABASE shop SET statement_timeout TO '77s'")
     [snapshot] = back_up(stand.storage, stand.intent, ["db"])
+    route = Route(host="shop.test", service="web", port=80)
+    stand.traffic.edge = AppEdge(instance=stand.name, routes=(route,))
+    stand.traffic.events.clear()
     stop = threading.Event()
 
     def write() -> None:
@@ -41,15 +45,18 @@ def test_a_busy_database_is_replaced_as_a_whole_and_kept(stand: Stand) -> None:
     try:
         done = restore(stand.storage, stand.intent, "db", snapshot.id)
     finally:
+        stand.traffic.edge = None
         stop.set()
         for writer in writers:
             writer.join()
     assert done.verified == ("shop: 3000 rows in 1 tables",)
+    assert stand.traffic.events == ["hold web:80", "lead again"]
     assert int(stand.sql("SELECT count(*) FROM orders WHERE id > 0")) == 3000
     [kept] = done.kept
+    stand.sql("CREATE DATABASE shop__new_20260101_000000", "postgres")  # as a killed restore leaves it
     assert int(stand.sql("SELECT count(*) FROM orders", kept)) > 3000
     assert stand.sql("SHOW statement_timeout") == "77s"
-    assert drop_kept(stand.storage, stand.intent, "db") == (kept,)
+    assert set(drop_kept(stand.storage, stand.intent, "db")) == {kept, "shop__new_20260101_000000"}
 
 
 def test_an_sql_error_leaves_the_live_database_alone(stand: Stand) -> None:

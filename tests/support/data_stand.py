@@ -45,11 +45,11 @@ volumes: {dbdata: {}, cachedata: {}}
 
 
 class NoTraffic:
-    """The edge of an app without routes."""
+    """An edge that leads nowhere and writes down what it is told; without routes unless a test sets `edge`."""
 
     def __init__(self) -> None:
         self.edge: AppEdge | None = None
-        self.held: list[tuple[str, int]] = []
+        self.events: list[str] = []
 
     def ensure_running(self) -> None: ...
 
@@ -57,11 +57,12 @@ class NoTraffic:
         return self.edge
 
     def apply(self, app: AppEdge, *, hold: Collection[Endpoint] = ()) -> object:
-        self.edge, self.held = app, list(hold)
+        self.edge = app
+        self.events.append("lead again" if not hold else "lead some")
         return None
 
     def hold(self, instance: str, service: str, port: int) -> None:
-        self.held.append((service, port))
+        self.events.append(f"hold {service}:{port}")
 
     def draining(self, instance: str) -> Mapping[str, int]:
         return {}
@@ -96,6 +97,7 @@ class Stand:
     def __post_init__(self) -> None:
         self.name = f"data{os.getpid()}-{next(_numbers)}"
         self.state = State(self.directory / "state")
+        self.traffic = NoTraffic()
         self.server = self.new_server()
         app = self.directory / "app"
         app.mkdir(parents=True, exist_ok=True)
@@ -109,7 +111,7 @@ class Stand:
         return Server(
             state=self.state,
             engine=self._engine(),
-            traffic=NoTraffic(),
+            traffic=self.traffic,
             seal=lambda content: sealing.seal(self.state.keys, content),
             unseal=lambda content: sealing.unseal(self.state.keys, content),
             who="tests",

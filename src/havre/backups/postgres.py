@@ -202,8 +202,8 @@ def rename(place: Place, database: str, name: str) -> None:
 
 
 def kept_by_restores(place: Place) -> tuple[str, ...]:
-    """The databases that were live before a restore took their place."""
-    pattern = literal("__before_[0-9]{8}_[0-9]{6}$")
+    """The databases that were live before a restore took their place, and what a killed restore left unfinished."""
+    pattern = literal("__(before|new)_[0-9]{8}_[0-9]{6}$")
     return tuple(query(place, "template1", f"SELECT datname FROM pg_database WHERE datname ~ {pattern}").splitlines())  # noqa: S608
 
 
