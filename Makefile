@@ -23,7 +23,7 @@ demo-stop: setup ## remove what `make demo` left running
 	@$(BIN)/havre demo --stop
 
 test: setup lab-up ## run all tests (unit, properties, real servers), then hold the row book against them
-	@rm -f $(PASSED)
+	@mkdir -p $(dir $(PASSED)) && rm -f $(PASSED)
 	@HAVRE_TESTS_PASSED=$(PASSED) $(MAKE) --no-print-directory test-unit
 	@HAVRE_TESTS_PASSED=$(PASSED) $(MAKE) --no-print-directory test-integration
 	@$(BIN)/python tests/acceptance/rows.py --passed $(PASSED)

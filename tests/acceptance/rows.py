@@ -83,7 +83,7 @@ def count(rows: dict[str, Row]) -> str:
 
 
 def main() -> int:
-    """Print the count; with `--check` every defect, with `--passed FILE` every claim no passed test backs; fail on any."""
+    """Print the count; with `--check` also every defect, with `--passed FILE` every claim that no test backs."""
     rows = read_book()
     print(count(rows))
     found = list(defects(rows)) if "--check" in sys.argv else []
