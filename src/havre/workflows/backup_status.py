@@ -43,13 +43,15 @@ def _status(storage: Storage, instance: str, policy: BackupPolicy, now: float) -
         newest=newest,
         age=now - newest.started_at if newest else None,
         drill=drill,
-        problems=tuple(_problems(policy, known, newest, drill, now)),
+        problems=tuple(problems_of(policy, known, drill, now)),
     )
 
 
-def _problems(
-    policy: BackupPolicy, known: tuple[Snapshot, ...], newest: Snapshot | None, drill: DrillReport | None, now: float
+def problems_of(
+    policy: BackupPolicy, known: tuple[Snapshot, ...], drill: DrillReport | None, now: float
 ) -> Iterator[str]:
+    """What is wrong with a service's snapshots (newest first) and its newest drill."""
+    newest = next((snapshot for snapshot in known if snapshot.is_good), None)
     if known and known[0].verdict is not Verdict.GOOD:
         yield f"the last one {known[0].verdict.value}: {'; '.join(known[0].reasons)}"
     allowed = policy.rpo or (DAY + GRACE if policy.schedule else None)

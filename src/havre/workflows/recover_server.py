@@ -70,11 +70,13 @@ def keep_configuration(storage: Storage, intent: Intent, manifest: str) -> None:
         if mount.kind is MountKind.BIND and mount.source
     ]
     tags = [f"instance={app.instance}", f"backup={record.id}"]
-    for url in _urls(storage, intent):
+    urls = _urls(storage, intent)
+    left_out = (*NOT_CONFIGURATION, *written, str(state.directory), *(url for url in urls if url.startswith("/")))
+    for url in urls:
         repository = storage.repository(url)
         repository.make()
         _forget_older(repository, app.instance)
-        repository.store_directory(Path(app.directory), [*tags, "part=app"], exclude=(*NOT_CONFIGURATION, *written))
+        repository.store_directory(Path(app.directory), [*tags, "part=app"], exclude=left_out)
         for part, directory in (("keys", state.keys), ("secrets", state.secrets)):
             if directory.is_dir():
                 repository.store_directory(directory, [*tags, f"part={part}"])
