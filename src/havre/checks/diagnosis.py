@@ -60,7 +60,7 @@ def _services(facts: Facts) -> Iterator[Finding]:
 
 def _finding(facts: Facts, service: Service, one: ReplicaFacts) -> Finding | None:
     """The first of these that holds is what is wrong with a replica; the others follow from it."""
-    if one.replica.oom_killed or any(death.oom for death in one.deaths):
+    if one.replica.oom_killed or one.kills or any(death.oom for death in one.deaths):
         return _out_of_memory(service, one)
     symptom = read_symptom(one.lines)
     if not one.replica.is_running or _is_looping(facts, one):
@@ -87,7 +87,7 @@ def _missing(facts: Facts, service: Service) -> Finding:
 def _out_of_memory(service: Service, one: ReplicaFacts) -> Finding:
     limit = one.memory_limit or service.resources.memory
     kills = [death for death in one.deaths if death.oom]
-    times = ""
+    times = f", {one.kills} times since it was started" if one.kills > 1 else ""
     if len(kills) > 1:
         times = f", {len(kills)} times in {show_seconds(max(1.0, kills[-1].at - kills[0].at))}"
     if limit is None:
@@ -98,10 +98,11 @@ def _out_of_memory(service: Service, one: ReplicaFacts) -> Finding:
         hint = f"raise the limit of {service.name} to `mem_limit: {wanted}` in the Compose file, then `havre deploy`"
         peak = min(limit, one.memory_peak or limit)
         evidence = (f"peak {show_bytes(peak)} of {show_bytes(limit)}",)
-    state = one.replica
-    evidence = (*evidence, f"{_state(one)}, {_times(state.restarts, 'restart')}")
+    is_child = not one.replica.oom_killed and all(death.exit_code is None for death in kills)
+    who = "a process inside was" if is_child else "was"
+    evidence = (*evidence, f"{_state(one)}, {_times(one.replica.restarts, 'restart')}")
     problem = Problem(
-        summary=f"was killed by the kernel: out of memory{times}",
+        summary=f"{who} killed by the kernel: out of memory{times}",
         subject=one.name,
         evidence=evidence,
         effect="it is not a crash of the program: whatever it was doing was cut off",

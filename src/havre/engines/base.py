@@ -192,6 +192,10 @@ class CloseLook(Protocol):
         """(address, port) of what accepts connections inside a running replica; None where that cannot be seen."""
         ...
 
-    def deaths(self, instance: str, since: float) -> Mapping[tuple[str, int], tuple[Death, ...]]:
-        """The ends of processes by (service, slot), as far back as is remembered; kills for memory are marked."""
+    def kills(self, instance: str, service: str, slot: int) -> int:
+        """How many processes of a running replica the kernel killed for memory since it was started."""
+        ...
+
+    def deaths(self, instance: str, since: float) -> Mapping[str, tuple[Death, ...]]:
+        """The ends of processes by replica id, as far back as is remembered; kills for memory are marked."""
         ...

@@ -18,7 +18,10 @@ from havre.model.server import ServerFacts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Death:
-    """A process that ended, as the engine remembers it; `at` is seconds since the epoch."""
+    """A process that ended, as the engine remembers it; `at` is seconds since the epoch.
+
+    Without `exit_code` it was a child, and the replica itself went on.
+    """
 
     at: float
     exit_code: int | None = None
@@ -38,6 +41,8 @@ class ReplicaFacts:
     memory_peak: int | None = None
     listens: tuple[tuple[str, int], ...] | None = None
     """(address, port) of what accepts connections inside; None where the engine cannot tell."""
+    kills: int = 0
+    """Processes inside that the kernel killed for memory since it was started."""
     deaths: tuple[Death, ...] = ()
     """The recent ones that the engine still remembers, oldest first."""
 

@@ -140,7 +140,7 @@ class _Looker:
     instance: str
     project: Project
     secrets: Sequence[str]
-    deaths: Mapping[tuple[str, int], tuple[Death, ...]]
+    deaths: Mapping[str, tuple[Death, ...]]
     usage: Mapping[tuple[str, int], Usage]
     lines: Mapping[tuple[str, int], Sequence[tuple[float, str]]]
 
@@ -148,6 +148,7 @@ class _Looker:
         """Everything known of it."""
         place = (replica.service, replica.slot)
         use = self.usage.get(place)
+        listens, kills = self._inside(replica)
         return ReplicaFacts(
             replica=replica,
             probe=self._probe(replica),
@@ -155,8 +156,9 @@ class _Looker:
             memory=use.memory if use else None,
             memory_limit=use.memory_limit if use else None,
             memory_peak=use.memory_peak if use else None,
-            listens=self._listens(replica),
-            deaths=self.deaths.get(place, ()),
+            listens=listens,
+            kills=kills,
+            deaths=self.deaths.get(replica.id, ()),
         )
 
     def _probe(self, replica: ObservedReplica) -> ProbeResult | None:
@@ -175,14 +177,15 @@ class _Looker:
             exit_code=found.exit_code,
         )
 
-    def _listens(self, replica: ObservedReplica) -> tuple[tuple[str, int], ...] | None:
-        engine = self.server.engine
+    def _inside(self, replica: ObservedReplica) -> tuple[tuple[tuple[str, int], ...] | None, int]:
+        """(where it listens, kills for memory), where the engine can look inside."""
+        engine, name, slot = self.server.engine, replica.service, replica.slot
         if not isinstance(engine, CloseLook) or not replica.is_running:
-            return None
+            return None, 0
         try:
-            return engine.listens(self.instance, replica.service, replica.slot)
-        except HavreError:
-            return None
+            return engine.listens(self.instance, name, slot), engine.kills(self.instance, name, slot)
+        except HavreError:  # it ended just now
+            return None, 0
 
 
 def _log_lines(

@@ -223,7 +223,12 @@ class DockerEngine:
         """Where a running container accepts connections; None when the engine is on another machine."""
         return looking.listens(self.client, self._containers.running(instance, service, slot))
 
-    def deaths(self, instance: str, since: float) -> Mapping[tuple[str, int], tuple[Death, ...]]:
+    def kills(self, instance: str, service: str, slot: int) -> int:
+        """How many processes of a running container the kernel killed for memory; 0 where that cannot be seen."""
+        found = self._containers.running(instance, service, slot)
+        return looking.kills(found["Id"]) if self.client.is_local else 0
+
+    def deaths(self, instance: str, since: float) -> Mapping[str, tuple[Death, ...]]:
         """How the instance's containers ended, as far back as the engine remembers."""
         return looking.deaths(self.client, instance, since)
 

@@ -7,11 +7,15 @@ from typing import Any
 
 from havre.engines.docker import labels
 from havre.engines.docker.client import DockerClient
+from havre.engines.docker.usage import CGROUPS, PLACES
 from havre.host import clock
 from havre.host.listening import listening_addresses
 from havre.model.diagnosis import Death
 
 Json = Mapping[str, Any]
+
+_AT_ONCE = 5.0
+"""Seconds within which a container's end belongs to the kill before it."""
 
 
 def listens(client: DockerClient, found: Json) -> tuple[tuple[str, int], ...] | None:
@@ -20,27 +24,39 @@ def listens(client: DockerClient, found: Json) -> tuple[tuple[str, int], ...] | 
     return listening_addresses(pid) if client.is_local and pid else None
 
 
-def deaths(client: DockerClient, instance: str, since: float) -> Mapping[tuple[str, int], tuple[Death, ...]]:
-    """Ends of containers among the engine's events; it remembers the last few hundred of all containers alone.
+def kills(container: str) -> int:
+    """Processes of a running container that the kernel killed for memory, as its control group counts them."""
+    for place in PLACES:
+        for hierarchy, file in ((CGROUPS / "memory", "memory.oom_control"), (CGROUPS, "memory.events")):
+            try:
+                lines = (hierarchy / place.format(container) / file).read_text().splitlines()
+            except OSError:
+                continue
+            return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+    return 0
 
-    The engine tells of a kill for memory in an event of its own, just before the end.
+
+def deaths(client: DockerClient, instance: str, since: float) -> Mapping[str, tuple[Death, ...]]:
+    """Ends of processes by container id, from the engine's events; it remembers the last few hundred of them.
+
+    A kill for memory is an event of its own: the container's end follows at once, unless only a child was killed.
     """
     wanted = {"type": ["container"], "event": ["die", "oom"]} | labels.select(instance)
     query = {"since": f"{since:.3f}", "until": f"{clock.now():.3f}", "filters": wanted}
-    found: dict[tuple[str, int], list[Death]] = {}
-    killed: set[str] = set()
+    found: dict[str, list[Death]] = {}
     with client.stream("GET", "/events", query, doing="read what happened to replicas") as events:
         for event in events.messages():
-            if event["Action"] == "oom":
-                killed.add(event["id"])
-                continue
-            own = event["Actor"]["Attributes"]
-            code = own.get("exitCode", "")
-            death = Death(
-                at=event["timeNano"] / 1e9,
-                exit_code=int(code) if code.isdigit() else None,
-                oom=event["id"] in killed,
-            )
-            killed.discard(event["id"])
-            found.setdefault((own.get(labels.SERVICE, ""), labels.number(own, labels.SLOT)), []).append(death)
-    return {place: tuple(each) for place, each in found.items()}
+            _note(found.setdefault(event["id"], []), event)
+    return {container: tuple(each) for container, each in found.items()}
+
+
+def _note(known: list[Death], event: Json) -> None:
+    at = event["timeNano"] / 1e9
+    if event["Action"] == "oom":
+        known.append(Death(at=at, oom=True))
+        return
+    code = event["Actor"]["Attributes"].get("exitCode", "")
+    follows = bool(known) and known[-1].oom and known[-1].exit_code is None and at - known[-1].at < _AT_ONCE
+    if follows:
+        known.pop()
+    known.append(Death(at=at, exit_code=int(code) if code.isdigit() else None, oom=follows))

@@ -16,8 +16,8 @@ Json = Mapping[str, Any]
 
 _APART = 0.25
 _NO_LIMIT = 1 << 60
-_CGROUPS = Path("/sys/fs/cgroup")
-_PLACES = ("docker/{}", "system.slice/docker-{}.scope")
+CGROUPS = Path("/sys/fs/cgroup")
+PLACES = ("docker/{}", "system.slice/docker-{}.scope")
 """Where the two cgroup drivers put a container, below the memory hierarchy (version 1) or the only one (version 2)."""
 
 
@@ -55,10 +55,10 @@ def measured(service: str, slot: int, before: Json, after: Json) -> Usage:
 
 def _memory_here(container: str) -> tuple[int, int] | None:
     """(used now, peak) from the container's control group; None where it is not found."""
-    for place in _PLACES:
+    for place in PLACES:
         for hierarchy, now, peak in (
-            (_CGROUPS / "memory", "memory.usage_in_bytes", "memory.max_usage_in_bytes"),
-            (_CGROUPS, "memory.current", "memory.peak"),
+            (CGROUPS / "memory", "memory.usage_in_bytes", "memory.max_usage_in_bytes"),
+            (CGROUPS, "memory.current", "memory.peak"),
         ):
             group = hierarchy / place.format(container)
             try:
