@@ -112,3 +112,12 @@ def test_a_volume_gets_back_exactly_its_files(stand: Stand) -> None:
 def test_there_must_be_a_snapshot(stand: Stand) -> None:
     with pytest.raises(InputError, match="no snapshot nowhere of db"):
         restore(stand.storage, stand.intent, "db", "nowhere")
+
+
+def test_restores_are_in_the_audit_log(stand: Stand) -> None:
+    stand.redis("SET", "a", "1")
+    [snapshot] = back_up(stand.storage, stand.intent, ["cache"])
+    done = restore(stand.storage, stand.intent, "cache", snapshot.id)
+    newest, *_ = stand.state.instances.audit(instance=stand.name)
+    assert (newest.by, newest.action) == ("tests", f"restore cache from {snapshot.id}")
+    assert newest.outcome == f"verified and in use; kept {done.kept[0]}"

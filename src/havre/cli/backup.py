@@ -56,7 +56,7 @@ def backup_command() -> None:
 @json_option
 @app_options
 def take_command(chosen: Chosen, services: tuple[str, ...], live: bool, as_json: bool) -> None:
-    """Take a verified snapshot now.
+    """Take a verified snapshot now; exit code 1 when one failed or is suspicious.
 
     \b
     Example:
@@ -68,9 +68,10 @@ def take_command(chosen: Chosen, services: tuple[str, ...], live: bool, as_json:
     keep_configuration(storage, intent, Path(chosen.manifest or "havre.yaml").name)
     if as_json:
         show_json(taken)
-        return
-    for snapshot in taken:
+    for snapshot in () if as_json else taken:
         _show(snapshot)
+    if not all(snapshot.is_good for snapshot in taken):
+        raise SystemExit(1)
 
 
 @backup_command.command("list")

@@ -14,7 +14,7 @@ from havre.backups.place import Collected, command_failed
 from havre.backups.reading import OpenPart
 from havre.backups.tararchive import TarReader
 from havre.engines.base import Context
-from havre.errors import FailedError, InputError, Problem
+from havre.errors import FailedError, HavreError, InputError, Problem
 from havre.host import clock
 from havre.host.locks import exclusive
 from havre.model.backup import Part, Snapshot
@@ -23,6 +23,7 @@ from havre.model.project import Service
 from havre.workflows.backup import Storage, back_up
 from havre.workflows.intent import Intent
 from havre.workflows.places import ReplicaPlace, place_of, standing_still
+from havre.workflows.release_work import note
 
 Progress = Callable[[str], None]
 IN_FLIGHT = 0.5
@@ -52,9 +53,15 @@ def restore(
     one = _One(storage=storage, intent=intent, snapshot=snapshot, progress=progress)
     lock = storage.server.state.lock(intent.app.instance)
     with exclusive(lock, what=f"the instance {intent.app.instance}", doing=f"restore of {service}"):
-        started = clock.elapsed()
-        done = one.run(to)
-        return replace(done, seconds=clock.elapsed() - started)
+        started, action = clock.elapsed(), f"restore {service} from {snapshot.id}"
+        try:
+            done = replace(one.run(to), seconds=clock.elapsed() - started)
+        except HavreError as error:
+            note(storage.server, intent.app.instance, action, f"failed: {error.problems[0].summary}")
+            raise
+        kept = f"; kept {', '.join(done.kept)}" if done.kept else ""
+        note(storage.server, intent.app.instance, action, f"verified and in use{kept}" if to is None else f"as {to}")
+        return done
 
 
 def chosen_snapshot(
