@@ -115,7 +115,7 @@ def _end(server: Server, port: int, took: float) -> None:
     _title(f"That took {show_seconds(took)}")
     show_status(look(server, "lexikon"))
     say(f"look at it: http://{HOST}:{port}/", bold=True)
-    say("remove it:  havre demo --stop", bold=True)
+    say("remove it:  make demo-stop (which is `havre demo --stop`)", bold=True)
 
 
 def _deploy(server: Server, chosen: Chosen) -> Release | None:

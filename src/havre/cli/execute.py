@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from difflib import get_close_matches
 
 import click
 
@@ -73,12 +74,13 @@ def _running(server: Server, instance: str, service: str, index: int | None) -> 
         if replica.is_running and index in (None, replica.slot):
             return replica
     known = sorted({replica.service for replica in server.engine.observe(instance).replicas})
+    close = () if service in known else get_close_matches(service, known, n=1)
     raise InputError(
         Problem(
             summary=f"no running replica of `{service}`" + (f" in slot {index}" if index else ""),
             subject=instance,
             evidence=(f"services with replicas: {', '.join(known) or 'none'}",),
-            hint="see what runs with `havre ps`",
+            hint=f"did you mean `{close[0]}`?" if close else "see what runs with `havre ps`",
             code="no-replica",
         )
     )

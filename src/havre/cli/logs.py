@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 
 import click
 import msgspec
@@ -15,6 +16,7 @@ from havre.cli.show import is_terminal
 from havre.engines.base import LogLine, LogQuery
 from havre.errors import InputError, Problem
 from havre.host import clock
+from havre.model.observed import ObservedReplica
 
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green")
 LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -69,6 +71,8 @@ def logs_command(
       havre logs --failed backend      what a replica said before its release was refused
     """
     server, instance = open_instance(chosen)
+    pattern = _pattern(grep)
+    _refuse_unknown(services, server.engine.observe(instance).replicas)
     query = LogQuery(
         services=services,
         follow=follow,
@@ -78,7 +82,7 @@ def logs_command(
         failed=failed,
     )
     colours: dict[str, str] = {}
-    for line in _wanted(server.engine.logs(instance, query), level, grep):
+    for line in _wanted(server.engine.logs(instance, query), level, pattern):
         colour = colours.setdefault(line.service, COLOURS[len(colours) % len(COLOURS)])
         click.echo(_as_json(line) if as_json else _as_text(line, colour, timed=not no_time))
         if follow:
@@ -112,8 +116,40 @@ def level_of(text: str) -> str | None:
     return ALIASES.get(word[1].lower(), word[1].lower()) if word else None
 
 
-def _wanted(lines: Iterator[LogLine], level: str | None, grep: str | None) -> Iterator[LogLine]:
-    pattern = re.compile(grep) if grep else None
+def _pattern(grep: str | None) -> re.Pattern[str] | None:
+    try:
+        return re.compile(grep) if grep else None
+    except re.error as error:
+        raise InputError(
+            Problem(
+                summary=f"`{grep}` is not a regular expression",
+                evidence=(str(error),),
+                hint="write a backslash before each of . * + ? ( ) [ that is meant as itself",
+                code="logs-pattern",
+            )
+        ) from error
+
+
+def _refuse_unknown(services: Sequence[str], replicas: Sequence[ObservedReplica]) -> None:
+    """A misspelt name would show nothing, which reads as silence of the service."""
+    known = list(dict.fromkeys(replica.service for replica in replicas))
+    problems = []
+    for name in services:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            problems.append(
+                Problem(
+                    summary=f"there is no replica of a service `{name}`",
+                    evidence=(f"services: {', '.join(known) or 'none'}",),
+                    hint=f"did you mean `{close[0]}`?" if close else "see `havre ps`; deploy it first if it is missing",
+                    code="service-unknown",
+                )
+            )
+    if problems:
+        raise InputError(problems)
+
+
+def _wanted(lines: Iterator[LogLine], level: str | None, pattern: re.Pattern[str] | None) -> Iterator[LogLine]:
     least = LEVELS.index(level.lower()) if level else None
     for line in lines:
         if least is not None:

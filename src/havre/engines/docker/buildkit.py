@@ -24,6 +24,7 @@ from havre.model.plan import BuildImage
 _BUILD_TIMEOUT = 3600.0
 _FAILED = re.compile(r"#(\d+) ERROR: ?(.*)")
 _TIME = re.compile(r"\d+\.\d+ ")
+_OF_STEP = re.compile(r"#\d+ ")
 _NOISE = re.compile(r"#\d+ sha256:|-+$")
 
 
@@ -107,7 +108,9 @@ def failing_step(lines: list[str]) -> tuple[str, list[str], str]:
     message = lines[-1] if lines and lines[-1].strip("- ") else ""
     failed = next((found for line in lines if (found := _FAILED.match(line))), None)
     if failed is None:
-        return "", lines[-SHOWN:], message
+        # Builds that share a step tell its output to one of their clients only; the others get the message alone.
+        said = [line for line in lines if not _OF_STEP.match(line)]
+        return "", list(dict.fromkeys(said))[-SHOWN:], message
     own = [line.removeprefix(f"#{failed[1]} ") for line in lines if line.startswith(f"#{failed[1]} ")]
     step = next((line for line in own if line.startswith("[")), "")
     said = [_TIME.sub("", line) for line in own if _TIME.match(line)]
