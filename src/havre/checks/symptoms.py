@@ -68,7 +68,7 @@ _CLASSES = (
         "unreachable",
         "no way to the other side",
         r"\bETIMEDOUT\b|\bEHOSTUNREACH\b|\bENETUNREACH\b|no route to host|network is unreachable"
-        r"|connect(?:ion|ing)? .{0,60}timed? ?out",
+        r"|connect(?:ion|ing)? .{0,60}timed? ?out|TimeoutError: timed out|ConnectTimeout",
     ),
     _exact(
         "missing-variable",
