@@ -36,7 +36,9 @@ _IDENTITY = joined(
     rows(
         _S, "hostname", honoured(), changed("one more name for the service; the process sees the machine's")
     ),
-    rows(_S, "user", honoured(), changed("as root a user this machine knows, else the instance's own; without root you")),
+    rows(
+        _S, "user", honoured(), changed("as root a user this machine knows, else the instance's own; without root you")
+    ),
     rows(_S, "platform", honoured(), changed("no effect: no image is pulled")),
     rows(
         _S, "pull_policy pull_refresh_after",

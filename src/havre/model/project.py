@@ -252,7 +252,7 @@ class Service:
 
     @property
     def may_end(self) -> bool:
-        """True for a service that may do its work and end with code 0: nothing asks it, and nothing restarts it then."""
+        """True for a service that may do its work and end with code 0: nothing asks or restarts it then."""
         asked = self.ports or self.expose or self.health is not None
         return self.restart.policy in ("no", "on-failure") and not asked
 

@@ -56,8 +56,8 @@ def stream_in(
 def read_files(client: DockerClient, container: str, path: str, sink: BinaryIO, *, doing: str) -> None:
     """What lies at `path` in a container, running or not, as a tar stream."""
     with client.stream("GET", f"/containers/{container}/archive", {"path": path}, doing=doing) as stream:
-        for chunk in stream.chunks():
-            sink.write(chunk)  # noqa: FURB122 - all that is asked of a sink is `write`
+        for chunk in stream.chunks():  # noqa: FURB122 - all that is asked of a sink is `write`
+            sink.write(chunk)
 
 
 def write_files(client: DockerClient, container: str, path: str, source: BinaryIO, *, doing: str) -> None:
