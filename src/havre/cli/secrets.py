@@ -14,7 +14,7 @@ from havre.cli.session import (
     known_values,
     load,
     load_app,
-    load_normal_form,
+    load_unset,
     open_server,
     open_state,
     open_vault,
@@ -70,7 +70,8 @@ def generate_command(chosen: Chosen, names: tuple[str, ...]) -> None:
     """Make 64 random hex characters for each of NAMES that has no value; without NAMES, for every variable of
     the Compose files that must be secret and has none."""
     app = load_app(chosen)
-    wanted = names or names_to_generate(app, None if app.secrets else load_normal_form(chosen))
+    loaded, missing = (None, ()) if names or app.secrets else load_unset(chosen)
+    wanted = names or names_to_generate(app, loaded, missing)
     values = known_values(chosen, app)
     elsewhere = [name for name in wanted if not placeholder(values.get(name, ""))]
     made = open_vault(chosen, app.instance).generate(name for name in wanted if name not in elsewhere)

@@ -19,7 +19,15 @@ from havre.errors import UnavailableError
 from havre.model.app import App
 from havre.model.project import Project
 from havre.store.state import State, default_directory
-from havre.workflows.intent import Intent, Wish, load_compose, load_unfilled, read_app, read_intent
+from havre.workflows.intent import (
+    Intent,
+    Wish,
+    load_and_list_missing,
+    load_compose,
+    load_unfilled,
+    read_app,
+    read_intent,
+)
 from havre.workflows.server import Server, Traffic
 
 if TYPE_CHECKING:
@@ -44,6 +52,13 @@ def load_normal_form(chosen: Chosen, *, resolve: bool = True) -> LoadedProject:
     wish = _wish(chosen)
     app = read_app(wish)
     return load_compose(_with_secrets(chosen, wish, app), app, strict=False, resolve=resolve)
+
+
+def load_unset(chosen: Chosen) -> tuple[LoadedProject, tuple[str, ...]]:
+    """The Compose files alone, and the required variables that have no value, which stand in as their own names."""
+    wish = _wish(chosen)
+    app = read_app(wish)
+    return load_and_list_missing(_with_secrets(chosen, wish, app), app)
 
 
 def load_for_init(chosen: Chosen, name: str | None) -> tuple[App, Project, LoadedProject]:

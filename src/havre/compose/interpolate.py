@@ -47,7 +47,11 @@ class Interpolation:
         try:
             value = substitute(template, self._environment.get, self._note)
         except MissingVariableError as error:
-            self._problem(str(error), "set the variable in the environment or in an env file", "variable-missing")
+            self._problem(
+                str(error),
+                "set the variable in the environment or in an env file; a secret: `havre secrets generate`",
+                "variable-missing",
+            )
             return template
         except TemplateError as error:
             if "Invalid template" not in str(error):

@@ -106,15 +106,21 @@ def load_compose(wish: Wish, app: App, *, strict: bool, resolve: bool = True) ->
 
 def load_unfilled(wish: Wish, app: App) -> LoadedProject:
     """The Compose files before anybody has set their variables: required ones stand in as their own names."""
+    return load_and_list_missing(wish, app)[0]
+
+
+def load_and_list_missing(wish: Wish, app: App) -> tuple[LoadedProject, tuple[str, ...]]:
+    """As `load_unfilled`, and the names of the required variables that have no value."""
     try:
-        return load_compose(wish, app, strict=False)
+        return load_compose(wish, app, strict=False), ()
     except InputError as error:
         if any(problem.code != "variable-missing" for problem in error.problems):
             raise
         # The loader's own words: "required variable NAME is missing a value".
         found = (re.search(r"required variable (\w+)", problem.summary) for problem in error.problems)
         missing = {match[1]: match[1].lower() for match in found if match}
-    return load_compose(replace(wish, variables={**missing, **wish.variables}), app, strict=False)
+    filled = replace(wish, variables={**wish.variables, **missing})
+    return load_compose(filled, app, strict=False), tuple(missing)
 
 
 def pin_builds(project: Project, instance: str) -> Project:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from havre.compose import LoadedProject
 from havre.manifest.infer import infer_secrets
@@ -25,11 +25,13 @@ def values_of(state: State, app: App) -> Mapping[str, str]:
     return secret_values(app, vault)
 
 
-def names_to_generate(app: App, loaded: LoadedProject | None) -> tuple[str, ...]:
-    """What `generate` makes without names: the manifest's list, or else what the Compose files use without a value."""
+def names_to_generate(app: App, loaded: LoadedProject | None, missing: Sequence[str] = ()) -> tuple[str, ...]:
+    """What `generate` makes without names: the manifest's list, or else what the Compose files use without a value
+    (`missing`: what they require)."""
     if app.secrets:
         return tuple(source.name for source in app.secrets if source.command is None)
     if loaded is None:
         return ()
     unset = [name for name, use in loaded.variables.items() if use.source in ("unset", "default")]
-    return tuple(secret.name for secret in infer_secrets(unset) if secret.can_generate)
+    names = dict.fromkeys([*unset, *missing])
+    return tuple(secret.name for secret in infer_secrets(names) if secret.can_generate)
