@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--skip-peers", action="store_true", help="Havre alone")
     given = parser.parse_args()
     figures: Figures = {}
-    with staged("docker") as stage:
+    with staged("docker", "lexdeploy") as stage:
         print(stage.deploy().stdout.splitlines()[-2], "(with the images' build)")
         calls, starts = 0, []
         for number in range(given.rounds):

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compose import _compose_v2
+from havre.cli.edge import edge_for
+from havre.engines.process.engine import ProcessEngine
+from havre.store.state import State
 from havre.workflows.demo import fill, free_port
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -109,13 +112,13 @@ class Stage:
 @contextmanager
 def staged(engine: str, name: str = "lexbench") -> Iterator[Stage]:
     """A stage that is taken down and removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="havre-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="releases-measured-") as folder:
         stage = prepare(Path(folder), engine, name)
         try:
             yield stage
         finally:
             stage.havre("down", "-y", "--volumes", "--confirm", name, check=False)
-            _end_helpers(stage.directory / "state")
+            _end_helpers(engine, State(stage.directory / "state"))
 
 
 def prepare(directory: Path, engine: str, name: str) -> Stage:
@@ -153,8 +156,7 @@ def _needed() -> list[str]:
     return re.findall(r"^([A-Z_]+)=$", (EXAMPLE / ".env.prod.example").read_text(), re.MULTILINE)[:4]
 
 
-def _end_helpers(state: Path) -> None:
-    for recorded in (*state.glob("edge/run/*.pid"), *state.glob("process/**/supervisor.pid")):
-        text = recorded.read_text().strip()
-        if text.isdigit() and Path(f"/proc/{text}").exists():
-            os.kill(int(text), 15)
+def _end_helpers(engine: str, state: State) -> None:
+    edge_for(state).stop()
+    if engine == "process":
+        ProcessEngine(state.processes).shut_down()

@@ -28,6 +28,8 @@ CONNECTIONS = 64
 REQUESTS = 100_000
 PATHS = ("/", "/words", "/register", "/api/version", "/api/words", "/words/quay")
 BODIES = (16, 1024, 4096)
+ANSWERS = (200, 404, 405, 422)
+"""What the application answers when it is well; 405 and 422 are its answers to what visitors post."""
 
 NGINX = """
 daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 2;
@@ -62,10 +64,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", choices=("docker", "process"), default="docker")
     parser.add_argument("--releases", type=int, default=20, help="[%(default)s]")
-    parser.add_argument("--rollbacks", type=int, default=5, help="[%(default)s]")
-    parser.add_argument(
-        "--requests", type=int, default=REQUESTS, help="over the releases, at least [%(default)s]"
-    )
+    parser.add_argument("--rollbacks", type=int, default=3, help="each after a release [%(default)s]")
+    parser.add_argument("--requests", type=int, default=REQUESTS, help="over the releases, at least [%(default)s]")
     parser.add_argument("--skip-peers", action="store_true", help="Havre alone")
     given = parser.parse_args()
     parts: list[Part] = []
@@ -100,7 +100,9 @@ def _releases(stage: Stage, count: int, requests: int) -> Part:
 def _rollbacks(stage: Stage, count: int) -> Part:
     part = Part(f"havre rollback, {stage.engine}")
     with _load(stage.http_port, part):
-        for _ in range(count):
+        for number in range(count):
+            stage.release(f"2.{number}.1")
+            stage.deploy()
             stage.havre("rollback", "-y")
             part.times += 1
     return part
@@ -181,7 +183,7 @@ def _load(port: int, part: Part) -> Iterator[Tally]:
     url = f"http://127.0.0.1:{port}/"
     load = Load(
         url=url, connections=CONNECTIONS, seconds=3600, post_share=0.3, body_sizes=BODIES, timeout=30,
-        hosts=(HOST,), paths=PATHS, think=(0.0, 0.1),
+        hosts=(HOST,), paths=PATHS, expected=ANSWERS, think=(0.0, 0.1),
     )  # fmt: skip
     client = Client(load).start()
     time.sleep(1)

@@ -32,7 +32,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11, help="processes per command [%(default)s]")
     rounds = parser.parse_args().rounds
-    with tempfile.TemporaryDirectory(prefix="havre-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="start-measured-") as folder:
         project = _project(Path(folder))
         figures = _measure(_commands(project), project, rounds)
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors, medians of {rounds}")

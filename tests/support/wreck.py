@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +16,9 @@ from typing import Any
 
 from shop import HAVRE, HOST, Shop
 
+from havre.cli.edge import edge_for
+from havre.engines.process.engine import ProcessEngine
+from havre.store.state import State
 from strict_client import Client, Load, Tally
 
 DOOMED = [sys.executable, str(Path(__file__).with_name("doomed.py"))]
@@ -230,18 +231,13 @@ def start_havre(shop: Shop, *arguments: str) -> subprocess.Popen[str]:
 
 
 def close(shop: Shop) -> None:
-    """Take a shop down and end what it left running, by the process ids it recorded."""
+    """Take a shop down and end what Havre itself kept running for it."""
     shop.havre("down", "-y", "--volumes", "--confirm", shop.name, check=False)
-    state = shop.directory / "state"
-    for recorded in (*state.glob("edge/run/*.pid"), *state.glob("process/**/supervisor.pid")):
-        _end(recorded)
+    state = State(shop.directory / "state")
+    edge_for(state).stop()
+    if shop.engine == "process":
+        ProcessEngine(state.processes).shut_down()
     if shop.engine == "docker":
         subprocess.run(
             ["sh", "-c", f"docker images -q '{shop.name}/*' | xargs -r docker rmi -f"], capture_output=True, check=False
         )
-
-
-def _end(recorded: Path) -> None:
-    text = recorded.read_text().strip()
-    if text.isdigit() and Path(f"/proc/{text}").exists():
-        os.kill(int(text), signal.SIGTERM)
