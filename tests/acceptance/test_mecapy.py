@@ -6,6 +6,7 @@ import json
 import re
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from guides import HEALTHCHECK, GuideApp, docker, new_app, remove
@@ -294,3 +295,46 @@ def test_data_goes_only_when_the_environments_name_is_typed(app: GuideApp) -> No
     assert docker("volume", "ls", "-q", "--filter", f"label=havre.instance={local}") == ""
     for environment in ("production", "staging"):
         assert page(app, environment, "/api/environment")["ENVIRONMENT"] == environment
+
+
+PROCFILE = (
+    "web: gunicorn main:app -w 4 -k uvicorn.workers.UvicornWorker --bind 0.0.0.0:$PORT "
+    "--access-logfile - --error-logfile -\n"
+)
+MAIN = """\
+import json, os
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    body = json.dumps({"port": os.environ["PORT"], "parent": os.getppid(), "worker": os.getpid()}).encode()
+    head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": head})
+    await send({"type": "http.response.body", "body": body})
+"""
+
+
+def test_the_procfile_runs_with_the_port_it_is_given(tmp_path: Path) -> None:
+    app = new_app(tmp_path / "app", "procfile", tls=False, first_port=31400)
+    port = free_port(app.http_port + 10)
+    app.write(
+        {
+            "docker-compose.yml": f"services: {{web: {{build: {{context: src}}, environment: {{PORT: '{port}'}}}}}}\n",
+            "src/Dockerfile": "FROM python:3.11-slim\nWORKDIR /app\nCOPY . .\n",
+            "src/Procfile": PROCFILE,
+            "src/main.py": MAIN,
+            "src/requirements.txt": "gunicorn==23.0.0\nuvicorn==0.34.0\n",
+            "havre.yaml": f"app: {app.name}\nroutes: [{{host: mecapy.localhost, to: 'web:{port}'}}]\n",
+        }
+    )
+    try:
+        app.havre("deploy", "-y", "--engine", "process")
+        seen = [app.ask("mecapy.localhost/").json for _ in range(40)]
+        logged = app.havre("logs", "web", "--engine", "process").stdout
+    finally:
+        app.havre("down", "-y", "--volumes", "--confirm", app.name, "--engine", "process", check=False)
+        remove(app)
+    assert {answer["port"] for answer in seen} == {str(port)}
+    assert len({answer["parent"] for answer in seen}) == 1
+    assert logged.count("Booting worker with pid") == 4
+    assert '"GET / HTTP/1.1" 200' in logged
