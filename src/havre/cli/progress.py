@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import click
 
-from havre.cli.show import width
+from havre.cli.show import height, width
 from havre.host import clock
 from havre.model.plan import AwaitHealthy, BuildImage, PlannedStep, RunTask, StartReplica
 from havre.model.release import StepState
@@ -59,6 +59,7 @@ class Progress:
                     click.echo(f"  {SIGNS[state][0]} {step.step}")
             else:
                 _, began = self._running.pop(step.number, (step, now))
+                self._detail.clear()  # it may have been this step's
                 sign, colour = SIGNS[state]
                 took = show_seconds(now - began)
                 click.echo(f"  {click.style(sign, fg=colour)} {step.step} {click.style(f'({took})', dim=True)}")
@@ -81,7 +82,8 @@ class Progress:
     def _draw(self) -> None:
         if not self._live:
             return
-        lines = list(self._lines())
+        # What scrolls off the screen cannot be drawn over again.
+        lines = list(self._lines())[: max(1, height() - 2)]
         for line in lines:
             click.echo(line[: width() - 1])
         self._drawn = len(lines)

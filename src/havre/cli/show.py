@@ -21,6 +21,11 @@ def width() -> int:
     return max(40, get_terminal_size((80, 24)).columns)
 
 
+def height() -> int:
+    """Lines of the terminal, 24 when there is none."""
+    return get_terminal_size((80, 24)).lines
+
+
 def say(text: str = "", *, bold: bool = False, colour: str | None = None, error: bool = False) -> None:
     """Print one piece of text; colours are dropped by click where the stream is not a terminal."""
     click.echo(click.style(text, bold=bold or None, fg=colour), err=error)
@@ -60,7 +65,7 @@ def show_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     left = sum(widths[:-1]) + 2 * (len(widths) - 1)
     room = width() - left
     for row in lines:
-        if len(row[-1]) <= room or room < 20:
+        if len(row[-1]) <= room or room < 12:
             click.echo(_row(row, widths).rstrip())
             continue
         first, *rest = textwrap.wrap(row[-1], room, break_long_words=False, break_on_hyphens=False) or [""]
