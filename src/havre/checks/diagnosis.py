@@ -24,6 +24,7 @@ SHOWN_LINES = 3
 LOOP = 3
 """Restarts from which on a replica that is up for less than RECENT is called looping."""
 
+COMPLAINS = "doctor-complains"
 LOST_STATES = (ReleaseState.FAILED, ReleaseState.UNDONE, ReleaseState.INTERRUPTED)
 _MIB = 1024**2
 _STEPS = tuple(size * _MIB for size in (
@@ -182,10 +183,11 @@ def _complaining(facts: Facts, one: ReplicaFacts) -> Finding | None:
         subject=one.name,
         evidence=(f"log: {symptom.line}",),
         hint=f"`havre doctor {found.because or one.service}`",
-        code="doctor-complains",
+        code=COMPLAINS,
         severity=Severity.WARNING,
     )
-    return _blamed(Finding(problem=standing, rank=Rank.REACHING, about=one.service), found, symptom)
+    finding = Finding(problem=standing, rank=Rank.REACHING, about=one.service, stands=found.problem is not None)
+    return _blamed(finding, found, symptom)
 
 
 def _explained(facts: Facts, one: ReplicaFacts, symptom: Symptom | None, standing: Finding) -> Finding:
@@ -198,8 +200,8 @@ def _explained(facts: Facts, one: ReplicaFacts, symptom: Symptom | None, standin
 def _blamed(standing: Finding, found: Blame, symptom: Symptom) -> Finding:
     if found.problem:
         # What the replica does because of it is evidence too: it restarts, its health check fails.
-        first = standing.problem.summary
-        problem = replace(found.problem, evidence=(*found.problem.evidence, f"state: {first}"))
+        state = () if standing.problem.code == COMPLAINS else (f"state: {standing.problem.summary}",)
+        problem = replace(found.problem, evidence=(*found.problem.evidence, *state))
         return replace(standing, problem=problem, rank=Rank.REACHING)
     if found.because:
         summary = f"cannot work with {found.because} ({symptom.words})"

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from havre.errors import Problem
+from havre.errors import Problem, Severity
 
 
 class Rank(enum.IntEnum):
@@ -29,25 +29,28 @@ class Rank(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """`about` is the service in trouble; `because` another one whose own trouble, when it has any, explains this."""
+    """`about` is the service in trouble; `because` another one whose own trouble, when it has any, explains this.
+
+    With `stands` False it is told as a consequence only: by itself it may be over already.
+    """
 
     problem: Problem
     rank: Rank
     about: str = ""
     because: str = ""
+    stands: bool = True
 
 
 def one_per_cause(findings: Iterable[Finding]) -> tuple[Problem, ...]:
     """The most likely first; what follows from another finding becomes a line of that one's effect."""
-    ordered = _of_all_replicas(
-        sorted(findings, key=lambda finding: (finding.rank, finding.about, finding.problem.subject))
-    )
+    ordered = _of_all_replicas(sorted(findings, key=_order))
     by_service = {finding.about: finding for finding in reversed(ordered) if finding.about}
     told = {id(finding): finding.problem for finding in ordered}
     for finding in ordered:
         root = _root(finding, by_service)
         if root is not None:
             told[id(root)] = _with_effect(told[id(root)], finding)
+        if root is not None or not finding.stands:
             del told[id(finding)]
     return tuple(dict.fromkeys(told[id(finding)] for finding in ordered if id(finding) in told))
 
@@ -56,6 +59,12 @@ def only(findings: Sequence[Finding], service: str) -> tuple[Finding, ...]:
     """Those about a service, those that explain them, and those about the server as a whole."""
     wanted = {service} | {finding.because for finding in findings if finding.about == service}
     return tuple(finding for finding in findings if not finding.about or finding.about in wanted)
+
+
+def _order(finding: Finding) -> tuple[bool, int, str, str]:
+    """What is broken before what will be."""
+    problem = finding.problem
+    return (problem.severity is not Severity.ERROR, finding.rank, finding.about, problem.subject)
 
 
 def _of_all_replicas(findings: Sequence[Finding]) -> list[Finding]:

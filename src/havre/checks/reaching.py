@@ -153,10 +153,10 @@ def _look_at(facts: Facts, one: ReplicaFacts, symptom: Symptom, target: Target) 
         return Blame()
     others = facts.of(target.service)
     running = [other for other in others if other.replica.is_running]
-    if symptom.kind == "wrong-password":
-        return Blame(problem=_password(facts, one, symptom, target))
     if symptom.kind == "too-many" or not running:
         return Blame(because=target.service)
+    if symptom.kind == "wrong-password":
+        return Blame(problem=_password(facts, one, symptom, target))
     if symptom.kind != "refused" and (problem := _no_shared_network(facts, one, symptom, target)):
         return Blame(problem=problem)
     if problem := _other_port(one, symptom, target, running[0]):
@@ -255,6 +255,13 @@ def _password(facts: Facts, one: ReplicaFacts, symptom: Symptom, target: Target)
             f"in the configuration the two agree: {target.service} may have kept the password of its first start",
         ),
         effect=f"every connection from {one.service} to {target.service} is refused",
-        hint=f"`havre secrets rotate` changes the password in {target.service} and in everything that uses it",
+        hint=f"`havre secrets rotate {_setting(facts, target)}` changes it in {target.service} and in all that use it",
         code="doctor-wrong-password",
     )
+
+
+def _setting(facts: Facts, target: Target) -> str:
+    """The variable by which the server was given its password."""
+    server = facts.project.service(target.service)
+    image, values = known(server), dict(server.environment)
+    return next((name for name in (image.password if image else ()) if values.get(name)), "NAME")

@@ -122,21 +122,22 @@ def _not_listening(service: str, port: int, ways: list[str], listens: tuple[str,
 def _fills(facts: Facts) -> Iterator[Finding]:
     for fill in facts.fills:
         if (fill.limit and fill.used >= FULL * fill.limit) or (fill.kind == "postgres" and fill.policy):
-            problem = _connections(fill) if fill.kind == "postgres" else _redis_memory(fill)
+            problem = _connections(facts, fill) if fill.kind == "postgres" else _redis_memory(fill)
             yield Finding(problem=problem, rank=Rank.FULL, about=fill.service)
 
 
-def _connections(fill: Fill) -> Problem:
+def _connections(facts: Facts, fill: Fill) -> Problem:
     who = ", ".join(f"{name} {count}" for name, count in fill.by[:5])
-    biggest = fill.by[0][0] if fill.by else ""
+    biggest = next((name for name, _ in fill.by if name in facts.project.service_names), "")
     taken = f"{fill.used} of {fill.limit} connections are taken" if fill.limit else "no connection is left"
     return Problem(
         summary=taken,
         subject=fill.service,
         evidence=tuple(line for line in (f"held by: {who}" if who else "", fill.policy) if line),
         effect="when none is left, every new connection is refused",
-        hint=f"lower the pool of {biggest or 'the biggest holder'}, or raise `max_connections`; "
-        f"`havre restart {biggest or fill.service}` frees what it holds",
+        hint=f"lower the pool of {biggest}, or raise `max_connections`; `havre restart {biggest}` frees what it holds"
+        if biggest
+        else "`havre doctor` names the holders as soon as one is free; lower their pools, or raise `max_connections`",
         code="doctor-connections",
         severity=Severity.ERROR if fill.used >= fill.limit - 3 else Severity.WARNING,
     )
@@ -149,7 +150,8 @@ def _redis_memory(fill: Fill) -> Problem:
         subject=fill.service,
         evidence=(f"maxmemory-policy: {fill.policy}",) if fill.policy else (),
         effect="writes are refused when it is full" if refuses else "keys are dropped to make room",
-        hint=f"`havre exec {fill.service} redis-cli --bigkeys` shows what takes the room; raise `maxmemory`",
+        hint=f"`havre exec {fill.service} redis-cli --bigkeys` (with `-a PASSWORD` where it has one) shows what takes "
+        "the room; raise `maxmemory`",
         code="doctor-redis-memory",
         severity=Severity.ERROR if refuses and fill.used >= fill.limit else Severity.WARNING,
     )

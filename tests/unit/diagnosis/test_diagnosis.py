@@ -120,6 +120,16 @@ def test_a_healthy_replica_that_complained_before_is_left_alone(shop: Shop) -> N
     assert shop.problems() == ()
 
 
+def test_a_complaint_about_a_full_database_is_dropped_when_it_is_over(shop: Shop) -> None:
+    shop.put(replica("api", lines=("FATAL:  sorry, too many clients already",)))
+    assert shop.problems() == ()
+    full_now = Fill(service="db", kind="postgres", used=100, limit=100, by=(("172.18.0.9", 100),))
+    found = shop.one(fills=(full_now,))
+    assert found.subject == "db"
+    assert "api.1: cannot work with db" in found.effect
+    assert "havre restart" not in found.hint, "an address is no service"
+
+
 def test_a_wrong_port_is_told_with_the_right_one(shop: Shop) -> None:
     shop.put(replica("db", listens=(("0.0.0.0", 5433),)), crashed("api", REFUSED))
     found = shop.one()
@@ -161,7 +171,8 @@ def test_passwords_that_agree_point_to_the_first_start(shop: Shop) -> None:
     shop.put(crashed("api", 'password authentication failed for user "app"'))
     found = shop.one()
     assert found.summary == "is not let in by db: wrong user or password"
-    assert "havre secrets rotate" in found.hint
+    assert "`havre secrets rotate POSTGRES_PASSWORD`" in found.hint
+    assert "state: restarts again and again: 12 restarts; probably wrong password" in found.evidence
 
 
 def test_a_database_that_still_starts_is_waited_for(shop: Shop) -> None:
@@ -221,7 +232,7 @@ def test_a_full_disk_comes_before_everything_else(shop: Shop) -> None:
     first, second = shop.problems(**full(100 * MIB))
     assert first.summary == "the disk of /var/lib/havre is full"
     assert second.subject == "db.1"
-    assert shop.problems(**full(5 * GIB))[0].severity is Severity.WARNING
+    assert shop.problems(**full(5 * GIB))[-1].summary == "the disk of /var/lib/havre is nearly full"
 
 
 def test_an_edge_that_does_not_run_is_the_first_cause(shop: Shop) -> None:
