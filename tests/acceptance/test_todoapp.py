@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from data_tools import restic
 from guides import HEALTHCHECK, GuideApp, docker, new_app, remove
 
 from havre.secrets.vault import random_value
@@ -285,6 +287,19 @@ def test_a_program_that_only_restarts_is_refused_with_its_last_words(app: GuideA
     assert refused.returncode == 1
     assert "cannot read the routing table" in refused.stdout + refused.stderr
     assert app.ask(f"{HOST}/api/").json["name"] == "gateway"
+
+
+def test_the_three_databases_are_backed_up_by_one_command(
+    app: GuideApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAVRE_RESTIC", str(restic()))
+    for number, name in enumerate(DATABASES):
+        sql(app, name, f"CREATE TABLE kept_{number} (id int)")
+        sql(app, name, f"INSERT INTO kept_{number} SELECT generate_series(1, {number + 5})")
+    app.havre("backup", "export-key", "--to", str(tmp_path / "key"))
+    app.havre("backup")
+    stored = json.loads(app.havre("backup", "list", "--json").stdout)
+    assert {one["service"]: one["verdict"] for one in stored} == dict.fromkeys(DATABASES, "good")
 
 
 def test_an_update_is_built_and_released_while_visitors_come(app: GuideApp, tmp_path: Path) -> None:
