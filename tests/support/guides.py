@@ -183,9 +183,12 @@ def new_app(directory: Path, name: str, *, tls: bool, first_port: int) -> GuideA
 
 
 def remove(app: GuideApp, *environments: str) -> None:
-    """Take the app down with its data, then its edge, by the process ids it recorded."""
+    """Take the app down with its data, then its edge by the process ids it recorded, then the images it built."""
     for environment in environments or ("production",):
         instance = app.name if environment == "production" else f"{app.name}-{environment}"
         app.havre("down", "--volumes", "-e", environment, "--confirm", instance, check=False)
     for recorded in (app.directory / "state").glob("edge/run/*.pid"):
         os.kill(int(recorded.read_text()), signal.SIGTERM)
+    images = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={app.name}*/*")
+    if images:
+        docker("image", "rm", "--no-prune", *images.split())
