@@ -34,6 +34,8 @@ def write_bundle(
     """
     found = examine(server, instance)
     secrets = (*found.secrets, *(secret_values(intent.project) if intent else ()))
+    # In JSON a quote or a backslash of a secret is written otherwise.
+    secrets = (*secrets, *(msgspec.json.encode(value).decode()[1:-1] for value in secrets))
     texts = [(name, mask_text(text, secrets)) for name, text in _texts(server, found, intent, unreadable)]
     write_atomic(path, _archive(path.name.removesuffix(".tar.gz"), texts), mode=0o600)
     return tuple(name for name, _ in texts)
