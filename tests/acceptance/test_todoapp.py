@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -20,10 +21,11 @@ from havre.workflows.demo import fill, free_port
 pytestmark = pytest.mark.docker
 HOST = "todo.localhost"
 DATABASES = ("postgres-config", "postgres-user", "postgres-intern")
+BLOCK = f"10.{150 + os.getpid() % 100}"  # two runs on one machine must not ask for the same subnets
 SUBNETS = {"todo-db-network": 21, "todo-api-network": 22, "todo-frontend-network": 24, "todo-monitoring-network": 23}
 
 NETWORKS = "networks:\n" + "".join(
-    f"  {name}:\n    ipam: {{config: [{{subnet: 10.213.{number}.0/24}}]}}\n" for name, number in SUBNETS.items()
+    f"  {name}:\n    ipam: {{config: [{{subnet: {BLOCK}.{number}.0/24}}]}}\n" for name, number in SUBNETS.items()
 )
 LOGGING = "    logging: {driver: json-file, options: {max-size: 10m, max-file: '3'}}\n"
 COMMON = f"    restart: unless-stopped\n    mem_limit: 128m\n    stop_grace_period: 5s\n{LOGGING}"
@@ -166,10 +168,10 @@ def test_networks_have_exactly_the_subnets_of_the_file(app: GuideApp) -> None:
     listed = docker("network", "ls", "-q", "--filter", f"label=havre.instance={app.name}").split()
     shown = docker("network", "inspect", "-f", "{{.Name}} {{range .IPAM.Config}}{{.Subnet}}{{end}}", *listed).split()
     given = dict(zip(shown[::2], shown[1::2], strict=True))
-    wanted = {f"{app.name}_{name}": f"10.213.{n}.0/24" for name, n in SUBNETS.items() if n != 23}
+    wanted = {f"{app.name}_{name}": f"{BLOCK}.{n}.0/24" for name, n in SUBNETS.items() if n != 23}
     assert {name: subnet for name, subnet in given.items() if "monitoring" not in name} == wanted
     address = app.container("postgres-user")["NetworkSettings"]["Networks"][f"{app.name}_todo-db-network"]["IPAddress"]
-    assert address.startswith("10.213.21.")
+    assert address.startswith(f"{BLOCK}.21.")
 
 
 def test_a_service_reaches_only_what_shares_a_network_with_it(app: GuideApp) -> None:
@@ -272,7 +274,7 @@ def test_monitoring_comes_and_goes_by_its_profile_and_stays_inside(app: GuideApp
     assert {line.split()[3] for line in listening.splitlines()} == {f"127.0.0.1:{port}"}
     assert "monitor listens" in app.havre("logs", "monitor", "--profile", "monitoring").stdout
     address = app.container("monitor")["NetworkSettings"]["Networks"][f"{app.name}_todo-monitoring-network"]
-    assert (address["IPAddress"].rpartition(".")[0], address["IPPrefixLen"]) == ("10.213.23", 24)
+    assert (address["IPAddress"].rpartition(".")[0], address["IPPrefixLen"]) == (f"{BLOCK}.23", 24)
     shown = app.havre("exec", "-T", "--profile", "monitoring", "monitor", "cat", "/etc/prometheus/prometheus.yml")
     assert "scrape_interval: 15s" in shown.stdout
     app.deploy()
