@@ -320,7 +320,6 @@ def test_the_procfile_runs_with_the_port_it_is_given(tmp_path: Path) -> None:
     app.write(
         {
             "docker-compose.yml": f"services: {{web: {{build: {{context: src}}, environment: {{PORT: '{port}'}}}}}}\n",
-            "src/Dockerfile": "FROM python:3.11-slim\nWORKDIR /app\nCOPY . .\n",
             "src/Procfile": PROCFILE,
             "src/main.py": MAIN,
             "src/requirements.txt": "gunicorn==23.0.0\nuvicorn==0.34.0\n",

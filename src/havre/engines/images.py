@@ -29,10 +29,11 @@ class ContextFile:
     executable: bool = False
 
 
-def context_digest(build: Build) -> str:
+def context_digest(build: Build, *, needs_dockerfile: bool = True) -> str:
     """64 hex digits that change exactly when a build's input does: files, Dockerfile, arguments, target, labels.
 
-    Owners and times of files do not count. A remote context (a URL) counts by its text alone.
+    Owners and times of files do not count. A remote context (a URL) counts by its text alone. Sources that say
+    how they run in another way (a Procfile, the manifest) may do without a Dockerfile.
     """
     digest = hashlib.sha256()
     for item in fields(build):
@@ -41,7 +42,8 @@ def context_digest(build: Build) -> str:
     if is_remote(build.context):
         digest.update(f"{build.context}\0{build.dockerfile}".encode())
         return digest.hexdigest()
-    digest.update(dockerfile_text(build))
+    if needs_dockerfile or dockerfile_path(build).is_file():
+        digest.update(dockerfile_text(build))
     for entry in context_files(build):
         digest.update(f"\0{entry.kind}\0{entry.name}\0{entry.executable}\0".encode())
         digest.update(_content_digest(entry))

@@ -71,7 +71,7 @@ def gather(server: Server, intent: Intent, observed: Observed) -> Case:
         intent.loaded,
         server=look_at_server(server),
         observed=observed,
-        files=look_at_files(intent.app, intent.project),
+        files=look_at_files(intent.app, intent.project, from_source=server.engine.name == "process"),
         variables=read_env_files(intent.app),
         has_tool=find_programs(server.engine, intent.project, observed, server.state.directory / PROGRAMS_FILE),
         peaks=_peaks(server, intent),
@@ -98,14 +98,21 @@ def claims_to_keep(case: Case) -> tuple[StoredClaim, ...]:
     )
 
 
-def look_at_files(app: App, project: Project) -> FileFacts:
-    """The files around a project: mounts, build contexts, and what git knows of sensitive ones."""
+def look_at_files(app: App, project: Project, *, from_source: bool = False) -> FileFacts:
+    """The files around a project: mounts, build contexts, and what git knows of sensitive ones.
+
+    `from_source` is for an engine that needs no Dockerfile to run what lies in a build context.
+    """
     directory = Path(app.directory)
     tracked, exposed = _look_at_git(directory)
     return FileFacts(
         is_complete=True,
         paths=tuple(_path_fact(Path(path), directory) for path in paths_of(project)),
-        builds=tuple(_build_fact(service, directory) for service in project.services if _is_local_build(service)),
+        builds=tuple(
+            _build_fact(service, directory, from_source=from_source)
+            for service in project.services
+            if _is_local_build(service)
+        ),
         tracked=tracked,
         exposed=exposed,
     )
@@ -188,7 +195,7 @@ def _is_local_build(service: Service) -> bool:
     return service.build is not None and not is_remote(service.build.context)
 
 
-def _build_fact(service: Service, directory: Path) -> BuildFact:
+def _build_fact(service: Service, directory: Path, *, from_source: bool) -> BuildFact:
     build = service.build
     assert build is not None
     context, dockerfile = Path(build.context), dockerfile_path(build)
@@ -198,6 +205,8 @@ def _build_fact(service: Service, directory: Path) -> BuildFact:
     text = build.dockerfile_inline
     if text is None and dockerfile.is_file():
         text = dockerfile.read_text(errors="replace")
+    if text is None and from_source:
+        text = ""
     sent = {entry.name for entry in context_files(build)}
     present = {str(path.relative_to(context)) for path in _files_below(context)}
     is_listed = len(sent) < MOST_FILES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def read_intent(wish: Wish, app: App, *, strict: bool = True) -> Intent:
     With `strict`, a variable without value or default is a problem (else it is blank with a warning).
     """
     loaded = load_compose(wish, app, strict=strict)
-    project = pin_builds(lower(loaded, instance=app.instance), app.instance)
+    project = pin_builds(lower(loaded, instance=app.instance), app)
     return Intent(app=app, project=project, loaded=loaded, files=digest_files(project))
 
 
@@ -123,9 +123,10 @@ def load_and_list_missing(wish: Wish, app: App) -> tuple[LoadedProject, tuple[st
     return load_compose(filled, app, strict=False), tuple(missing)
 
 
-def pin_builds(project: Project, instance: str) -> Project:
+def pin_builds(project: Project, app: App) -> Project:
     """Name every built image after the content it is built from, so that unchanged sources are not built again."""
-    services = tuple(_pin(service, instance) for service in project.services)
+    commanded = {spec.service for spec in app.processes if spec.command}
+    services = tuple(_pin(service, app.instance, commanded) for service in project.services)
     return replace(project, services=services)
 
 
@@ -146,10 +147,11 @@ def _app_name(directory: Path) -> str:
     return name or "app"
 
 
-def _pin(service: Service, instance: str) -> Service:
+def _pin(service: Service, instance: str, commanded: Collection[str]) -> Service:
     if service.build is None:
         return service
-    digest = context_digest(service.build)[:12]
+    runs_anyway = service.name in commanded or (Path(service.build.context) / "Procfile").is_file()
+    digest = context_digest(service.build, needs_dockerfile=not runs_anyway)[:12]
     tags = dict.fromkeys([*service.build.tags, service.image])
     build: Build = replace(service.build, tags=tuple(tag for tag in tags if tag))
     return replace(service, image=f"{instance}/{service.name}:{digest}", build=build)
