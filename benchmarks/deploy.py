@@ -65,7 +65,7 @@ def _havre(stage: Stage, figures: Figures, number: int) -> tuple[int, float]:
     start = time.perf_counter()
     said = stage.havre("rollback", "-y").stdout
     note("rollback", time.perf_counter() - start)
-    return calls, _seconds(said, r"✓ await backend\.\d+ \(([\d.]+) s\)")
+    return calls, _seconds(said, r"✓ (?:start|await) [a-z]+\.\d+ \(([\d.]+) s\)")
 
 
 def _peer(stage: Stage, figures: Figures, name: str, program: list[str], wait: tuple[str, ...], number: int) -> None:
@@ -87,7 +87,7 @@ def _noting(figures: Figures, program: str) -> Callable[[str, float], None]:
 
 
 def _seconds(text: str, pattern: str) -> float:
-    return max((float(found) for found in re.findall(pattern, text)), default=0.0)
+    return sum(float(found) for found in re.findall(pattern, text))
 
 
 def _report(figures: Figures, calls: int, start: float) -> int:

@@ -8,6 +8,7 @@ from havre.checks.finding import Finding, Rank
 from havre.errors import Problem, Severity
 from havre.model.diagnosis import Facts, Fill
 from havre.model.images import known
+from havre.model.route import Route, TcpPort
 from havre.model.units import show_bytes
 
 GIB = 1024**3
@@ -52,12 +53,13 @@ def _edge(facts: Facts) -> Iterator[Finding]:
         if facts.serving and facts.app.routes:
             yield Finding(problem=_nothing_applied(facts), rank=Rank.EDGE)
         return
-    leads = (*applied.routes, *applied.tcp_ports)
+    leads: list[Route | TcpPort] = [route for route in applied.routes if route.redirect_to is None]
+    leads += applied.tcp_ports
     if not facts.edge.is_running and (leads or applied.inside):
         yield Finding(problem=_not_running(facts, len(leads)), rank=Rank.EDGE)
         return
     for endpoint in applied.endpoints:
-        ways = [str(way) for way in leads if way.endpoint == endpoint and not getattr(way, "redirect_to", None)]
+        ways = [str(way) for way in leads if way.endpoint == endpoint]
         if not ways:
             continue
         service, port = endpoint

@@ -1,8 +1,8 @@
 """Keep every app's certificates valid: order what is missing, renew in time, back off after failures, list.
 
-    certificates = Certificates(edge)
-    certificates.renew()          # after a deploy, and daily by the daemon
-    certificates.listed()         # `havre certs`
+certificates = Certificates(edge)
+certificates.renew()          # after a deploy, and daily by the daemon
+certificates.listed()         # `havre certs`
 """
 
 from __future__ import annotations

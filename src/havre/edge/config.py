@@ -138,8 +138,10 @@ def _shared(layout: Layout, pool: Pool) -> str:
 def _rate_table(period: int) -> list[str]:
     return [
         f"backend {rate_table(period)} from {HTTP}",
-        (f"  stick-table type string len 160 size 100k expire {2 * period}s peers havre"
-        f" store gpc0,gpc0_rate({period}s)"),
+        (
+            f"  stick-table type string len 160 size 100k expire {2 * period}s peers havre"
+            f" store gpc0,gpc0_rate({period}s)"
+        ),
         "",
     ]
 
@@ -190,10 +192,14 @@ def _who_asks(settings: EdgeSettings) -> list[str]:
         f"  acl from_proxy src {trusted}",
         *plain,
         "  http-request set-var(txn.outer) req.hdr(host)",
-        ("  http-request set-var(txn.id) req.hdr(x-request-id) if from_proxy"
-        " { req.hdr(x-request-id) -m reg ^[A-Za-z0-9._-]{8,64}$ }"),
-        (f"  http-request set-var(txn.said) {forwarded}proto),lower if from_proxy"
-        f" {{ {forwarded}proto),lower -m str http https }}"),
+        (
+            "  http-request set-var(txn.id) req.hdr(x-request-id) if from_proxy"
+            " { req.hdr(x-request-id) -m reg ^[A-Za-z0-9._-]{8,64}$ }"
+        ),
+        (
+            f"  http-request set-var(txn.said) {forwarded}proto),lower if from_proxy"
+            f" {{ {forwarded}proto),lower -m str http https }}"
+        ),
         "  http-request set-var(txn.proto) var(txn.said) if { var(txn.said) -m found }",
         f"  http-request set-var(txn.outer) {forwarded}host) if from_proxy {{ {forwarded}host) -m found }}",
         *hops,
@@ -209,9 +215,11 @@ def _challenge(pool: Pool) -> list[str]:
         return []
     answer = literal(f"%[path,field(4,/)].{pool.thumbprint}")
     return [
-        (f"  http-request return status 200 content-type text/plain lf-string {answer}"
-        r" if { path_beg /.well-known/acme-challenge/ }"
-        r" { path -m reg ^/\.well-known/acme-challenge/[A-Za-z0-9_-]+$ }")
+        (
+            f"  http-request return status 200 content-type text/plain lf-string {answer}"
+            r" if { path_beg /.well-known/acme-challenge/ }"
+            r" { path -m reg ^/\.well-known/acme-challenge/[A-Za-z0-9_-]+$ }"
+        )
     ]
 
 
@@ -228,8 +236,10 @@ def _find_route(layout: Layout) -> list[str]:
         "  http-request set-var(txn.path) path,url_dec,'regsub(//+,/,g)' if { path -m sub % // }",
         "  http-request deny deny_status 400 if { path -m sub /. % } { var(txn.path) -m reg /[.][.]?(/|$) }",
         f"  http-request set-var(txn.route) var(txn.host),{lookup}",
-        (f"  http-request set-var(txn.route) var(txn.host),'regsub(^[^.]+,*)',{lookup}"
-        " if !{ var(txn.route) -m found }"),
+        (
+            f"  http-request set-var(txn.route) var(txn.host),'regsub(^[^.]+,*)',{lookup}"
+            " if !{ var(txn.route) -m found }"
+        ),
         f"  http-request set-var(txn.flags) var(txn.route),field({FLAGS},|)",
         f"  http-request set-var(txn.key) var(txn.route),field({KEY},|) if {_has(Flag.LIMIT)}",
     ]
@@ -270,7 +280,7 @@ def _answering_backends(settings: EdgeSettings, layout: Layout) -> str:
         f"  server again unix@{layout.bounded_socket}",
         "",
         f"backend havre.nothing from {HTTP}",
-        "  http-request return status 404 content-type text/plain string \"nothing is served under this name\\n\"",
+        '  http-request return status 404 content-type text/plain string "nothing is served under this name\\n"',
     )
 
 
@@ -343,8 +353,10 @@ def _answer_headers() -> list[str]:
     return [
         "  http-after-response set-header X-Request-Id %[var(txn.id)]",
         *rules,
-        (f"  http-after-response set-header {name} {literal(value)} if {own} {{ var(txn.proto) -m str https }}"
-        f" !{{ res.hdr({name}) -m found }}"),
+        (
+            f"  http-after-response set-header {name} {literal(value)} if {own} {{ var(txn.proto) -m str https }}"
+            f" !{{ res.hdr({name}) -m found }}"
+        ),
     ]
 
 

@@ -28,9 +28,7 @@ def route_lines(applied: Applied) -> dict[str, str]:
 def redirect_lines(applied: Applied) -> dict[str, str]:
     """The app's lines of the redirects map."""
     return {
-        route_key(route): route.redirect_to.rstrip("/")
-        for route in applied.app.routes
-        if route.redirect_to is not None
+        route_key(route): route.redirect_to.rstrip("/") for route in applied.app.routes if route.redirect_to is not None
     }
 
 

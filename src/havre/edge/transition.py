@@ -34,9 +34,7 @@ def to_app(
     returned = [name for name in _spares_of(old, settings) if name not in kept]
     applied = Applied(app=app, backends=tuple(backends))
     periods = {route.rate_limit.period for route in app.routes if route.rate_limit}
-    new_pool = replace(
-        pool, free=tuple(sorted({*free, *returned})), periods=tuple(sorted({*pool.periods, *periods}))
-    )
+    new_pool = replace(pool, free=tuple(sorted({*free, *returned})), periods=tuple(sorted({*pool.periods, *periods})))
     changed = needs_reload(old, applied, pool, settings) or new_pool.periods != pool.periods
     return Transition(applied=applied, pool=new_pool, needs_reload=changed)
 

@@ -45,7 +45,9 @@ def _route(app: AppEdge, route: Route) -> Iterator[Problem]:
     if not _PATH.fullmatch(route.path) or "//" in route.path or "/../" in route.path + "/":
         yield _bad(app, f"`{route.path}` is not a path prefix", "write a path such as `/api`, without `%` or `..`")
     if route.redirect_to is not None and not _REDIRECT.fullmatch(route.redirect_to):
-        yield _bad(app, f"{where} redirects to something that is no address", "write `https://host` or `https://host/x`")
+        yield _bad(
+            app, f"{where} redirects to something that is no address", "write `https://host` or `https://host/x`"
+        )
     if route.redirect_to is None and not (route.service and 0 < route.port < 65536):
         yield _bad(app, f"{where} leads nowhere", "say which service and port answer, or where to redirect")
     yield from _limits(app, route, where)

@@ -45,9 +45,7 @@ class Pebble:
 
 
 @pytest.fixture
-def pebble(
-    tmp_path: Path, unused_port: Callable[[], int]
-) -> Iterator[Callable[[int], Pebble]]:
+def pebble(tmp_path: Path, unused_port: Callable[[], int]) -> Iterator[Callable[[int], Pebble]]:
     if find_program("pebble") is None or find_program("pebble-challtestsrv") is None:
         pytest.skip("needs pebble (apt-get install pebble)")
     running: list[subprocess.Popen[bytes]] = []

@@ -134,9 +134,7 @@ def test_an_address_that_cannot_be_had_at_the_reload_leaves_everything_as_it_was
     assert world.ask(host="three.example").status == 200
 
 
-def test_an_edge_whose_port_is_taken_says_so_and_leaves_no_process(
-    home: Path, unused_port: Callable[[], int]
-) -> None:
+def test_an_edge_whose_port_is_taken_says_so_and_leaves_no_process(home: Path, unused_port: Callable[[], int]) -> None:
     number = unused_port()
     edge = Edge(home, ProcessRunner(), EdgeSettings(addresses=("127.0.0.1",), http_port=number, https_port=None))
     with socket.create_server(("127.0.0.1", number)), pytest.raises(FailedError) as told:
@@ -174,9 +172,7 @@ def test_a_killed_edge_comes_back_with_the_same_routes(world: Any, whom: str, as
     assert world.ask("/x/y", host="two.example").told["target"] == "/y"
 
 
-def test_a_command_killed_in_the_middle_of_a_switch_is_taken_back(
-    world: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_command_killed_in_the_middle_of_a_switch_is_taken_back(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = world.replica("web.1"), world.replica("web.2", "127.0.0.3")
     world.edge.apply(app("one", old.upstream))
 

@@ -37,7 +37,9 @@ def applied(app: AppEdge, *names: str, **more: object) -> Applied:
 
 def test_a_plain_app_is_slots_and_nothing_else() -> None:
     found = app_configuration(applied(shop(web()), slots=(Slot(number=1, upstream=ONE),)), SETTINGS)
-    assert found == """\
+    assert (
+        found
+        == """\
 backend shop.web.3000 from havre-http
   balance leastconn
   server s1 10.0.0.2:3000 check
@@ -47,6 +49,7 @@ backend shop.web.3000 from havre-http
   server hold 127.0.0.1:1 no-check disabled
 
 """
+    )
 
 
 def test_a_spare_backend_is_what_a_plain_app_needs() -> None:
