@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import uuid
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from ending import end_helpers
 from lexikon import HOST, Lexikon
 
 from havre.workflows.demo import free_port
@@ -36,8 +36,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lexikon]:
     app.havre("deploy", "-y", "--engine", "docker")
     yield app
     app.havre("down", "--volumes", "--confirm", app.name, check=False)
-    for recorded in (app.directory / "state").glob("edge/run/*.pid"):
-        os.kill(int(recorded.read_text()), signal.SIGTERM)
+    end_helpers(app.directory / "state")
 
 
 def is_open(port: int, address: str = "127.0.0.1") -> bool:

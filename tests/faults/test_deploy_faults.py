@@ -8,9 +8,9 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+from ending import end_helpers
 from shop import Shop
 
 from havre.workflows.demo import free_port
@@ -38,7 +38,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     finally:
         shop.write()
         shop.havre("down", "-y", "--volumes", "--confirm", shop.name, check=False)
-        _end_edge(shop.directory / "state")
+        end_helpers(shop.directory / "state")
         _remove_images(shop.name)
 
 
@@ -209,15 +209,6 @@ def _names(kind: str, shop: Shop) -> tuple[str, ...]:
 def _run(*words: str) -> tuple[str, ...]:
     done = subprocess.run(["docker", *words], capture_output=True, text=True, check=True)
     return tuple(sorted(done.stdout.split()))
-
-
-def _end_edge(state: Path) -> None:
-    for recorded in state.glob("edge/run/*.pid"):
-        for pid in recorded.read_text().split():
-            try:
-                os.kill(int(pid), signal.SIGTERM)
-            except ProcessLookupError:
-                continue
 
 
 def _remove_images(name: str) -> None:

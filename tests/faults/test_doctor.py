@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import tarfile
 import uuid
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ending import end_helpers
 from shop import Shop
 
 from havre.workflows.demo import free_port
@@ -36,8 +36,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     shop.deploy()
     yield shop
     shop.havre("down", "-y", "--volumes", "--confirm", shop.name, check=False)
-    for recorded in (shop.directory / "state").glob("edge/run/*.pid"):
-        os.kill(int(recorded.read_text().split()[0]), signal.SIGTERM)
+    end_helpers(shop.directory / "state")
     images = _docker("images", "-q", f"{shop.name}/*").split()
     if images:
         _docker("rmi", "-f", *images)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import signal
 import ssl
 import subprocess
 import sys
@@ -16,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ending import end_helpers
 
 from havre.workflows.demo import free_port
 
@@ -183,12 +184,11 @@ def new_app(directory: Path, name: str, *, tls: bool, first_port: int) -> GuideA
 
 
 def remove(app: GuideApp, *environments: str) -> None:
-    """Take the app down with its data, then its edge by the process ids it recorded, then the images it built."""
+    """Take the app down with its data, then its edge, then the images it built."""
     for environment in environments or ("production",):
         instance = app.name if environment == "production" else f"{app.name}-{environment}"
         app.havre("down", "--volumes", "-e", environment, "--confirm", instance, check=False)
-    for recorded in (app.directory / "state").glob("edge/run/*.pid"):
-        os.kill(int(recorded.read_text()), signal.SIGTERM)
+    end_helpers(app.directory / "state")
     images = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={app.name}*/*")
     if images:
         docker("image", "rm", "--no-prune", *images.split())

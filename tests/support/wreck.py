@@ -14,11 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ending import end_helpers
 from shop import HAVRE, HOST, Shop
 
-from havre.cli.edge import edge_for
-from havre.engines.process.engine import ProcessEngine
-from havre.store.state import State
 from strict_client import Client, Load, Tally
 
 DOOMED = [sys.executable, str(Path(__file__).with_name("doomed.py"))]
@@ -233,10 +231,7 @@ def start_havre(shop: Shop, *arguments: str) -> subprocess.Popen[str]:
 def close(shop: Shop) -> None:
     """Take a shop down and end what Havre itself kept running for it."""
     shop.havre("down", "-y", "--volumes", "--confirm", shop.name, check=False)
-    state = State(shop.directory / "state")
-    edge_for(state).stop()
-    if shop.engine == "process":
-        ProcessEngine(state.processes).shut_down()
+    end_helpers(shop.directory / "state")
     if shop.engine == "docker":
         subprocess.run(
             ["sh", "-c", f"docker images -q '{shop.name}/*' | xargs -r docker rmi -f"], capture_output=True, check=False

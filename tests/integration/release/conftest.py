@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ending import end_helpers
 from shop import Shop
 
 from havre.workflows.demo import free_port
@@ -30,20 +30,9 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
     shop.write()
     yield shop
     shop.havre("down", "-y", "--volumes", "--confirm", shop.name, check=False)
-    end_edge(tmp_path / "state")
+    end_helpers(tmp_path / "state")
     if shop.engine == "docker":
         images = subprocess.run(
             ["docker", "images", "-q", f"{shop.name}/*"], capture_output=True, text=True, check=False
         ).stdout.split()
         subprocess.run(["docker", "rmi", "-f", *images], capture_output=True, check=False) if images else None
-
-
-def end_edge(state: Path) -> None:
-    """Stop this test's own HAProxy and supervisor, by the process ids they recorded."""
-    for recorded in [*state.glob("edge/run/*.pid"), *state.glob("process/**/supervisor.pid")]:
-        text = recorded.read_text().split()
-        if text and text[0].isdigit():
-            try:
-                os.kill(int(text[0]), signal.SIGTERM)
-            except ProcessLookupError:
-                continue
