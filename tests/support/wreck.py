@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import sqlite3
 import subprocess
@@ -110,7 +111,7 @@ class Probe:
         while not self._stop.wait(PROBE_EVERY):
             try:
                 served = self._shop.get("/")[0] == 200
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 served = False
             now = time.monotonic()
             self.longest = max(self.longest, now - last)
