@@ -7,7 +7,6 @@ import json
 import os
 import ssl
 import subprocess
-import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from command import run_havre
 from ending import end_helpers
 
 from havre.workflows.demo import free_port
@@ -93,19 +93,7 @@ class GuideApp:
 
     def havre(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the command in the app's directory at 120 columns."""
-        done = subprocess.run(
-            [sys.executable, "-m", "havre", *arguments],
-            cwd=self.directory,
-            env={**os.environ, "HAVRE_STATE": str(self.directory / "state"), "COLUMNS": "120"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        if check and done.returncode != 0:
-            raise AssertionError(f"havre {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
-        return done
+        return run_havre(self.directory, *arguments, check=check, columns=120)
 
     def deploy(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`havre deploy -y` on Docker."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import shutil
 import ssl
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from command import run_havre
 
 from havre.secrets.vault import random_value
 from havre.workflows.demo import fill
@@ -49,19 +49,7 @@ class Lexikon:
 
     def havre(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the command in the app's directory at 80 columns."""
-        done = subprocess.run(
-            [sys.executable, "-m", "havre", *arguments],
-            cwd=self.directory,
-            env={**os.environ, "HAVRE_STATE": str(self.directory / "state"), "COLUMNS": "80"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        if check and done.returncode != 0:
-            raise AssertionError(f"havre {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
-        return done
+        return run_havre(self.directory, *arguments, check=check)
 
     def ask(
         self, path: str, *, method: str = "GET", body: object = None, headers: dict[str, str] | None = None

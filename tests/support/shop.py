@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from command import HAVRE, environment, run_havre
+
 from strict_client import Load, Tally, run
 
-HAVRE = [sys.executable, "-m", "havre"]
 HOST = "shop.localhost"
 
 APP = '''
@@ -181,19 +180,7 @@ class Shop:
 
     def havre(self, *arguments: str, check: bool = True, timeout: float = 180) -> subprocess.CompletedProcess[str]:
         """Run the command in the app's directory, without a terminal, at 80 columns."""
-        done = subprocess.run(
-            [*HAVRE, *arguments],
-            cwd=self.directory,
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        if check and done.returncode != 0:
-            raise AssertionError(f"havre {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
-        return done
+        return run_havre(self.directory, *arguments, check=check, timeout=timeout)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Begin a command and return while it runs, to be killed."""
@@ -209,11 +196,7 @@ class Shop:
 
     def environment(self) -> dict[str, str]:
         """What the command sees."""
-        return {
-            **os.environ,
-            "HAVRE_STATE": str(self.directory / "state"),
-            "COLUMNS": "80",
-        }
+        return environment(self.directory)
 
     def deploy(self, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`havre deploy -y` on this shop's engine."""

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from command import HAVRE
 from ending import end_helpers
-from shop import HAVRE, HOST, Shop
+from shop import HOST, Shop
 
 from strict_client import Client, Load, Tally
 

@@ -24,7 +24,6 @@ from havre.workflows.intent import (
     Wish,
     load_and_list_missing,
     load_compose,
-    load_unfilled,
     read_app,
     read_intent,
 )
@@ -66,7 +65,7 @@ def load_for_init(chosen: Chosen, name: str | None) -> tuple[App, Project, Loade
     wish = _wish(chosen)
     guessed = read_app(wish, manifest=False)
     app = replace(guessed, name=name or guessed.name)
-    loaded = load_unfilled(wish, app)
+    loaded, _ = load_and_list_missing(wish, app)
     return app, lower(loaded, instance=app.instance), loaded
 
 

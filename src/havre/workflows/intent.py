@@ -104,13 +104,11 @@ def load_compose(wish: Wish, app: App, *, strict: bool, resolve: bool = True) ->
     )
 
 
-def load_unfilled(wish: Wish, app: App) -> LoadedProject:
-    """The Compose files before anybody has set their variables: required ones stand in as their own names."""
-    return load_and_list_missing(wish, app)[0]
-
-
 def load_and_list_missing(wish: Wish, app: App) -> tuple[LoadedProject, tuple[str, ...]]:
-    """As `load_unfilled`, and the names of the required variables that have no value."""
+    """The Compose files before anybody has set their variables, and the names of the required ones without a value.
+
+    Those stand in as their own names.
+    """
     try:
         return load_compose(wish, app, strict=False), ()
     except InputError as error:

@@ -110,17 +110,8 @@ class Performer:
         with self._lock:
             if self._meeting is None:
                 observed = self.server.engine.observe(self.work.app.instance)
-                self._meeting = plan_inside(
-                    self.work.project,
-                    self.work.app,
-                    self.work.ports,
-                    lambda service, caller: self._meeting_point(service, caller, observed),
-                )
+                self._meeting = meet_inside(self.server, self.work.app, self.work.project, self.work.ports, observed)
             return self._meeting
-
-    def _meeting_point(self, service: Service, caller: Service, observed: Observed) -> str | None:
-        context = Context(instance=self.work.app.instance, release=self.work.number, project=self.work.project)
-        return self.server.engine.meeting_point(service, caller, context, observed)
 
     def context(self, service: Service | None = None) -> Context:
         """What the engine needs to know; with `service`, including the names its replicas reach the edge by."""
@@ -238,6 +229,19 @@ class Performer:
             default_host=hosts[0] if hosts else "localhost",
             cancellation=self.cancellation,
         )
+
+
+def meet_inside(
+    server: Server, app: App, project: Project, ports: Mapping[str, tuple[int, ...]], observed: Observed
+) -> Inside:
+    """The inside listeners of a project on the networks as they are observed."""
+    context = Context(instance=app.instance, release=0, project=project)
+    return plan_inside(
+        project,
+        app,
+        ports,
+        lambda service, caller: server.engine.meeting_point(service, caller, context, observed),
+    )
 
 
 def route_of(check: Verification, routes: tuple[Route, ...]) -> Route | None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from havre.checks import Case
-from havre.engines.base import Context
 from havre.host import clock
 from havre.model.observed import Observed
 from havre.model.plan import Phase, Plan, Switch
@@ -18,9 +17,9 @@ from havre.workflows.check import claims_to_keep
 from havre.workflows.execute import Cancellation, Outcome, Witness, execute
 from havre.workflows.intent import Intent
 from havre.workflows.journal import Journal
-from havre.workflows.perform import Performer, Work
+from havre.workflows.perform import Performer, Work, meet_inside
 from havre.workflows.record import Recorded, pinned_images
-from havre.workflows.routing import app_edge, inside_ports, plan_inside, published
+from havre.workflows.routing import app_edge, inside_ports, published
 from havre.workflows.server import Server, slots_by_service
 
 
@@ -43,13 +42,7 @@ def edge_facts(server: Server, intent: Intent, observed: Observed, ports: Mappin
     """What planning must know of the edge: whom it will lead to, and where it leads now."""
     app, project = intent.app, intent.project
     applied = server.traffic.read(app.instance)
-    context = Context(instance=app.instance, release=0, project=project)
-    inside = plan_inside(
-        project,
-        app,
-        ports,
-        lambda service, caller: server.engine.meeting_point(service, caller, context, observed),
-    )
+    inside = meet_inside(server, app, project, ports, observed)
     wanted = app_edge(app, project, inside, {}, ends_tls=server.ends_tls)
     return EdgeFacts(
         routed=frozenset(route.service for route in app.routes if route.redirect_to is None),
