@@ -55,9 +55,9 @@ STANDINS = (
         files_of=("postgres15",),
         optional=True,
     ),
-    Standin(name="prometheus", tags=("prom/prometheus:latest",), optional=True),
-    Standin(name="alertmanager", tags=("prom/alertmanager:latest",), optional=True),
-    Standin(name="node-exporter", tags=("prom/node-exporter:latest",), optional=True),
+    Standin(name="prometheus", tags=("prom/prometheus:latest",)),
+    Standin(name="alertmanager", tags=("prom/alertmanager:latest",)),
+    Standin(name="node-exporter", tags=("prom/node-exporter:latest",)),
 )
 BY_NAME = {standin.name: standin for standin in STANDINS}
 
