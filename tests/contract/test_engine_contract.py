@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from dataclasses import replace
@@ -508,6 +509,30 @@ def test_exec_in_what_does_not_run_says_so(world: World) -> None:
 
     with pytest.raises(FailedError, match=r"web\.1:? does not run"):
         world.engine.execute(world.instance, "web", 1, ("true",))
+
+
+def test_hooks_run_after_the_start_and_before_the_stop(world: World) -> None:
+    world.needs("programs")
+    note = "import os; print(os.environ['WORD'], os.getcwd(), file=open('/data/log', 'a'))"
+    up = {"command": world.bench.script(note), "environment": {"WORD": "up"}, "working_dir": "/data"}
+    down = {"command": "cd /data && echo down >> log"}
+    hooks = (("post_start", json.dumps([up])), ("pre_stop", json.dumps([down])))
+    web = world.with_volume(world.bench.serving(options=hooks))
+    world.start_healthy(web)
+
+    world.stop(web)
+
+    assert world.run(web, "print(open('/data/log').read())")[:2] == ["up /data", "down"]
+
+
+def test_a_hook_that_fails_is_told_with_its_words(world: World) -> None:
+    world.needs("programs")
+    hooks = (("post_start", json.dumps([{"command": "echo no cache here; exit 9"}])),)
+
+    with pytest.raises(FailedError, match="exit code 9") as failure:
+        world.start(world.bench.serving(options=hooks))
+
+    assert "no cache here" in failure.value.problems[0].evidence
 
 
 # -- one-offs --------------------------------------------------------------------------------------------------------

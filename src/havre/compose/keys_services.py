@@ -190,15 +190,19 @@ _GRANTS = joined(
     ),
 )
 
-_NO_HOOKS = "hooks run inside containers"
-_HOOK = ". [].command [].user [].working_dir [].environment [].privileged"
+_HOOK = ". [].command [].user [].working_dir [].environment"
 
 _HOOKS = joined(
-    rows(f"{_S}.post_start", _HOOK, honoured(), refused(_NO_HOOKS, "start the service with a script that does it")),
-    rows(f"{_S}.pre_stop", _HOOK, honoured(), refused(_NO_HOOKS, "do it when the service receives its stop signal")),
+    *(
+        joined(
+            rows(f"{_S}.{kind}", _HOOK, honoured(), honoured("`user` needs root")),
+            rows(f"{_S}.{kind}", "[].privileged", honoured(), NO_CONTAINER),
+        )
+        for kind in ("post_start", "pre_stop")
+    ),
     rows(
         f"{_S}.pre_start",
-        f"{_HOOK} [].image [].per_replica",
+        f"{_HOOK} [].privileged [].image [].per_replica",
         refused(
             "Havre does not run containers before a container",
             "make it a service that others wait for (`service_completed_successfully`), or use `release.migrate`",

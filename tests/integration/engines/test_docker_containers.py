@@ -201,34 +201,6 @@ def test_a_service_can_live_in_the_network_of_another(stage: Stage) -> None:
     assert stage.engine.address(inner, 1, stage.context()) == address
 
 
-def test_hooks_run_after_the_start_and_before_the_stop(stage: Stage) -> None:
-    volume = Volume(key="data", name=f"{stage.instance}_data")
-    stage.volumes = (volume,)
-    web = stage.service(
-        mounts=(Mount(kind=MountKind.VOLUME, source="data", target="/data"),),
-        options=(
-            ("post_start", '[{"command": ["sh", "-c", "echo up $WHO >> /data/log"], "environment": {"WHO": "me"}}]'),
-            ("pre_stop", '[{"command": "echo down >> /data/log"}]'),
-        ),
-    )
-    stage.start(web)
-
-    stage.do(StopReplica(service="web", slot=1))
-
-    reader = stage.service("reader", mounts=web.mounts)
-    stage.do(RunTask(service=reader, command=("cat", "/data/log")))
-    assert stage.told[-2:] == ["up me", "down"]
-
-
-def test_a_failing_hook_is_told_with_its_words(stage: Stage) -> None:
-    web = stage.service(options=(("post_start", '[{"command": ["sh", "-c", "echo no cache here; exit 9"]}]'),))
-
-    with pytest.raises(FailedError, match="exit code 9") as failure:
-        stage.start(web)
-
-    assert "no cache here" in failure.value.problems[0].evidence
-
-
 # -- faults ----------------------------------------------------------------------------------------------------------
 
 

@@ -7,9 +7,8 @@ import math
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
-
-import msgspec
 
 from havre.engines.base import Context, Executed
 from havre.engines.docker import labels
@@ -18,6 +17,7 @@ from havre.engines.docker.execution import run_in
 from havre.engines.docker.mounts import PlacedFile, placed_files
 from havre.engines.docker.sources import refuse_missing_sources, seccomp_profiles
 from havre.engines.docker.translate import Placement, container_body, endpoints, services_joined
+from havre.engines.hooks import POST_START, Hook, hooks_text, run_hooks
 from havre.errors import FailedError, Problem, RefusedError
 from havre.host import clock
 from havre.model.project import Service
@@ -75,7 +75,7 @@ class Containers:
         placement = self.placement(service, context, slot=slot, fingerprint=fingerprint)
         made = self.create(service, context, placement)
         self.start(made, doing=f"start {service.name}.{slot}")
-        self._run_hooks(made, _option(service, "post_start"), doing=f"run post_start of {service.name}.{slot}")
+        self._run_hooks(made, hooks_text(service, POST_START), doing=f"run post_start of {service.name}.{slot}")
 
     def placement(
         self, service: Service, context: Context, *, slot: int, role: str = "replica", fingerprint: str = "",
@@ -140,7 +140,7 @@ class Containers:
         if found is None or found["State"] in {"exited", "created", "dead"}:
             return
         doing = f"stop {service}.{slot}"
-        hooks = (found.get("Labels") or {}).get(labels.PRE_STOP)
+        hooks = (found.get("Labels") or {}).get(labels.PRE_STOP, "")
         if hooks and found["State"] == "running":
             self._run_hooks(found["Id"], hooks, doing=f"run pre_stop of {service}.{slot}")
         self.stop(found["Id"], grace, doing=doing)
@@ -191,22 +191,14 @@ class Containers:
             content = _tar([replace(placed, path=name)])
             self._client.put(f"/containers/{container}/archive", content, {"path": directory or "/"}, doing=doing)
 
-    def _run_hooks(self, container: str, hooks: str | None, *, doing: str) -> None:
-        for hook in msgspec.json.decode(hooks) if hooks else ():
-            done = self._run_hook(container, hook, doing=doing)
-            if done.exit_code != 0:
-                raise FailedError(_hook_failed(doing, hook, done))
+    def _run_hooks(self, container: str, hooks: str, *, doing: str) -> None:
+        run_hooks(hooks, partial(self._run_hook, container, doing), doing=doing)
 
-    def _run_hook(self, container: str, hook: Json, *, doing: str) -> Executed:
-        command = hook["command"]
-        argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
-        given = hook.get("environment") or {}
-        pairs = list(given.items()) if isinstance(given, Mapping) else [entry.split("=", 1) for entry in given]
-        extra = {"Privileged": bool(hook.get("privileged")), "WorkingDir": hook.get("working_dir") or ""}
+    def _run_hook(self, container: str, doing: str, hook: Hook) -> Executed:
+        extra = {"Privileged": hook.privileged, "WorkingDir": hook.working_dir}
         return run_in(
-            self._client, container, argv, doing=doing, user=hook.get("user"), extra=extra,
-            environment=[(str(name), str(value)) for name, value in pairs],
-        )  # fmt: skip
+            self._client, container, hook.argv, doing=doing, user=hook.user, extra=extra, environment=hook.environment
+        )
 
     def _name_taken(self, name: str, instance: str) -> Problem:
         found = self.inspect(name, doing=f"look who is called {name}") or {}
@@ -230,10 +222,6 @@ class Containers:
 def _is_same(existing: Json, context: Context, fingerprint: str) -> bool:
     own: Mapping[str, str] = existing["Labels"]
     return own.get(labels.RELEASE) == str(context.release) and own.get(labels.FINGERPRINT) == fingerprint
-
-
-def _option(service: Service, wanted: str) -> str | None:
-    return next((value for name, value in service.options if name == wanted), None)
 
 
 def _tar(files: Sequence[PlacedFile]) -> bytes:
@@ -285,13 +273,4 @@ def _slot_taken(instance: str, service: str, slot: str, existing: Json) -> Probl
         effect="it was left as it is",
         hint="the server changed since the plan was made: plan again (`havre plan`)",
         code="slot-taken",
-    )
-
-
-def _hook_failed(doing: str, hook: Json, done: Executed) -> Problem:
-    return Problem(
-        summary=f"could not {doing}: exit code {done.exit_code}",
-        evidence=(f"{hook['command']}", *done.output.strip().splitlines()[-5:]),
-        hint="the lines above are the hook's own words; correct it in the Compose file",
-        code="hook-failed",
     )

@@ -14,6 +14,7 @@ from havre.engines.base import Context
 from havre.engines.docker import labels
 from havre.engines.docker.mounts import host_mounts
 from havre.engines.docker.options import apply_options, device_requests, in_namespace_of, peer_services
+from havre.engines.hooks import PRE_STOP, hooks_text
 from havre.model.health import HealthCheck
 from havre.model.project import Attachment, Network, Service, Volume
 
@@ -125,7 +126,7 @@ def _own_labels(service: Service, context: Context, placement: Placement) -> dic
         labels.FINGERPRINT: placement.fingerprint,
         labels.ROLE: placement.role,
     }
-    hooks = next((value for name, value in service.options if name == "pre_stop"), None)
+    hooks = hooks_text(service, PRE_STOP)
     return found | {labels.PRE_STOP: hooks} if hooks and placement.role == "replica" else found
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO, assert_never
 
 from havre.engines.base import Context, Executed, LogLine, LogQuery, Progress, Usage
+from havre.engines.hooks import POST_START, Hook, hooks_text, run_hooks
 from havre.engines.process.allocations import Allocations
 from havre.engines.process.builder import Builder
 from havre.engines.process.cgroups import Groups
@@ -17,6 +18,7 @@ from havre.engines.process.execution import run_attached, run_in
 from havre.engines.process.images import Image, Images
 from havre.engines.process.logs import last_texts, read_logs
 from havre.engines.process.probe import probe_replica, seen_health
+from havre.engines.process.probing import hook_command
 from havre.engines.process.replicas import Found, Replicas
 from havre.engines.process.starting import Starter
 from havre.engines.process.streaming import read_files, stream_in, write_files
@@ -117,7 +119,7 @@ class ProcessEngine:
             case RestartReplica(service=name, slot=slot):
                 self._replicas.start_again(instance, name, slot)
             case StopReplica(service=name, slot=slot, grace=grace):
-                self._replicas.stop(instance, name, slot, grace)
+                self._stop(instance, name, slot, grace)
             case RemoveReplica(service=name, slot=slot):
                 self._replicas.remove(instance, name, slot)
             case RemoveNetwork(name=name):
@@ -206,6 +208,20 @@ class ProcessEngine:
         unenforced = self._replicas.start(launch)
         if unenforced:
             tell(f"{service.name}.{slot}: {_not_enforced(unenforced, root=os.geteuid() == 0)}")
+        if hooks := hooks_text(service, POST_START):
+            started = self._replicas.running(*key)
+            run_hooks(hooks, partial(self._hook, started), doing=f"run post_start of {service.name}.{slot}")
+
+    def _stop(self, instance: str, service: str, slot: int, grace: float) -> None:
+        found = self._replicas.find(instance, service, slot)
+        if found and found.is_running and found.launch.pre_stop:
+            run_hooks(found.launch.pre_stop, partial(self._hook, found), doing=f"run pre_stop of {service}.{slot}")
+        self._replicas.stop(instance, service, slot, grace)
+
+    def _hook(self, found: Found, hook: Hook) -> Executed:
+        """Addresses of "this machine" in it are the replica's own, as in health checks."""
+        argv = hook_command(hook, found.launch.address)
+        return run_in(self._replicas, found, argv, environment=hook.environment, user=hook.user)
 
     def _run_task(self, step: RunTask, context: Context, tell: Progress) -> None:
         service, instance = step.service, context.instance

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from havre.engines.hooks import Hook
 from havre.engines.process.images import Image
 from havre.model.health import HealthCheck
 from havre.model.project import Service
@@ -34,6 +35,12 @@ def question_of(test: Sequence[str], *, shell: bool, address: str) -> Question:
 def at_address(text: str, address: str) -> str:
     """`127.0.0.1`, `localhost`, `0.0.0.0` and `[::1]` as whole words become `address`."""
     return _LITERALS.sub(address, text)
+
+
+def hook_command(hook: Hook, address: str) -> tuple[str, ...]:
+    """A hook as a command to run in the replica, in the hook's own directory when it names one."""
+    argv = tuple(at_address(word, address) for word in hook.argv)
+    return ("/bin/sh", "-c", 'cd "$0" && exec "$@"', hook.working_dir, *argv) if hook.working_dir else argv
 
 
 def health_check(service: Service, image: Image | None) -> HealthCheck | None:

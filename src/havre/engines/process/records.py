@@ -82,6 +82,8 @@ class Launch:
     health_timeout: float = 30.0
     health_retries: int = 3
     health_start: float = 0.0
+    pre_stop: str = ""
+    """The hooks to run before its stop, as `engines.hooks` writes them: the project may have changed since."""
     mark: str = ""
     """What every process of it carries in its environment; unlike the key, it is unique on the whole server."""
     created_at: float = 0.0

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from havre.engines.hooks import POST_START, PRE_STOP, hooks_text
 from havre.engines.process.images import Image
 from havre.engines.process.names import host_variables, variable_with_address, with_addresses
 from havre.engines.process.proctable import MARK
@@ -74,6 +75,7 @@ def launch_of(service: Service, slot: int, image: Image, given: Given, command: 
         no_new_privileges=any(option.startswith("no-new-privileges") for option in service.security_opt),
         log_size=_log_size(service), log_files=_log_files(service), networks=given.networks, names=given.names,
         aliases=aliases_of(service), extra_hosts=extra_hosts(service), created_at=given.now,
+        pre_stop=hooks_text(service, PRE_STOP) if given.role == "replica" else "",
     )  # fmt: skip
     return launch if given.isolated else without_view(launch, given)
 
@@ -186,7 +188,8 @@ def without_effect(service: Service) -> tuple[str, ...]:
         "network_mode": service.network_mode not in {None, "bridge"}, "platform": service.platform,
         "privileged": service.privileged, "shm_size": service.shm_size, "sysctls": service.sysctls,
     }  # fmt: skip
-    return tuple(sorted({*(name for name, value in given.items() if value), *(name for name, _ in service.options)}))
+    others = {name for name, _ in service.options} - {POST_START, PRE_STOP}
+    return tuple(sorted({*(name for name, value in given.items() if value), *others}))
 
 
 def aliases_of(service: Service) -> tuple[str, ...]:

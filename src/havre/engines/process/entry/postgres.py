@@ -9,6 +9,7 @@ like a database.
 from __future__ import annotations
 
 import gzip
+import lzma
 import os
 import shlex
 import shutil
@@ -101,6 +102,7 @@ def _initialise(data: Path, environment: Environment) -> None:
     trusted = {
         **environment, "PGUSER": user, "PGPASSWORD": password, "PGHOST": environment["HAVRE_RUN"],
         "PGPORT": environment["PORT"], "PGDATABASE": database,
+        "POSTGRES_USER": user, "POSTGRES_PASSWORD": password, "POSTGRES_DB": database,
     }  # fmt: skip
     with _Unpublished(data, trusted):
         if database != "postgres":
@@ -141,14 +143,16 @@ def _run_script(script: Path, environment: Environment) -> None:
     print(f"havre: running {script}", flush=True)  # noqa: T201
     match script.suffixes[-2:]:
         case [*_, ".sh"]:
-            argv = [str(script)] if os.access(script, os.X_OK) else ["/bin/sh", str(script)]
+            argv = [str(script)] if os.access(script, os.X_OK) else [shutil.which("bash") or "/bin/sh", str(script)]
             subprocess.run(argv, check=True, env=environment)
         case [*_, ".sql"]:
             _sql(script.read_bytes(), environment)
         case [*_, ".sql", ".gz"]:
             _sql(gzip.decompress(script.read_bytes()), environment)
+        case [*_, ".sql", ".xz"]:
+            _sql(lzma.decompress(script.read_bytes()), environment)
         case _:
-            print(f"havre: ignoring {script}: not .sh, .sql or .sql.gz", flush=True)  # noqa: T201
+            print(f"havre: ignoring {script}: not .sh, .sql, .sql.gz or .sql.xz", flush=True)  # noqa: T201
 
 
 def _sql(text: str | bytes, environment: Environment) -> None:
@@ -184,14 +188,21 @@ def _same_version(found: str, environment: Environment) -> None:
 
 
 def _forget_dead_server(data: Path) -> None:
-    """A lock file may name a pid that today is somebody else's; the server would refuse to start."""
+    """A lock file may name a pid that today is somebody else's, another database's too; the server would not start."""
     lock = data / "postmaster.pid"
     if not lock.exists():
         return
     first = lock.read_text().split("\n", 1)[0].strip()
-    name = Path(f"/proc/{first}/comm")
-    if not first.isdigit() or not name.exists() or name.read_text().strip() not in {"postgres", "postmaster"}:
+    if not first.isdigit() or not _works_in(int(first), data):
         lock.unlink()
+
+
+def _works_in(pid: int, directory: Path) -> bool:
+    """A server's working directory is its data; the path alone says nothing, every replica has its own view."""
+    try:
+        return Path(f"/proc/{pid}/cwd").samefile(directory)
+    except OSError:  # there is no such process, or it is another user's
+        return False
 
 
 if __name__ == "__main__":
