@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from havre.checks import binds, builds, exposure, health, hygiene, memory, networks, passwords, ports, routes, variables
+from havre.checks import (
+    binds,
+    builds,
+    exposure,
+    health,
+    hygiene,
+    memory,
+    networks,
+    passwords,
+    ports,
+    requirements,
+    routes,
+    variables,
+)
 from havre.checks.case import Check
 
 FAMILIES: tuple[tuple[str, tuple[Check, ...]], ...] = (
@@ -15,6 +28,7 @@ FAMILIES: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("Files", binds.CHECKS),
     ("Builds", builds.CHECKS),
     ("Memory and disk", memory.CHECKS),
+    ("Server", requirements.CHECKS),
     ("Upkeep", hygiene.CHECKS),
 )
 

@@ -75,6 +75,7 @@ GROUPS: tuple[tuple[str, dict[str, Entry]], ...] = (
     (
         "Server",
         {
+            "server": Entry("server", "Show what this machine is, and the apps that share it."),
             "edge": Entry("edge", "Show, restart or stop the proxy in front of all apps."),
             "audit": Entry("audit", "Show who did what on this server, and how it ended."),
             "certs": Entry("edge", "List certificates and the days they have left; renew them."),

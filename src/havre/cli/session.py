@@ -137,6 +137,16 @@ def open_engine(chosen: Chosen, app: App, state: State) -> Engine:
     return _process(app, state)
 
 
+def engines_here(state: State) -> tuple[Engine, ...]:
+    """Every engine of this server that answers, or that some app was deployed with."""
+    from havre.engines.process.engine import ProcessEngine
+
+    docker = _docker()
+    used = {known.engine for known in state.instances.list()}
+    here: list[Engine] = [docker] if _answers(docker) else []
+    return (*here, ProcessEngine(state.processes)) if "process" in used else tuple(here)
+
+
 def open_edge(state: State) -> Traffic:
     """The server's edge, with this server's settings."""
     from havre.cli.edge import edge_for

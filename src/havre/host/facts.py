@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from itertools import pairwise
 from pathlib import Path
 
+from havre.host.system import read_system
 from havre.model.server import Claim, Disk, Listener, ServerFacts
 
 PROC = Path("/proc")
@@ -45,6 +46,7 @@ def server_facts(
         listeners=tuple(read_listeners(proc, ours or Ours())),
         subnets=tuple(read_subnets(proc)),
         claims=tuple(claims),
+        system=read_system(),
     )
 
 

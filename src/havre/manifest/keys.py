@@ -15,6 +15,7 @@ from havre.manifest.shapes import (
     LINK,
     NAME,
     NETWORK,
+    OS,
     PATH,
     RATE,
     REQUEST,
@@ -23,6 +24,7 @@ from havre.manifest.shapes import (
     TARGET,
     TEXT,
     VARIABLE,
+    VERSION,
     Items,
     Key,
     Named,
@@ -182,6 +184,39 @@ SECRET = Record(
     },
 )
 
+NEEDS = Record(
+    title="requirements",
+    keys={
+        "memory": Key(SIZE, "Memory of the machine, as it is sold.", example="4GB"),
+        "cpus": Key(whole(1, 4096), "Processors."),
+        "disk": Key(SIZE, "Size of the disk that holds Havre's data.", example="40GB"),
+        "os": Key(Items(OS, one_ok=True), "Systems that will do, each with its least version.", default="any"),
+        "docker": Key(VERSION, "The least version of the Docker Engine.", example='"20.10"'),
+        "public_address": Key(FLAG, "It needs an address of its own on the internet.", default="false"),
+    },
+)
+
+SERVER = Record(
+    title="server",
+    keys={
+        "needs": Key(NEEDS, "Without this a deploy is refused."),
+        "recommends": Key(NEEDS, "Without this a deploy warns."),
+    },
+)
+
+SUPPORT = Record(
+    title="support",
+    keys={
+        "documentation": Key(TEXT, "Where the documentation is: a path or an address."),
+        "runbook": Key(TEXT, "What to do in an incident."),
+        "monitoring": Key(LINK, "Where one sees how it is doing."),
+        "status_page": Key(LINK, "Where users see whether it works."),
+        "contacts": Key(
+            Named(TEXT, "role"), "Whom to ask, and how to reach them.", example="developer: dev@example.org"
+        ),
+    },
+)
+
 SETTINGS = {
     "compose": Key(Items(TEXT, one_ok=True), "The Compose files, in order.", default="as the Compose CLI finds them"),
     "env_file": Key(Items(TEXT, one_ok=True), "Files whose variables the Compose files use.", default="`.env`"),
@@ -197,6 +232,8 @@ SETTINGS = {
     "keep_releases": Key(whole(1, 1000), "Releases one can roll back to.", default="5"),
     "hold": Key(DURATION, "How long requests wait for a stop-first service.", default="15s"),
     "notify": Key(Items(TEXT, one_ok=True), "Who is told of releases and alerts: webhook URLs or addresses."),
+    "server": Key(SERVER, "What the machine must have: checked before every deploy."),
+    "support": Key(SUPPORT, "Where to look and whom to ask, shown by `havre server` and `havre checklist`."),
 }
 
 ENVIRONMENT = Record(title="environment", keys=SETTINGS)

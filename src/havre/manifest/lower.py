@@ -9,7 +9,17 @@ from typing import Any
 import msgspec
 
 from havre.manifest.keys import METHODS
-from havre.model.app import App, Migration, ProcessSpec, SecretSource, TlsPolicy, Verification, Waiver
+from havre.model.app import (
+    App,
+    Migration,
+    Needs,
+    ProcessSpec,
+    SecretSource,
+    Support,
+    TlsPolicy,
+    Verification,
+    Waiver,
+)
 from havre.model.backup import BackupPolicy, Retention
 from havre.model.route import RateLimit, Route
 
@@ -37,6 +47,9 @@ def lower(values: Values, *, directory: str, environment: str) -> App:
         processes=tuple(_process(service, item) for service, item in values.get("processes", {}).items()),
         tls=TlsPolicy(**values.get("tls", {})),
         secrets=tuple(SecretSource(**secret) for secret in values.get("secrets", ())),
+        needs=Needs(**values.get("server", {}).get("needs", {})),
+        recommends=Needs(**values.get("server", {}).get("recommends", {})),
+        support=_support(values.get("support", {})),
         **renamed,
     )
 
@@ -125,6 +138,10 @@ def _retention(values: Values) -> Retention:
     ages = ("last", "daily", "weekly", "monthly")
     given = dict.fromkeys(ages, 0) if any(age in values for age in ages) else {}
     return Retention(**{**given, **values})
+
+
+def _support(values: Values) -> Support:
+    return Support(**{**values, "contacts": tuple(values.get("contacts", {}).items())})
 
 
 def _process(service: str, values: Values) -> ProcessSpec:

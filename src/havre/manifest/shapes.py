@@ -243,6 +243,13 @@ def _read_hash(value: Any) -> str:
     raise ValueError("must be the hash of a password, never the password itself")
 
 
+def _read_os(value: Any) -> tuple[str, str]:
+    match = re.fullmatch(r"([a-z][a-z-]*) ([0-9]+(?:\.[0-9]+)*)", str(value).lower())
+    if match:
+        return match[1], match[2]
+    raise ValueError(f"`{value}` is not a system and its least version")
+
+
 _STRING = {"type": "string"}
 _HOST = (
     r"(?:\*\.)?(?:[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*"
@@ -279,4 +286,11 @@ PATH = text("path", r"/[^\s?#]*", "a path: it begins with `/` and has no spaces"
 REQUEST = text("path", r"/\S*", "a path: it begins with `/` and has no spaces", "`/health`")
 LINK = text("URL", r"https?://\S+", "a URL that begins with http:// or https://", "`https://example.org`")
 VARIABLE = text("variable", r"[A-Za-z_][A-Za-z0-9_]*", "the name of a variable", "`JWT_SECRET`")
+VERSION = text("version", r"[0-9]+(?:\.[0-9]+)*", "a version such as 20.10", '`"20.10"`')
+OS = Scalar(
+    name="system and version",
+    read=_read_os,
+    schema={"type": "string", "pattern": r"^[a-z][a-z-]* [0-9]+(\.[0-9]+)*$"},
+    example="`debian 11` or `ubuntu 20.04`",
+)
 SERVICE = text("service", r"[a-zA-Z0-9][a-zA-Z0-9._-]*", "the name of a service", "`backend`")

@@ -83,6 +83,33 @@ class SecretSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a server must have, or had better have; sizes in bytes, None where nothing is asked.
+
+    `os` lists the least version of each system that will do: (`debian`, `11`).
+    """
+
+    memory: int | None = None
+    cpus: int | None = None
+    disk: int | None = None
+    os: tuple[tuple[str, str], ...] = ()
+    docker: str | None = None
+    public_address: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Support:
+    """Where to look and whom to ask: shown to whoever has to help at night."""
+
+    documentation: str | None = None
+    runbook: str | None = None
+    monitoring: str | None = None
+    status_page: str | None = None
+    contacts: tuple[tuple[str, str], ...] = ()
+    """(role, address): `("developer", "dev@example.org")`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """One app in one environment: the manifest with its environment merged in."""
 
@@ -105,6 +132,9 @@ class App:
     hold_limit: float = 15.0
     secrets: tuple[SecretSource, ...] = ()
     notify: tuple[str, ...] = ()
+    needs: Needs = Needs()
+    recommends: Needs = Needs()
+    support: Support = Support()
     places: tuple[tuple[str, Location], ...] = field(default=(), compare=False, repr=False)
     """Where each key of the manifest was written, by its dotted path (`routes[0].host`)."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,29 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """What machine this is; texts are empty where the system does not say. `id` is `debian`, `ubuntu`, …"""
+
+    hostname: str = ""
+    name: str = ""
+    id: str = ""
+    version: str = ""
+    kernel: str = ""
+    architecture: str = ""
+    clock_in_step: bool | None = None
+    """Whether something disciplines the clock; None where the kernel will not say."""
+    addresses: tuple[str, ...] = ()
+    """The machine's own addresses, loopback and link-local ones left out."""
+    uptime: float = 0.0
+    """Seconds since it was started; 0 where nobody knows."""
+
+    @property
+    def public_addresses(self) -> tuple[str, ...]:
+        """Those that the whole internet can reach, as far as routing goes."""
+        return tuple(address for address in self.addresses if ip_address(address).is_global)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
     """This machine at one moment; sizes in bytes. `claims` are those of all instances on it."""
 
@@ -67,6 +91,9 @@ class ServerFacts:
     subnets: tuple[tuple[str, str], ...] = ()
     """(subnet, interface) the machine itself is attached to; the engine's networks are not among them."""
     claims: tuple[Claim, ...] = ()
+    system: System | None = None
+    engine: str = ""
+    """What runs containers here, as it says itself: `Docker 24.0.7`; empty where nobody asked."""
 
     def claims_of_others(self, instance: str, kind: str) -> tuple[Claim, ...]:
         """The claims of one kind that other instances hold."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -85,9 +86,10 @@ def gather(server: Server, intent: Intent, observed: Observed) -> Case:
 def look_at_server(server: Server) -> ServerFacts:
     """The machine and the claims of every instance on it."""
     disks = [("state", server.state.directory), ("backups", server.state.backups)]
-    if server.engine.name == "docker":
-        disks.insert(0, ("images", DOCKER_DATA))
-    return server_now(server.state, disks)
+    if server.engine.name != "docker":
+        return server_now(server.state, disks)
+    facts = server_now(server.state, [("images", DOCKER_DATA), *disks])
+    return replace(facts, engine=server.engine.describe().partition(" (")[0])
 
 
 def claims_to_keep(case: Case) -> tuple[StoredClaim, ...]:

@@ -50,6 +50,15 @@ engine: docker
 keep_releases: 3
 hold: 10s
 notify: [https://x.org/hook]
+server:
+  needs: {memory: 4GB, cpus: 2, disk: 40GB, os: [debian 11, ubuntu 20.04], docker: '20.10', public_address: true}
+  recommends: {memory: 8GB, cpus: 4}
+support:
+  documentation: docs/
+  runbook: docs/incidents.md
+  monitoring: https://status.example.org
+  status_page: https://up.example.org
+  contacts: {developer: dev@example.org}
 environments: {staging: {hold: 3s, release: {migrate: {run: up}}, tls: }, qa: }
 x-mine: anything
 """

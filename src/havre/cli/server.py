@@ -1,0 +1,119 @@
+"""`havre server`: what this machine is, which apps share it, and where to look and whom to ask."""
+
+from __future__ import annotations
+
+import click
+
+from havre.checks.requirements import shortfalls
+from havre.cli.edge import edge_for
+from havre.cli.options import Chosen, app_options, json_option
+from havre.cli.session import engines_here, load_app, open_state
+from havre.cli.show import say, show_json, show_table, wrapped
+from havre.errors import InputError
+from havre.model.app import App, Support
+from havre.model.server import ServerFacts
+from havre.model.units import show_bytes, show_seconds
+from havre.workflows.machine import InstanceView, Machine, age, look_at_machine
+
+
+@click.command("server")
+@json_option
+@app_options
+def server_command(chosen: Chosen, as_json: bool) -> int:
+    """Show what this machine is and what shares it: system, engines, CPUs, memory, disks, clock, the proxy, and
+    every app with its release, ports, hosts and memory; and, where a havre.yaml is, whether the server has what
+    the app needs (`server.needs`) and whom to ask (`support`).
+
+    The exit code is 3 when something that the app needs is missing.
+
+    \b
+    Examples:
+      havre server
+      havre server --json
+    """
+    state = open_state(chosen)
+    found = look_at_machine(state, engines_here(state), edge_for(state))
+    app = _app(chosen)
+    missing = tuple(shortfalls(app.needs, found.facts)) if app else ()
+    if as_json:
+        facts = {name: value for name, value in _plain(found.facts).items() if name not in ("listeners", "claims")}
+        shown = {"system": facts, "engines": found.engines, "edge": found.edge, "state": found.state}
+        show_json({**shown, "apps": found.instances, "missing": missing, "support": app.support if app else None})
+    else:
+        _show(found)
+        for one in missing:
+            say(wrapped(f"missing: {one.wanted}; this server has {one.found}"), colour="red")
+        if app:
+            show_support(app.support)
+    return 3 if missing else 0
+
+
+def show_support(support: Support) -> None:
+    """Where to look and whom to ask; nothing when the manifest says nothing."""
+    rows = [
+        ("documentation", support.documentation),
+        ("runbook", support.runbook),
+        ("monitoring", support.monitoring),
+        ("status page", support.status_page),
+        *support.contacts,
+    ]
+    for name, value in rows:
+        if value:
+            say(wrapped(f"{name}: {value}", hang="  "))
+
+
+def _app(chosen: Chosen) -> App | None:
+    """The app of this directory; this command is also for directories that have none."""
+    try:
+        return load_app(chosen)
+    except InputError:
+        if chosen.manifest or chosen.environment:
+            raise
+        return None
+
+
+def _plain(facts: ServerFacts) -> dict[str, object]:
+    return {name: getattr(facts, name) for name in ServerFacts.__dataclass_fields__}
+
+
+def _show(found: Machine) -> None:
+    facts, system = found.facts, found.facts.system
+    if system:
+        say(f"{system.hostname}: {system.name}, kernel {system.kernel} ({system.architecture})", bold=True)
+        clock = {True: "kept in step", False: "not kept in step: install chrony", None: "unknown"}
+        say(f"up {show_seconds(system.uptime)}, clock {clock[system.clock_in_step]}")
+        say(wrapped(f"addresses: {', '.join(system.addresses) or 'none but loopback'}", hang="  "))
+    used = facts.memory_total - facts.memory_available
+    say(f"{facts.cpus} CPUs, {show_bytes(facts.memory_total)} of memory, {show_bytes(used)} in use")
+    for disk in facts.disks:
+        say(f"disk {disk.path} ({disk.purpose}): {show_bytes(disk.free)} of {show_bytes(disk.total)} free")
+    for engine in found.engines or ("no engine answers",):
+        say(f"engine: {engine}")
+    edge = found.edge
+    where = f"http {edge.address}:{edge.http_port}" + (
+        f", https {edge.address}:{edge.https_port}" if edge.https_port else ""
+    )
+    say(f"edge: {'runs' if edge.running else 'does not run'}, {where}")
+    say(f"  its log: {edge.access_log}")
+    say(f"state: {found.state}")
+    _show_apps(found)
+
+
+def _show_apps(found: Machine) -> None:
+    if not found.instances:
+        say("no app was deployed here yet")
+        return
+    show_table(("APP", "RELEASE", "AGE", "RUNS", "MEMORY", "PORTS AND HOSTS"), [_row(one) for one in found.instances])
+
+
+def _row(one: InstanceView) -> tuple[str, ...]:
+    since = age(one)
+    used = "?" if one.memory_used is None else show_bytes(one.memory_used)
+    return (
+        one.instance,
+        str(one.release or "-"),
+        show_seconds(since) if since is not None else "-",
+        f"{one.running} of {one.replicas}",
+        f"{used} of {show_bytes(one.memory_limit)}" if one.memory_limit else used,
+        ", ".join((*one.ports, *one.hosts)) or "-",
+    )
