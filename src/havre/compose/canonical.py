@@ -8,7 +8,7 @@ from typing import Any
 from havre.compose.findings import Findings
 from havre.compose.merge import as_mapping, default_dependency, go_text
 from havre.compose.rules import Rule, compile_rules, matches
-from havre.compose.shortforms import clean_path, parse_device, parse_ports, parse_volume
+from havre.compose.shortforms import clean_path, parse_context, parse_device, parse_key, parse_ports, parse_volume
 from havre.compose.tree import Map, Path, Seq, located, put, spot_of
 
 MOST_PORTS = 131_072
@@ -64,8 +64,10 @@ def _ports(expander: Expander, value: Any, path: Path, _spot: int) -> Any:
 
 
 def _volume(expander: Expander, value: Any, path: Path, spot: int) -> Any:
-    volume = expander.parsed(parse_volume, value, path, spot) if isinstance(value, str) else value
-    if isinstance(volume, Map) and isinstance(volume.get("target"), str):
+    if not isinstance(value, str):
+        return value
+    volume = expander.parsed(parse_volume, value, path, spot)
+    if isinstance(volume, Map):
         volume["target"] = clean_path(volume["target"])
     return volume
 
@@ -122,8 +124,21 @@ def _text(_expander: Expander, value: Any, _path: Path, _spot: int) -> Any:
     return go_text(value) if isinstance(value, bool) else value
 
 
-def _pairs(_expander: Expander, value: Any, _path: Path, _spot: int) -> Any:
-    return pairs_as_mapping(value) if isinstance(value, Seq) else value
+def _keys(expander: Expander, value: Any, path: Path, _spot: int) -> Any:
+    return _parsed_pairs(expander, parse_key, value, path)
+
+
+def _contexts(expander: Expander, value: Any, path: Path, _spot: int) -> Any:
+    return _parsed_pairs(expander, parse_context, value, path)
+
+
+def _parsed_pairs(expander: Expander, parse: Callable[[str], Any], value: Any, path: Path) -> Any:
+    """A list of `NAME=value` items as a mapping, each item checked by `parse`."""
+    if not isinstance(value, Seq):
+        return value
+    for index, (item, spot) in enumerate(zip(value, value.spots(), strict=True)):
+        expander.parsed(parse, str(item), (*path, index), spot)
+    return pairs_as_mapping(value)
 
 
 def _gpus(_expander: Expander, value: Any, _path: Path, spot: int) -> Any:
@@ -165,11 +180,11 @@ RULES: Rule[Expand] = compile_rules(
     {
         **dict.fromkeys(("volumes.*", "networks.*", "secrets.*", "configs.*"), _resource),
         "services.*.build": _build,
-        "services.*.build.additional_contexts": _pairs,
+        "services.*.build.additional_contexts": _contexts,
         "services.*.build.provenance": _text,
         "services.*.build.sbom": _text,
         "services.*.build.secrets.*": _file_mount,
-        "services.*.build.ssh": _pairs,
+        "services.*.build.ssh": _keys,
         "services.*.configs.*": _file_mount,
         "services.*.depends_on": _depends_on,
         "services.*.devices.*": _device,

@@ -90,11 +90,22 @@ def _build_problems(root: Map, name: str, service: Map) -> Iterator[Found]:
         if mount.get("source") not in _section(root, "secrets"):
             summary = f'service "{name}" refers to undefined build secret {mount.get("source")}'
             yield ("build", "secrets", index), summary, _declare(mount.get("source"), "secrets", root)
+    yield from _context_problems(root, name, build)
+
+
+def _context_problems(root: Map, name: str, build: Map) -> Iterator[Found]:
     services = _section(root, "services")
     for key, context in (build.get("additional_contexts") or {}).items():
-        if str(context).startswith("service:") and str(context).removeprefix("service:") not in services:
-            summary = f'service "{name}" declares unknown service "{context[8:]}" as additional context {key}'
-            yield ("build", "additional_contexts", key), summary, _declare(context[8:], "services", root)
+        kind, _, other = str(context).partition(":")
+        if kind != "service":
+            continue
+        path = ("build", "additional_contexts", key)
+        if other not in services:
+            summary = f'service "{name}" declares unknown service "{other}" as additional context {key}'
+            yield path, summary, _declare(other, "services", root)
+        elif not services[other].get("build"):
+            summary = f'service "{name}" declares non-buildable service "{other}" as additional context {key}'
+            yield path, summary, f"add `build:` to {other}, or name its image: `docker-image://...`"
 
 
 def _network_problems(root: Map, name: str, service: Map) -> Iterator[Found]:
@@ -103,7 +114,10 @@ def _network_problems(root: Map, name: str, service: Map) -> Iterator[Found]:
         summary = f"service {name} declares mutually exclusive `network_mode` and `networks`"
         yield ("network_mode",), summary, "keep one of the two"
     for network in networks:
-        if network not in _section(root, "networks"):
+        if network.startswith("x-"):
+            summary = f'service "{name}" refers to undefined network {network}: Compose reads it as an extension'
+            yield ("networks", network), summary, "give the network a name that does not begin with `x-`"
+        elif network not in _section(root, "networks"):
             summary = f'service "{name}" refers to undefined network {network}'
             yield ("networks", network), summary, _declare(network, "networks", root)
     for model in service.get("models") or {}:
@@ -282,7 +296,7 @@ def _not_blank(value: Any) -> str:
 
 
 def _device_request(value: Any) -> str:
-    if isinstance(value, Map) and value.get("count") is not None and value.get("device_ids"):
+    if isinstance(value, Map) and "count" in value and "device_ids" in value:
         return '"count" and "device_ids" attributes are exclusive'
     return ""
 

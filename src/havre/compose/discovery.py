@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from havre.compose.environment import Environment, Variable, read_variables
 from havre.compose.findings import fail
-from havre.compose.interpolate import to_boolean
 from havre.compose.loading import Loading
 from havre.compose.template import TemplateError, substitute
 from havre.compose.tree import Map
@@ -123,7 +122,4 @@ def _expanded(loading: Loading, name: str, environment: Environment) -> str:
 
 
 def _is_true(text: str) -> bool:
-    try:
-        return to_boolean(text)
-    except ValueError:
-        return False
+    return text in ("1", "t", "T", "true", "True", "TRUE")

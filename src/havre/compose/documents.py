@@ -68,6 +68,10 @@ def read_services(loading: Loading, file: str, environment: Environment) -> tupl
         _expander(loading).expand(merged)
     enforce_unique(merged, loading.findings)
     services = merged.get("services")
+    if services is not None and not isinstance(services, Map):
+        spot = spot_of(merged, "services")
+        hint = "write one key per service"
+        loading.findings.error("services must be a mapping", hint=hint, spot=spot, path=("services",), code="type")
     return services if isinstance(services, Map) else Map(), tuple(resets)
 
 

@@ -14,7 +14,7 @@ from havre.compose.template import Lookup, TemplateError, substitute
 _SPACE = " \t\v\f\r\x85\xa0"
 _EXPORT = re.compile(r"export[ \t\v\f\r]+")
 _ESCAPE = re.compile(r"\\(0[0-7]{0,3}|.)", re.DOTALL)
-_ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"', "'": "'"}
+_ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"'}
 _NAME_EXTRA = "_.-[]"
 _COMMAND = re.compile(r"\$\([^)]*\)|`[^`]+`")
 

@@ -69,6 +69,12 @@ class Extender:
             self._missing(name, other_name, file, base_file, spot)
             return None
         base = self._resolve(base_file, other_name, (*trail, link))
+        if base is None:  # as Compose has it: nothing to build on, and `extends` stays written
+            return service
+        if not isinstance(base, Map):
+            shown = self._loading.shown(base_file.name)
+            self._error(f"services.{other_name} must be a mapping in {shown}", "write keys below it", spot, name)
+            return service
         merged = self._merge(base, service, name, file, base_file)
         file.services[name] = merged
         return merged
@@ -97,8 +103,8 @@ class Extender:
             self._files[path] = _File(path, posixpath.dirname(path), services, resets)
         return self._files[path]
 
-    def _merge(self, base: Any, service: Map, name: str, file: _File, base_file: _File) -> Map:
-        source = clone(base) if isinstance(base, Map) else Map()
+    def _merge(self, base: Map, service: Map, name: str, file: _File, base_file: _File) -> Map:
+        source: Map = clone(base)
         self._count(source, spot_of(service, "extends"))
         if base_file is not file and base_file.directory != file.directory:
             start = relative_to(base_file.directory, file.directory)

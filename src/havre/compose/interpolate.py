@@ -21,8 +21,8 @@ MOST_EXPANDED = 64 * 1024 * 1024
 
 _SHORTEN = "shorten the value or the variables in it"
 _VARIABLE = re.compile(r"\$\{[^:?+}-]{0,40}")
-_TRUE = frozenset(("true", "1", "t", "y", "yes", "on"))
-_FALSE = frozenset(("false", "0", "f", "n", "no", "off"))
+_TRUE = frozenset(("true", "y", "yes", "on"))
+_FALSE = frozenset(("false", "n", "no", "off"))
 
 
 class Interpolation:
@@ -167,8 +167,8 @@ _SERVICE_BOOLEANS = (
     "build.no_cache",
     "build.privileged",
     "build.pull",
-    "depends_on.*.required",
     "depends_on.*.restart",
+    "develop.watch.*.exec.privileged",
     "env_file.*.required",
     "healthcheck.disable",
     "init",
@@ -181,7 +181,6 @@ _SERVICE_BOOLEANS = (
     "read_only",
     "stdin_open",
     "tty",
-    "use_api_socket",
     "volumes.*.bind.create_host_path",
     "volumes.*.read_only",
     "volumes.*.volume.nocopy",

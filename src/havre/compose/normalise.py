@@ -62,7 +62,7 @@ def contents(root: Map, section: str, environment: Environment) -> Iterator[tupl
 def _attach_default_network(root: Map, services: Map) -> None:
     is_used = False
     for service in _mappings(services):
-        if "provider" in service or service.get("network_mode"):
+        if "provider" in service or service.get("network_mode") is not None:
             continue
         if not service.get("networks"):
             service["networks"] = Map({"default": None})
@@ -161,7 +161,7 @@ def _name_resources(resources: Any, project_name: str) -> None:
     for key, resource in resources.items():
         if resource is None:
             resources[key] = resource = Map()
-        if isinstance(resource, Map) and not resource.get("name"):
+        if isinstance(resource, Map) and resource.get("name") is None:
             is_external = resource.get("external") not in (None, False)
             resource["name"] = key if is_external else f"{project_name}_{key}"
 

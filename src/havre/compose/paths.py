@@ -76,7 +76,8 @@ def _context(resolver: PathResolver, value: Any) -> Any:
 
 
 def _watched(resolver: PathResolver, value: Any) -> Any:
-    return resolver.real(resolver.absolute(value)) if isinstance(value, str) else value
+    path = _text(resolver, value)
+    return resolver.real(path) if isinstance(path, str) and posixpath.isabs(path) else path
 
 
 def _volume(resolver: PathResolver, value: Any) -> Any:

@@ -123,7 +123,8 @@ class _Checker:
 
     def _unknown(self, name: str, shape: Shape, value: Any, path: Path) -> None:
         if shape.every is not None and shape.key_pattern is not None:
-            summary, hint = f"the name '{name}' is not allowed", "use letters, digits, `.`, `_` and `-`"
+            summary = f"the name '{name}' is not allowed" if name else "a name is missing"
+            hint = "use letters, digits, `.`, `_` and `-`" if name else "write it before the colon"
         else:
             summary = f"additional properties '{name}' not allowed"
             hint = closest(name, shape.keys) or "remove it, or prefix it with `x-` if it is your own"

@@ -32,18 +32,17 @@ def parse_ports(spec: str) -> list[dict[str, Any]]:
     if protocol not in _PROTOCOLS:
         raise ValueError(f"Invalid proto: {protocol}")
     base = {"mode": "ingress", **({"host_ip": host_ip} if host_ip else {})}
+    targets = sorted(range(first, last + 1), key=str)  # the order of Compose: as text
     if not published:
-        return [{**base, "target": port, "protocol": protocol} for port in range(first, last + 1)]
+        return [{**base, "target": port, "protocol": protocol} for port in targets]
     begin, end = _range(published, "hostPort")
     if end - begin != last - first and first != last:
         raise ValueError(f"Invalid ranges specified for container and host Ports: {target} and {published}")
     if first == last:
         shown = str(begin) if begin == end else f"{begin}-{end}"
         return [{**base, "target": first, "published": shown, "protocol": protocol}]
-    return [
-        {**base, "target": port, "published": str(begin + port - first), "protocol": protocol}
-        for port in range(first, last + 1)
-    ]
+    shift = begin - first
+    return [{**base, "target": port, "published": str(port + shift), "protocol": protocol} for port in targets]
 
 
 def _port_parts(spec: str) -> tuple[str, str, str]:
@@ -151,6 +150,20 @@ def parse_device(spec: str) -> dict[str, Any]:
         raise ValueError(f"confusing device mapping, please use long syntax: {spec}")
     source, target, permissions = (*parts, *("", "")[: 3 - len(parts)])[:3] if len(parts) < 3 else parts
     return {"source": source, "target": target or source, "permissions": permissions or "rwm"}
+
+
+def parse_key(spec: str) -> str:
+    """An SSH key for a build: `default`, or `NAME=path`."""
+    if "=" not in spec and spec != "default":
+        raise ValueError(f'invalid ssh key "{spec}": neither `default` nor NAME=PATH')
+    return spec
+
+
+def parse_context(spec: str) -> str:
+    """`NAME=context`, where a bare name says nothing."""
+    if "=" not in spec:
+        raise ValueError(f"invalid value {spec}, expected NAME=CONTEXT")
+    return spec
 
 
 def parse_hosts(value: Any) -> list[str]:

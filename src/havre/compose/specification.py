@@ -18,6 +18,7 @@ from havre.compose.shapes import (
 )
 
 _NAME = re.compile(r"^[a-zA-Z0-9._-]+$")
+_NOT_EMPTY = re.compile(".")
 _TEXT = one(STRING)
 _FLAG = one(BOOLEAN, STRING)
 _COUNT = one(INTEGER, STRING)
@@ -29,10 +30,10 @@ _TEXTS = listing(_TEXT)
 _NAMES = listing(_TEXT, is_set=True)
 _TEXT_OR_NAMES = listing(_TEXT, STRING, is_set=True)
 _TEXT_OR_LIST = listing(_TEXT, STRING)
-_PAIRS = mapping(None, LIST, every=_SCALAR, extensible=False, items=_TEXT, is_set=True)
-_OPTIONS = mapping(None, every=_OPTION, extensible=False)
+_PAIRS = mapping(None, LIST, every=_SCALAR, key_pattern=_NOT_EMPTY, extensible=False, items=_TEXT, is_set=True)
+_OPTIONS = mapping(None, every=_OPTION, key_pattern=_NOT_EMPTY, extensible=False)
 _COMMAND = listing(_TEXT, STRING, NULL)
-_HOSTS = mapping(None, LIST, every=_TEXT_OR_LIST, extensible=False, items=_TEXT, is_set=True)
+_HOSTS = mapping(None, LIST, every=_TEXT_OR_LIST, key_pattern=_NOT_EMPTY, extensible=False, items=_TEXT, is_set=True)
 _STRICT: dict[str, bool] = {"extensible": False}
 
 _FILE_MOUNTS = listing(mapping({"source": _TEXT, "target": _TEXT, "uid": _TEXT, "gid": _TEXT, "mode": _AMOUNT}, STRING))
@@ -88,7 +89,7 @@ _BLKIO = mapping(
 _DEPENDENCY = mapping(
     {
         "restart": _FLAG,
-        "required": _FLAG,
+        "required": one(BOOLEAN),
         "condition": one(
             STRING,
             choices=("service_started", "service_healthy", "service_completed_successfully"),
@@ -157,7 +158,7 @@ _WATCH = mapping(
         "action": one(STRING, choices=("rebuild", "sync", "restart", "sync+restart", "sync+exec")),
         "target": _TEXT,
         "exec": _HOOK,
-        "initial_sync": _FLAG,
+        "initial_sync": one(BOOLEAN),
     },
     required=("path", "action"),
 )
@@ -212,7 +213,7 @@ SERVICE_KEYS: dict[str, Shape] = {
     ),
     **dict.fromkeys(("annotations", "environment", "labels", "sysctls"), _PAIRS),
     **dict.fromkeys(
-        ("attach", "init", "oom_kill_disable", "privileged", "read_only", "stdin_open", "tty", "use_api_socket"),
+        ("attach", "init", "oom_kill_disable", "privileged", "read_only", "stdin_open", "tty"),
         _FLAG,
     ),
     **dict.fromkeys(
@@ -240,7 +241,7 @@ SERVICE_KEYS: dict[str, Shape] = {
     "cgroup": one(STRING, choices=("host", "private")),
     "container_name": one(STRING, pattern=re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")),
     "cpu_count": one(STRING, INTEGER, least=0),
-    "cpu_percent": one(STRING, NUMBER, INTEGER, least=0, most=100),
+    "cpu_percent": one(STRING, INTEGER, least=0, most=100),
     "credential_spec": mapping({"config": _TEXT, "file": _TEXT, "registry": _TEXT}),
     "depends_on": mapping(None, LIST, every=_DEPENDENCY, key_pattern=_NAME, items=_TEXT, is_set=True, extensible=False),
     "deploy": _DEPLOY,
@@ -276,6 +277,7 @@ SERVICE_KEYS: dict[str, Shape] = {
     ),
     "storage_opt": mapping(None, is_open=True),
     "ulimits": _ULIMITS,
+    "use_api_socket": one(BOOLEAN),
     "volumes": listing(_VOLUME_MOUNT, is_set=True),
 }
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 Lookup = Callable[[str], str | None]
 
 _NAME = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
-_BRACED = re.compile(r"([_a-zA-Z][_a-zA-Z0-9]*)(?:(:?[-+?])(.*))?\Z", re.DOTALL)
+_BRACED = re.compile(r"([_a-zA-Z][_a-zA-Z0-9]*)(?:(:?[-+?])(.*))?\Z")
 _DEEPEST = 20
 _LONGEST_MESSAGE = 1000
 LONGEST_VALUE = 1024 * 1024
@@ -67,15 +67,20 @@ def _expand(template: str, lookup: Lookup, used: Callable[[Reference, bool], Non
         falls_back = _falls_back(part.operator, value)
         if used is not None:
             used(part, falls_back)
-        if part.operator in ("", "-", ":-", "?", ":?") and not falls_back:
-            yield value or ""
-        elif part.operator in ("+", ":+") and not falls_back:
-            yield ""
+        argument = _expand(part.argument, lookup, used if falls_back else None, depth + 1)
+        if not falls_back:
+            _check(argument)
+            yield "" if part.operator.endswith("+") else value or ""
+        elif part.operator.endswith("?"):
+            raise MissingVariableError(_missing(part.name, "".join(argument)[:_LONGEST_MESSAGE]))
         elif part.operator:
-            argument = _expand(part.argument, lookup, used, depth + 1)
-            if part.operator.endswith("?"):
-                raise MissingVariableError(_missing(part.name, "".join(argument)[:_LONGEST_MESSAGE]))
             yield from argument
+
+
+def _check(argument: Iterator[str]) -> None:
+    """Compose expands an argument before it knows whether it needs it: what is wrong there is always told."""
+    for _ in argument:
+        pass
 
 
 def _falls_back(operator: str, value: str | None) -> bool:

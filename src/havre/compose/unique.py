@@ -60,7 +60,9 @@ def _volume(item: Any) -> str:
 
 def _device(item: Any) -> str:
     if isinstance(item, Map):
-        return str(item.get("target", item.get("source")))
+        if not isinstance(item.get("target"), str):
+            raise _NamelessError("service device is missing a mount target")
+        return str(item["target"])
     parts = str(item).split(":")
     return parts[0] if len(parts) == 1 else parts[1]
 
@@ -68,7 +70,7 @@ def _device(item: Any) -> str:
 def _port(item: Any) -> str:
     if not isinstance(item, Map):
         return str(item)
-    if item.get("target") is None:
+    if not item.get("target"):
         raise _NamelessError("service port is missing a target port")
     address, protocol = item.get("host_ip") or "0.0.0.0", item.get("protocol") or "tcp"  # noqa: S104 - a comparison key
     return f"{address}:{item.get('published', '')}:{item['target']}/{protocol}"
@@ -95,7 +97,6 @@ _BY_KEY = (
     "services.*.build.args",
     "services.*.build.labels",
     "services.*.build.platform",
-    "services.*.build.platforms",
     "services.*.build.tags",
     "services.*.cap_add",
     "services.*.cap_drop",

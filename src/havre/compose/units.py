@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?([kmgtp]?)(i?b)?\Z", re.IGNORECASE)
+_SIZE = re.compile(
+    r"\+?([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]{1,3})? ?(?:([kmgtp])(?:i?b)?|b)?\Z",
+    re.IGNORECASE,
+)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h|d|w)")
 _NANOSECONDS = {
@@ -34,10 +37,12 @@ def parse_size(text: str | float) -> int:
     match = _SIZE.match(text) if len(text) <= _LONGEST else None
     if not match:
         raise ValueError(f"invalid size: '{text}'")
-    size = _times(match.group(1), 1024 ** _POWERS[match.group(2).lower()])
+    number, exponent, prefix = match.groups(default="")
+    factor: int = 1024 ** _POWERS[prefix.lower()]
+    size = float(number + exponent) * factor if exponent else _times(number, factor)
     if size > _MOST:
         raise ValueError(f"invalid size: '{text}' is more than 8 EiB")
-    return size
+    return int(size)
 
 
 def parse_duration(text: str) -> int:

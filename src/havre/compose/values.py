@@ -30,7 +30,7 @@ def convert_values(root: Any, findings: Findings, *, keeps_unreadable: bool = Fa
     _drop_unset(root)
     for container, key, path, convert in matches(root, RULES):
         value = container[key]
-        if value is None and convert not in _KNOWS_NULL:
+        if value is None:
             continue
         try:
             container[key] = convert(value)
@@ -108,11 +108,16 @@ def _duration(value: Any) -> str:
 def _integer(value: Any) -> Any:
     if isinstance(value, str):
         return to_integer(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
     if not -_LARGEST < value < _LARGEST:
         raise ValueError(f"invalid integer: {value:.3g}" if isinstance(value, float) else "invalid integer: too large")
-    return value
+    return int(value)
+
+
+def _count(value: Any) -> Any:
+    number = _integer(value)
+    if number < 0:
+        raise ValueError(f"must be greater than or equal to 0, not {number}")
+    return number
 
 
 def _number(value: Any) -> Any:
@@ -158,13 +163,6 @@ def _ssh(value: Any) -> Any:
     if not isinstance(value, Map):
         return value
     return Seq([f"{name}: {path}" if path else name for name, path in value.items()])
-
-
-def _service_network(value: Any) -> Any:
-    return value or None
-
-
-_KNOWS_NULL: frozenset[Convert] = frozenset((_service_network,))
 
 
 def _service(keys: tuple[str, ...], convert: Convert) -> dict[str, Convert]:
@@ -220,15 +218,21 @@ RULES: Rule[Convert] = compile_rules(
         ),
         **_service(
             (
-                *("blkio_config.weight", "blkio_config.weight_device.*.weight", "cpu_count", "cpu_period"),
-                *("cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpu_shares"),
-                *("deploy.placement.max_replicas_per_node", "deploy.replicas", "deploy.resources.limits.pids"),
+                *("cpu_count", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpu_shares"),
+                *("deploy.replicas", "deploy.resources.limits.pids"),
                 "deploy.resources.reservations.generic_resources.*.discrete_resource_spec.value",
-                *("deploy.restart_policy.max_attempts", "deploy.rollback_config.parallelism"),
-                *("deploy.update_config.parallelism", "healthcheck.retries", "networks.*.gw_priority"),
-                *("networks.*.priority", "oom_score_adj", "pids_limit", "ports.*.target", "scale"),
+                *("networks.*.gw_priority", "networks.*.priority", "oom_score_adj", "pids_limit", "scale"),
             ),
             _integer,
+        ),
+        **_service(
+            (
+                *("blkio_config.weight", "blkio_config.weight_device.*.weight"),
+                *("deploy.placement.max_replicas_per_node", "deploy.restart_policy.max_attempts"),
+                *("deploy.rollback_config.parallelism", "deploy.update_config.parallelism"),
+                *("healthcheck.retries", "ports.*.target"),
+            ),
+            _count,
         ),
         **_service(
             (
@@ -243,7 +247,6 @@ RULES: Rule[Convert] = compile_rules(
         **_service(("build.extra_hosts", "extra_hosts"), _hosts),
         **_service(("build.ssh",), _ssh),
         **_service(("deploy.resources.reservations.devices.*.count", "gpus.*.count"), _devices),
-        **_service(("networks.*",), _service_network),
         **_service(("ports.*.published",), go_text),
         **dict.fromkeys(
             (

@@ -14,8 +14,14 @@ from compose_folder import load, refusal
         ("services: {a: {platform: x, build: {platforms: [y]}}}", "MUST include service.platform"),
         ("services: {a: {build: {secrets: [s]}}}", "undefined build secret s"),
         ("services: {a: {build: {additional_contexts: {o: 'service:b'}}}}", 'unknown service "b"'),
+        (
+            "services: {a: {build: {additional_contexts: {o: 'service:b'}}}, b: {image: x}}",
+            'non-buildable service "b" as additional context o\n  hint: add `build:` to b',
+        ),
         ("services: {a: {image: x, network_mode: host, networks: [n]}}\nnetworks: {n: }", "mutually exclusive"),
         ("services: {a: {image: x, networks: [fornt]}}\nnetworks: {front: }", "did you mean `front`?"),
+        ("services: {a: {image: x, networks: [x-n]}}\nnetworks: {x-n: }", "Compose reads it as an extension"),
+        ("services: {a: {image: x, gpus: [{count: 1, device_ids: []}]}}", "attributes are exclusive"),
         ("services: {a: {image: x, models: [m]}}", "undefined model m"),
         (
             "services: {a: {image: x, depends_on: [dbb]}, db: {image: x}}",
@@ -75,7 +81,7 @@ services:
     develop: {watch: [{path: ., action: rebuild}]}
     ports: [{target: 1, host_ip: "::1"}, {target: 2, host_ip: ""}]
     gpus: all
-  b: {image: x, links: ["a:alias"], volumes_from: ["container:x", "a:ro"], pid: "service:a"}
+  b: {image: x, build: ., links: ["a:alias"], volumes_from: ["container:x", "a:ro"], pid: "service:a"}
   gone: {image: x, profiles: [q]}
   hosted: {provider: {type: t, options: {a: [1, x], b: true}}}
 networks: {front: {external: {name: real}}}

@@ -35,6 +35,7 @@ def values(text: str, earlier: dict[str, str] | None = None) -> dict[str, str]:
         ('K="double $HOST"', "double from-host"),
         ('K="a\\nb\\tc\\\\d\\"e"', 'a\nb\tc\\d"e'),
         ('K="\\0101 \\q"', "A \\q"),
+        ('K="it\\\'s"', "it\\'s"),
         ('K="\\$HOST \\${HOST}"', "$HOST ${HOST}"),
         ("K=a\\nb", "a\\nb"),
         ("K=${HOST}/${NONE:-x}", "from-host/x"),

@@ -26,9 +26,9 @@ OK = "services:\n  a:\n    image: x\n"
 
 @pytest.fixture(autouse=True)
 def _soon() -> Iterator[None]:
-    start = time.monotonic()
+    start = time.process_time()  # what others do on this machine does not count
     yield
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20
 
 
 def bomb(width: int, depth: int) -> str:

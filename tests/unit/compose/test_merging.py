@@ -194,13 +194,21 @@ def test_extending_resets_what_the_extending_service_says() -> None:
         ("services: {a: {extends: {file: no.yml, service: z}}}", "cannot read no.yml"),
         ("services: {a: {extends: {file: o.yml}}}", "extends.a.service is required"),
         ("services: {a: {extends: {file: [o.yml], service: z}}}", "extends.file must be a string"),
+        ("services: {a: {extends: {file: text.yml, service: z}}}", "services must be a mapping"),
+        ("services: {a: {extends: {file: other.yml, service: text}}}", "services.text must be a mapping in other.yml"),
         ("services: {a: {extends: a}}", "Circular reference: a in /work/compose.yaml, extends a"),
         ("services: {a: {extends: b}, b: {extends: a}}", "Circular reference"),
         ("services: {a: {extends: [b]}}", "must be a mapping or string"),
     ],
 )
 def test_wrong_extends_are_told(text: str, told: str) -> None:
-    assert told in refusal({"compose.yaml": text, "o.yml": "services: {other: {image: x}}"})
+    files: dict[str, str | bytes] = {
+        "compose.yaml": text,
+        "o.yml": "services: {other: {image: x}}",
+        "text.yml": "services: none",
+        "other.yml": "services: {text: none}",
+    }
+    assert told in refusal(files)
 
 
 def test_a_service_may_extend_an_empty_one_of_another_file() -> None:
@@ -208,7 +216,9 @@ def test_a_service_may_extend_an_empty_one_of_another_file() -> None:
         "compose.yaml": "services: {a: {image: x, extends: {file: o.yml, service: b}}}",
         "o.yml": "services: {b: }",
     }
-    assert load(files).model["services"]["a"] == {"image": "x", "networks": {"default": None}}
+    extends = {"file": "/work/o.yml", "service": "b"}
+    service = {"image": "x", "extends": extends, "networks": {"default": None}}
+    assert load(files).model["services"]["a"] == service
     assert "services.b: must be a mapping" in refusal("services: {b: }")
 
 

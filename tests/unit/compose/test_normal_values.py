@@ -28,6 +28,9 @@ from compose_folder import HERE, load, refusal
         ("cpus", "'1.50'", 1.5),
         ("cpus", "2.0", 2),
         ("cpu_shares", "10.0", 10),
+        ("healthcheck", "{retries: 1.5}", {"retries": 1}),
+        ("user", "!!binary aGk=", "hi"),
+        ("network_mode", "'${UNSET}'", ""),
         ("mem_swappiness", "60", "60"),
         ("memswap_limit", "-1", "-1"),
         ("stop_grace_period", "90s", "1m30s"),
@@ -75,7 +78,7 @@ from compose_folder import HERE, load, refusal
             "{weight: 5, device_read_bps: [{path: /d, rate: 1mb}]}",
             {"weight": 5, "device_read_bps": [{"path": "/d", "rate": "1048576"}]},
         ),
-        ("networks", "{default: {}}", {"default": None}),
+        ("networks", "{default: {}}", {"default": {}}),
         ("networks", "{default: {driver_opts: {a: 1}}}", {"default": {"driver_opts": {"a": "1"}}}),
         ("storage_opt", "{size: 1}", {"size": "1"}),
         (
@@ -127,6 +130,41 @@ def test_values_of_a_service(key: str, written: str, normal: Any) -> None:
 def test_values_of_a_build(written: str, normal: Any) -> None:
     project = load(f"services: {{a: {{build: {written}}}}}", environment={"B": "b"})
     assert project.model["services"]["a"]["build"] == normal
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ("privileged: '1'", "invalid boolean: 1"),
+        ("use_api_socket: 'true'", "must be a boolean"),
+        ("depends_on: {b: {condition: service_started, required: 'true'}}", "required: must be a boolean"),
+        ("healthcheck: {retries: -1}", "healthcheck.retries: must be greater than or equal to 0, not -1"),
+        ("deploy: {update_config: {parallelism: '-1'}}", "must be greater than or equal to 0"),
+        ("cpu_percent: 1.5", "cpu_percent: must be an integer or string"),
+        ("labels: {'': x}", "services.a.labels: a name is missing\n  hint: write it before the colon"),
+        ("devices: [{source: /dev/a}]", "services.a.devices[0]: service device is missing a mount target"),
+        ("ports: [0]", "ports[0]: service port is missing a target port"),
+        ("user: !!binary '%'", "!!binary is not the base64 of a text"),
+        ("build: {context: ., ssh: [key]}", 'invalid ssh key "key": neither `default` nor NAME=PATH'),
+        ("build: {context: ., additional_contexts: [base]}", "invalid value base, expected NAME=CONTEXT"),
+    ],
+)
+def test_values_no_service_can_have_are_told(keys: str, told: str) -> None:
+    assert told in refusal(f"services: {{a: {{image: x, {keys}}}, b: {{image: x}}}}")
+
+
+def test_a_platform_may_be_named_by_several_files() -> None:
+    files: dict[str, str | bytes] = {
+        "one.yaml": "services: {a: {build: {context: ., platforms: [linux/amd64]}}}",
+        "two.yaml": "services: {a: {build: {platforms: [linux/amd64, linux/arm64]}}}",
+    }
+    build = load(files, files=("one.yaml", "two.yaml")).model["services"]["a"]["build"]
+    assert build["platforms"] == ["linux/amd64", "linux/amd64", "linux/arm64"]
+
+
+def test_a_name_written_empty_stays_empty() -> None:
+    model = load("services: {a: {image: x}}\nvolumes: {v: {name: '${UNSET}'}, w: }").model
+    assert model["volumes"] == {"v": {"name": ""}, "w": {"name": "work_w"}}
 
 
 def test_env_files_fill_the_environment_below_what_the_file_says() -> None:

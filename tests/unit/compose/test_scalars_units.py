@@ -72,6 +72,10 @@ def test_dates_are_neither_text_nor_number(text: str) -> None:
         (".5k", 512),
         ("1t", 1024**4),
         ("3b", 3),
+        ("+3", 3),
+        ("1e3", 1000),
+        ("1.5e1 k", 15360),
+        ("2e-1kib", 204),
         (7, 7),
         (7.9, 7),
     ],
@@ -80,7 +84,9 @@ def test_sizes_have_base_1024(text: str | float, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "x", "1x", "-1k", "1 0", "9" * 30 + "g", "1" * 100, math.nan, math.inf])
+@pytest.mark.parametrize(
+    "text", ["", "x", "1x", "-1k", "1 0", "9" * 30 + "g", "1" * 100, "1ib", "1e99", "1e9999", math.nan, math.inf]
+)
 def test_other_sizes_are_refused(text: str | float) -> None:
     with pytest.raises(ValueError, match="invalid size"):
         parse_size(text)

@@ -38,6 +38,8 @@ def port(target: int, published: str = "", protocol: str = "tcp", host_ip: str =
         ("80-81", [port(80), port(81)]),
         ("90-91:80-81", [port(80, "90"), port(81, "91")]),
         ("8000-9000:80", [port(80, "8000-9000")]),
+        ("8-10", [port(10), port(8), port(9)]),
+        ("18-20:8-10", [port(10, "20"), port(8, "18"), port(9, "19")]),
     ],
 )
 def test_ports(spec: str, ports: list[dict[str, Any]]) -> None:

@@ -56,7 +56,17 @@ def test_required_variables_are_told_with_their_message(template: str, problem: 
     assert str(raised.value) == problem
 
 
-@pytest.mark.parametrize("template", ["${", "${}", "${ A}", "${A }", "${A!}", "${1A}", "x ${A", "${A:-${B}"])
+@pytest.mark.parametrize(
+    "template", ["${SET:-${MISSING:?set it}}", "${SET-${MISSING?set it}}", "${MISSING+${MISSING?set it}}"]
+)
+def test_what_a_default_requires_is_required_even_when_the_default_is_not_used(template: str) -> None:
+    with pytest.raises(MissingVariableError, match="MISSING is missing a value: set it"):
+        substitute(template, VALUES.get)
+
+
+@pytest.mark.parametrize(
+    "template", ["${", "${}", "${ A}", "${A }", "${A!}", "${1A}", "x ${A", "${A:-${B}", "${A:-x\ny}"]
+)
 def test_malformed_templates_are_refused(template: str) -> None:
     with pytest.raises(TemplateError, match="Invalid template"):
         substitute(template, VALUES.get)
