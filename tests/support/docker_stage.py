@@ -74,4 +74,6 @@ class Stage:
             self.do(RemoveNetwork(name=network.name))
         for volume in self.volumes:
             client.delete(f"/volumes/{volume.name}", doing="remove")
-        self.engine.images.prune(self.instance, ())
+        for image in self.engine.images_here():
+            if image.instance == self.instance:
+                self.engine.discard(image)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from havre.checks.advice import advice
 from havre.checks.finding import Finding, Rank, one_per_cause, only
 from havre.checks.reaching import Blame, blame
+from havre.checks.slow import busy, pools, visits
 from havre.checks.surroundings import surroundings
 from havre.checks.symptoms import REACHING, Symptom, exit_words, read_reaching, read_symptom
 from havre.errors import Problem, Severity
@@ -34,7 +36,9 @@ _STEPS = tuple(size * _MIB for size in (
 
 def diagnose(facts: Facts) -> tuple[Problem, ...]:
     """Every problem, the most likely cause first; empty when all is well."""
-    found = (*_services(facts), *_kept(facts), *surroundings(facts))
+    found = [*_services(facts), *_kept(facts), *surroundings(facts), *pools(facts)]
+    found += visits(facts, found)
+    found += busy(facts, found)
     return one_per_cause(only(found, facts.only) if facts.only else found)
 
 
@@ -70,7 +74,7 @@ def _finding(facts: Facts, service: Service, one: ReplicaFacts) -> Finding | Non
         return _unverified(one)
     if one.probe is not None and one.probe.state in (HealthState.UNHEALTHY, HealthState.STARTING):
         return _explained(facts, one, symptom, _unhealthy(facts, one, symptom))
-    return _complaining(facts, one)
+    return _complaining(facts, one) or _crashed_lately(facts, one)
 
 
 def _missing(facts: Facts, service: Service) -> Finding:
@@ -132,7 +136,7 @@ def _ended(facts: Facts, one: ReplicaFacts, symptom: Symptom | None) -> Finding:
         summary=summary + (_guess(symptom) if is_crash else ""),
         subject=one.name,
         evidence=_words_of(one, symptom) if is_crash else (),
-        hint=_advice(one, symptom) if is_crash else f"`havre start {one.service}`",
+        hint=advice(one.service, symptom) if is_crash else f"`havre start {one.service}`",
         code="doctor-crash" if is_crash else "doctor-stopped",
     )
     return Finding(problem=problem, rank=rank, about=one.service)
@@ -148,7 +152,9 @@ def _unhealthy(facts: Facts, one: ReplicaFacts, symptom: Symptom | None) -> Find
         summary=f"runs, and its health check fails{_guess(telling)}",
         subject=one.name,
         evidence=(f"health check: {probe.asked}{code}", *output, *(_words_of(one, telling) if telling else ())),
-        hint=_advice(one, telling) if telling else f"`havre logs --tail 100 {one.service}` shows what it does instead",
+        hint=advice(one.service, telling)
+        if telling
+        else f"`havre logs --tail 100 {one.service}` shows what it does instead",
         code="doctor-unhealthy",
     )
     return Finding(problem=problem, rank=Rank.UNHEALTHY, about=one.service)
@@ -188,6 +194,27 @@ def _complaining(facts: Facts, one: ReplicaFacts) -> Finding | None:
     )
     finding = Finding(problem=standing, rank=Rank.REACHING, about=one.service, stands=found.problem is not None)
     return _blamed(finding, found, symptom)
+
+
+def _crashed_lately(facts: Facts, one: ReplicaFacts) -> Finding | None:
+    """It is well now, and was started again after it had ended by itself: perhaps only under traffic."""
+    crashes = [death for death in one.deaths if death.exit_code not in (0, 143, None)]
+    if not crashes or not one.replica.restarts:
+        return None
+    last = crashes[-1]
+    before = tuple(entry for entry in one.lines if entry[0] <= last.at + 1)
+    symptom = read_symptom(before)
+    ago = show_seconds(max(1.0, facts.now - last.at))
+    problem = Problem(
+        summary=f"ended with {exit_words(last.exit_code)}, {ago} ago, and was started again{_guess(symptom)}",
+        subject=one.name,
+        evidence=(f"ended by itself {_times(len(crashes), 'time')} in the last hour", *_words_of(one, symptom)),
+        effect="whoever it served at that moment got an error",
+        hint=advice(one.service, symptom),
+        code="doctor-crashed-lately",
+        severity=Severity.WARNING,
+    )
+    return Finding(problem=problem, rank=Rank.UNVERIFIED, about=one.service)
 
 
 def _explained(facts: Facts, one: ReplicaFacts, symptom: Symptom | None, standing: Finding) -> Finding:
@@ -264,33 +291,6 @@ def _words_of(one: ReplicaFacts, symptom: Symptom | None) -> tuple[str, ...]:
     if not one.lines:
         return ("it wrote no log line",)
     return ("last log lines:", *(f"  {text}" for _, text in one.lines[-SHOWN_LINES:]))
-
-
-def _advice(one: ReplicaFacts, symptom: Symptom | None) -> str:
-    service = one.service
-    match symptom.kind if symptom else "":
-        case "missing-variable" if symptom and symptom.name:
-            return f"set {symptom.name} (`havre secrets set {symptom.name}` for a secret), then `havre deploy`"
-        case "missing-module" | "missing-program":
-            return (
-                f"install it in the image of {service}, then `havre deploy`; `havre rollback` serves the image before"
-            )
-        case "migration-failed":
-            return f"`havre logs --tail 200 {service}` shows the first SQL error; correct the migration, then deploy"
-        case "disk-full":
-            return "`df -h` shows the full file system; make room, then `havre restart " + service + "`"
-        case "port-in-use":
-            return f"give {service} another port inside, or one process less; `havre exec {service} ps` shows them"
-        case "incompatible-data":
-            return (
-                "`havre rollback` brings the image back that wrote the volume; migrate the data with dump and restore"
-            )
-        case "wrong-password":
-            return "`havre check` compares the passwords of services and databases"
-        case "refused" | "no-such-host" | "unreachable" | "not-ready":
-            return f"`havre restart {service}` now that what it calls is up; `havre logs -f {service}` shows whether"
-        case _:
-            return f"`havre logs --tail 100 {service}` shows more; correct what it names, then `havre deploy`"
 
 
 def _state(one: ReplicaFacts) -> str:

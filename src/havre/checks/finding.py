@@ -21,10 +21,12 @@ class Rank(enum.IntEnum):
     DOWN = 6
     UNHEALTHY = 7
     ROUTE = 8
-    CERTIFICATE = 9
-    UNVERIFIED = 10
-    RELEASE = 11
-    EXPOSED = 12
+    NAME = 9
+    CERTIFICATE = 10
+    SLOW = 11
+    UNVERIFIED = 12
+    RELEASE = 13
+    EXPOSED = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +59,13 @@ def one_per_cause(findings: Iterable[Finding]) -> tuple[Problem, ...]:
 
 def only(findings: Sequence[Finding], service: str) -> tuple[Finding, ...]:
     """Those about a service, those that explain them, and those about the server as a whole."""
-    wanted = {service} | {finding.because for finding in findings if finding.about == service}
+    wanted = {service, way_to(service)} | {finding.because for finding in findings if finding.about == service}
     return tuple(finding for finding in findings if not finding.about or finding.about in wanted)
+
+
+def way_to(service: str) -> str:
+    """What a finding about the way from the edge to a service is about."""
+    return f"way to {service}"
 
 
 def _order(finding: Finding) -> tuple[bool, int, str, str]:
@@ -95,4 +102,5 @@ def _root(finding: Finding, by_service: dict[str, Finding]) -> Finding | None:
 def _with_effect(root: Problem, finding: Finding) -> Problem:
     subject = finding.problem.subject
     line = f"{subject}: {finding.problem.summary}" if subject else finding.problem.summary
-    return replace(root, effect=f"{root.effect}; {line}" if root.effect else line)
+    severity = Severity.ERROR if finding.problem.severity is Severity.ERROR else root.severity
+    return replace(root, effect=f"{root.effect}; {line}" if root.effect else line, severity=severity)

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 from havre.checks.case import Case
 from havre.checks.passwords import CHECKS as PASSWORD_CHECKS
+from havre.checks.refusals import refusal
 from havre.checks.symptoms import Symptom
 from havre.errors import Problem
 from havre.model.diagnosis import Facts, ReplicaFacts
@@ -24,7 +25,7 @@ YOUNG = 90.0
 _AUTHORITY = re.compile(r"//(?:[^/@\s]*@)?(?P<host>[A-Za-z0-9._-]+)(?::(?P<port>\d+))?")
 _PAIR = re.compile(r"^(?P<host>[A-Za-z0-9._-]+):(?P<port>\d+)$")
 _SCHEMES = {"http": 80, "https": 443}
-_LOOPBACK = ("127.", "::1")
+LOOPBACK = ("127.", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +154,10 @@ def _look_at(facts: Facts, one: ReplicaFacts, symptom: Symptom, target: Target) 
         return Blame()
     others = facts.of(target.service)
     running = [other for other in others if other.replica.is_running]
-    if symptom.kind == "too-many" or not running:
+    if symptom.kind in ("too-many", "server-full") or not running:
         return Blame(because=target.service)
+    if symptom.kind in ("not-let-in", "no-such-database", "no-such-role"):
+        return Blame(problem=refusal(facts, one, symptom, target.service))
     if symptom.kind == "wrong-password":
         return Blame(problem=_password(facts, one, symptom, target))
     if symptom.kind != "refused" and (problem := _no_shared_network(facts, one, symptom, target)):
@@ -193,7 +196,7 @@ def _other_port(one: ReplicaFacts, symptom: Symptom, target: Target, other: Repl
     if not other.listens or not target.port:
         return None
     there = [address for address, port in other.listens if port == target.port]
-    if any(not address.startswith(_LOOPBACK) for address in there):
+    if any(not address.startswith(LOOPBACK) for address in there):
         return None
     setting = f" (set by {target.setting})" if target.setting else ""
     listens = ", ".join(dict.fromkeys(f"{address}:{port}" for address, port in other.listens))

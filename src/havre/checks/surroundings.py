@@ -1,50 +1,33 @@
-"""What is wrong around the services: disks, the edge, certificates, full databases, failing memory, open ports."""
+"""What is wrong around the services: room, the edge, full databases, failing memory, names, open ports."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from havre.checks.finding import Finding, Rank
+from havre.checks.finding import Finding, Rank, way_to
+from havre.checks.outside import outside
+from havre.checks.reaching import LOOPBACK
+from havre.checks.room import room
 from havre.errors import Problem, Severity
 from havre.model.diagnosis import Facts, Fill
 from havre.model.images import known
 from havre.model.route import Route, TcpPort
 from havre.model.units import show_bytes
 
-GIB = 1024**3
 FULL = 0.9
 """Share of a bound from which on it is told."""
 
-ALARM_DAYS = 14.0
 _EVERYBODY = ("0.0.0.0", "::", "")  # noqa: S104 - what is looked for
 
 
 def surroundings(facts: Facts) -> Iterator[Finding]:
     """Everything that is not one replica's own."""
-    yield from _disks(facts)
+    yield from room(facts)
     yield from _edge(facts)
     yield from _fills(facts)
     yield from _near_limits(facts)
-    yield from _certificates(facts)
+    yield from outside(facts)
     yield from _exposed(facts)
-
-
-def _disks(facts: Facts) -> Iterator[Finding]:
-    for disk in facts.server.disks if facts.server else ():
-        share = disk.free / disk.total if disk.total else 1.0
-        if share >= 0.1 and disk.free >= GIB:
-            continue
-        is_full = share < 0.03 or disk.free < GIB // 4
-        problem = Problem(
-            summary=f"the disk of {disk.path} is {'full' if is_full else 'nearly full'}",
-            subject="server",
-            evidence=(f"{show_bytes(disk.free)} of {show_bytes(disk.total)} are free ({disk.purpose})",),
-            effect="databases stop when they cannot write, and deploys and backups are refused",
-            hint=f"`du -xh --max-depth=2 {disk.path} | sort -h | tail` shows what takes the room",
-            code="doctor-disk",
-            severity=Severity.ERROR if is_full else Severity.WARNING,
-        )
-        yield Finding(problem=problem, rank=Rank.DISK if is_full else Rank.FULL)
 
 
 def _edge(facts: Facts) -> Iterator[Finding]:
@@ -64,9 +47,13 @@ def _edge(facts: Facts) -> Iterator[Finding]:
             continue
         service, port = endpoint
         if not applied.replicas(endpoint):
-            yield Finding(problem=_leads_nowhere(service, ways), rank=Rank.ROUTE, because=service)
+            yield _on_the_way(_leads_nowhere(service, ways), service)
         elif listens := _wrong_port(facts, service, port):
-            yield Finding(problem=_not_listening(service, port, ways, listens), rank=Rank.ROUTE, because=service)
+            yield _on_the_way(_not_listening(service, port, ways, listens), service)
+
+
+def _on_the_way(problem: Problem, service: str) -> Finding:
+    return Finding(problem=problem, rank=Rank.ROUTE, about=way_to(service), because=service)
 
 
 def _nothing_applied(facts: Facts) -> Problem:
@@ -105,18 +92,23 @@ def _wrong_port(facts: Facts, service: str, port: int) -> tuple[str, ...]:
     """Where the replicas listen instead; empty when one listens there, or nobody knows."""
     found = [one.listens for one in facts.of(service) if one.listens and one.replica.is_running]
     reachable = [(address, number) for listens in found for address, number in listens]
-    if not reachable or any(number == port for _, number in reachable):
+    if not reachable or any(number == port and not address.startswith(LOOPBACK) for address, number in reachable):
         return ()
     return tuple(dict.fromkeys(f"{address}:{number}" for address, number in reachable))
 
 
 def _not_listening(service: str, port: int, ways: list[str], listens: tuple[str, ...]) -> Problem:
+    own = next((where for where in listens if where.endswith(f":{port}")), "")
     other = listens[0].rpartition(":")[2]
     return Problem(
-        summary=f"the edge leads to {service} on port {port}, where nothing listens",
+        summary=f"{service} listens on {own} only, inside itself: the edge cannot reach it"
+        if own
+        else f"the edge leads to {service} on port {port}, where nothing listens",
         evidence=(*(f"route {way}" for way in ways[:5]), f"{service} listens on {', '.join(listens)}"),
         effect="visitors get 503",
-        hint=f"write `to: {service}:{other}` in havre.yaml, then `havre deploy`",
+        hint=f"let {service} listen on 0.0.0.0 (its `HOST` or `--host`), then `havre deploy`"
+        if own
+        else f"write `to: {service}:{other}` in havre.yaml, then `havre deploy`",
         code="doctor-other-port",
     )
 
@@ -174,26 +166,6 @@ def _near_limits(facts: Facts) -> Iterator[Finding]:
             severity=Severity.WARNING,
         )
         yield Finding(problem=problem, rank=Rank.UNVERIFIED)
-
-
-def _certificates(facts: Facts) -> Iterator[Finding]:
-    for one in facts.certificates:
-        if one.days_left is not None and one.days_left >= ALARM_DAYS and not one.problem:
-            continue
-        left, is_over = one.days_left, one.days_left is None or one.days_left <= 0
-        said = "does not exist" if left is None else "has expired" if left <= 0 else f"ends in {left:.0f} days"
-        problem = Problem(
-            summary=f"the certificate of {', '.join(one.hosts)} {said}",
-            subject=facts.instance,
-            evidence=(f"last try: {one.problem}",) if one.problem else (),
-            effect="browsers refuse the page" if is_over else "browsers will refuse the page from then on",
-            hint="`havre certs --renew --force` orders it now and says why, when that fails"
-            if one.kind == "acme"
-            else "put the new files where `tls:` in havre.yaml says, then `havre certs --renew`",
-            code="doctor-certificate",
-            severity=Severity.ERROR if is_over else Severity.WARNING,
-        )
-        yield Finding(problem=problem, rank=Rank.CERTIFICATE)
 
 
 def _exposed(facts: Facts) -> Iterator[Finding]:

@@ -6,8 +6,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-REACHING = frozenset({"refused", "no-such-host", "unreachable", "wrong-password", "not-ready", "too-many"})
+REACHING = frozenset({
+    "refused", "no-such-host", "unreachable", "wrong-password", "not-ready", "too-many", "server-full", "not-let-in",
+    "no-such-database", "no-such-role",
+})  # fmt: skip
 """Classes whose cause lies in another service, or on the way to it."""
+
+LONGEST = 300
+"""Characters of a log line that are shown."""
 
 _NAME = r"[\"'`]?(?P<name>[A-Z][A-Z0-9_]{2,})[\"'`]?"
 
@@ -57,6 +63,35 @@ _CLASSES = (
         r"too many clients already|remaining connection slots|too many connections|max number of clients reached",
     ),
     _class(
+        "server-full",
+        "the server refuses to store more",
+        r"OOM command not allowed|\bMISCONF\b|cannot execute .{1,40} in a read-only transaction"
+        r"|\bREADONLY\b You can't write",
+    ),
+    _class(
+        "not-let-in",
+        "the server refuses this client",
+        r"no pg_hba\.conf entry for host|\bDENIED\b Redis is running in protected mode"
+        r"|Host '.+' is not allowed to connect|server does not support SSL|SSL is not enabled on the server"
+        r"|no encryption",
+    ),
+    _exact(
+        "no-such-database",
+        "a database that does not exist:",
+        r"(?i:database) \"(?P<name>[^\"]+)\" does not exist|Unknown database '(?P<name2>[^']+)'"
+        r"|Database `(?P<name3>[^`]+)` does not exist",
+    ),
+    _exact("no-such-role", "a database user that does not exist:", r"role \"(?P<name>[^\"]+)\" does not exist"),
+    _class(
+        "pool-exhausted",
+        "its own pool of connections is empty",
+        r"waiting for (?:a )?connection|QueuePool limit|connection pool (?:is )?(?:exhausted|full|timeout)"
+        r"|PoolTimeout|pool timed? ?out|couldn't get a connection after|ResourceRequest timed out"
+        r"|timed out fetching a new connection from the connection pool|Connection is not available, request timed out"
+        r"|timeout (?:exceeded )?when trying to connect|could not obtain a connection from the pool"
+        r"|(?:acquir|get)\w* (?:a )?(?:pool(?:ed)? )?connection.{0,40}time(?:d )?out",
+    ),
+    _class(
         "no-such-host",
         "a host name that nobody has",
         r"\bENOTFOUND\b|\bEAI_AGAIN\b|name or service not known|failure in name resolution|no such host"
@@ -80,6 +115,13 @@ _CLASSES = (
         r"|superuser password is not specified",
     ),
     _exact(
+        "missing-library",
+        "a shared library that the image lacks:",
+        r"error while loading shared libraries: (?P<name>[\w.+-]+)|Error loading shared library (?P<name2>[\w.+-]+)"
+        r"|(?P<name3>lib[\w.+-]+\.so[\w.]*): cannot open shared object file|version `(?P<name4>\w+_[\d.]+)' not found"
+        r"|Error relocating (?P<name5>[^:\s]+):",
+    ),
+    _exact(
         "missing-module",
         "missing module",
         r"No module named [\"']?(?P<name>[\w.]+)|(?:Cannot find (?:module|package)|ERR_MODULE_NOT_FOUND)"
@@ -97,20 +139,58 @@ _CLASSES = (
         r"|(?:fail|error)\w*.{0,60}migrat|relation \".+\" (?:does not|already) exist|no such table"
         r"|target database is not up to date",
     ),
+    _class(
+        "locked",
+        "a lock that somebody else holds",
+        r"lock timeout|lock wait timeout|could not obtain lock|trying to acquire a postgres advisory lock"
+        r"|database is locked|deadlock detected|migrat\w+ lock|already (?:locked|running) by another",
+    ),
     _class("port-in-use", "the port is in use inside", r"\bEADDRINUSE\b|address (?:is )?already in use"),
+    _class("shared-memory", "its shared memory is too small", r"resize shared memory segment|/dev/shm.*no space left"),
+    _class(
+        "low-port",
+        "a port under 1024, which its user may not open",
+        r"(?:bind|listen).{0,60}(?:permission denied|EACCES)"
+        r"|(?:permission denied|EACCES).{0,60}(?:bind|listen|0\.0\.0\.0:\d{1,3}\b)",
+    ),
+    _class("too-many-files", "its limit of open files", r"\bEMFILE\b|\bENFILE\b|too many open files"),
+    _class(
+        "too-many-processes",
+        "its limit of processes and threads",
+        r"can't start new thread|pthread_create.{0,40}(?:fail|resource)|unable to create (?:new )?native thread"
+        r"|fork.{0,30}resource temporarily unavailable",
+    ),
+    _class("kernel-setting", "a setting of this server's kernel", r"vm\.max_map_count|virtual memory areas .* too low"),
+    _class(
+        "clock",
+        "a clock that is wrong",
+        r"not yet valid|used before issued|issued in the future|RequestTimeTooSkewed|clock (?:skew|drift)",
+    ),
+    _class(
+        "data-directory",
+        "a data directory that is not empty and not its own",
+        r"directory .* exists but is not empty|lost\+found",
+    ),
     _class("disk-full", "the disk is full", r"\bENOSPC\b|no space left on device|disk quota exceeded"),
     _class("read-only", "it writes where it may only read", r"\bEROFS\b|read-only file system"),
-    _class("permission-denied", "permission denied", r"\bEACCES\b|permission denied|\bEPERM\b|operation not permitted"),
+    _class("not-executable", "a program that may not be executed", r"exec\S*:? .{0,80}permission denied"),
+    _exact(
+        "permission-denied",
+        "permission denied",
+        r"(?i:EACCES|permission denied|EPERM|operation not permitted|unable to open database file)"
+        r"(?:.{0,40}?[\"': ](?P<name>/[\w./-]+))?",
+    ),
     _exact(
         "out-of-memory",
         "the program's own memory limit",
         r"heap out of memory|OutOfMemoryError|\bMemoryError\b|[Cc]annot allocate memory",
     ),
-    _class("wrong-platform", "the image is for another processor", r"exec format error"),
+    _class("wrong-platform", "the image is for another processor", r"exec format error|cannot execute binary file"),
     _class(
         "missing-program",
         "a program that the image lacks",
-        r"executable file not found|(?:^|: )(?P<name>[\w./-]+): (?:command )?not found$",
+        r"executable file not found|(?:^|: )(?P<name>[\w./-]+): (?:command )?not found$"
+        r"|exec:? \"?(?P<name2>/[\w./-]+)\"?: no such file or directory",
     ),
     _class(
         "missing-file", "a file that is not there", r"FileNotFoundError|\bENOENT\b|no such file or directory"
@@ -121,7 +201,12 @@ _CLASSES = (
         r"\[emerg\]|FATAL CONFIG FILE ERROR|[Ii]nvalid configuration|[Ee]rror loading config|Bad directive"
         r"|unrecognized configuration parameter|ValidationError|yaml: |could not parse",
     ),
-    _class("tls", "a certificate that is not accepted", r"certificate verify failed|CERT_HAS_EXPIRED|x509: "),
+    _class(
+        "tls",
+        "a certificate that is not accepted",
+        r"certificate verify failed|CERT_HAS_EXPIRED|x509: |self[- ]signed certificate|UNABLE_TO_VERIFY|unknown ca"
+        r"|CERT_ALTNAME_INVALID|hostname mismatch|wrong version number",
+    ),
     _exact("program-error", "an error in the program", r"\b\w*(?:Error|Exception)\b: |^panic: |Segmentation fault"),
 )  # fmt: skip
 
@@ -146,6 +231,11 @@ def read_reaching(lines: Iterable[tuple[float, str]]) -> Symptom | None:
     return next((found for found in _read(reversed(list(lines))) if found.kind in REACHING), None)
 
 
+def read_kind(lines: Iterable[tuple[float, str]], kind: str) -> Symptom | None:
+    """The same, of one class alone."""
+    return next((found for found in _read(reversed(list(lines))) if found.kind == kind), None)
+
+
 def exit_words(code: int | None) -> str:
     """`exit code 137: it was killed`."""
     if code is None:
@@ -158,8 +248,13 @@ def _read(lines: Iterable[tuple[float, str]]) -> Iterator[Symptom]:
         for one in _CLASSES:
             found = one.pattern.search(line)
             if found:
-                yield Symptom(kind=one.kind, words=one.words, line=line.strip(), at=at, name=_name(found))
+                yield Symptom(kind=one.kind, words=one.words, line=_shortened(line), at=at, name=_name(found))
                 break
+
+
+def _shortened(line: str) -> str:
+    text = line.strip()
+    return text if len(text) <= LONGEST else f"{text[:LONGEST].rstrip()}…"
 
 
 def _name(found: re.Match[str]) -> str:

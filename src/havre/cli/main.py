@@ -82,6 +82,11 @@ GROUPS: tuple[tuple[str, dict[str, Entry]], ...] = (
             "export": Entry("edge", "Print a vhost for a Caddy or nginx in front of the edge."),
             "ports": Entry("ledger", "List the server's ports: which app has them, which program listens."),
             "budget": Entry("ledger", "Show the memory that all apps may use beside what the server has."),
+            "top": Entry("top", "Rank what uses this server's CPU and memory: every app, and what is not Havre's."),
+            "disk": Entry("disk", "Show what takes the room on this server, and whose it is."),
+            "prune": Entry(
+                "disk", "Remove images and leftovers that no release needs; never data, never a stranger's."
+            ),
             "schema": Entry("schema", "Print the JSON Schema of havre.yaml, for editors."),
         },
     ),

@@ -114,6 +114,13 @@ def open_server(chosen: Chosen, app: App) -> Server:
     )
 
 
+def open_servers(chosen: Chosen) -> tuple[Server, ...]:
+    """The server as a whole, without an app: once for each engine that its instances were deployed with."""
+    used = {known.engine for known in open_state(chosen).instances.list()}
+    names: list[str | None] = [chosen.engine] if chosen.engine else [*sorted(used)] or [None]
+    return tuple(open_server(replace(chosen, engine=name), App(name="")) for name in names)
+
+
 def open_state(chosen: Chosen) -> State:
     """The state directory."""
     variables = environment()

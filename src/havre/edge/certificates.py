@@ -36,6 +36,7 @@ class Certificate:
     hosts: tuple[str, ...]
     path: str
     days_left: float | None = None
+    names: tuple[str, ...] = ()
     issuer: str = ""
     problem: str = ""
     next_try: float = 0.0
@@ -138,6 +139,7 @@ class Certificates:
             hosts=file.hosts,
             path=str(file.path),
             days_left=contents.days_left(clock.now()) if contents else None,
+            names=contents.names if contents else (),
             issuer=contents.issuer if contents else "",
             problem=attempt.problem if attempt else "",
             next_try=attempt.next_try if attempt else 0.0,

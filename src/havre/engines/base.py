@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, runtime_checkable
 
+from havre.host.busy import Owner
 from havre.model.backup import Streamed
 from havre.model.diagnosis import Death
 from havre.model.health import ProbeResult
 from havre.model.observed import Observed
 from havre.model.plan import EngineStep
 from havre.model.project import FileSource, Network, Project, Service
+from havre.model.upkeep import Stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +198,45 @@ class CloseLook(Protocol):
         """How many processes of a running replica the kernel killed for memory since it was started."""
         ...
 
+    def full_inside(self, instance: str, service: str, slot: int) -> tuple[tuple[str, int, int], ...]:
+        """(path, bytes free, bytes in all) of the file systems of a running replica's own that are full."""
+        ...
+
     def deaths(self, instance: str, since: float) -> Mapping[str, tuple[Death, ...]]:
         """The ends of processes by replica id, as far back as is remembered; kills for memory are marked."""
+        ...
+
+
+@runtime_checkable
+class Upkeep(Protocol):
+    """What looking after the disk asks of an engine: what takes room here, and to let go of single things."""
+
+    def images_here(self) -> tuple[Stored, ...]:
+        """Every image, quickly; its size may count layers that others share."""
+        ...
+
+    def stored(self) -> tuple[Stored, ...]:
+        """Everything that takes room, whoever made it; measuring may take a while."""
+        ...
+
+    def discard(self, one: Stored) -> bool:
+        """Remove an image, a rotated log, a cache; False when it is needed meanwhile. Never a volume."""
+        ...
+
+
+@runtime_checkable
+class Owners(Protocol):
+    """What ranking the load of a machine asks of an engine."""
+
+    def owners(self) -> Mapping[str, Owner] | None:
+        """Whose each container is by its id, or each process by `pid N`; None where they run on another machine."""
+        ...
+
+
+@runtime_checkable
+class ImageDetails(Protocol):
+    """What judging the size of an image asks of an engine."""
+
+    def look_into(self, image_id: str) -> tuple[tuple[tuple[int, str], ...], tuple[str, ...]]:
+        """((bytes, the command that made it) of the biggest layers, the directories of GPU libraries in it)."""
         ...

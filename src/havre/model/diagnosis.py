@@ -14,6 +14,7 @@ from havre.model.project import Project
 from havre.model.release import Release
 from havre.model.route import AppEdge
 from havre.model.server import ServerFacts
+from havre.model.upkeep import Stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,10 @@ class ReplicaFacts:
     memory_peak: int | None = None
     listens: tuple[tuple[str, int], ...] | None = None
     """(address, port) of what accepts connections inside; None where the engine cannot tell."""
+    cpu: float | None = None
+    """In percent of one core."""
+    full: tuple[tuple[str, int, int], ...] = ()
+    """(path, bytes free, bytes in all) of the file systems inside on which next to nothing is free."""
     kills: int = 0
     """Processes inside that the kernel killed for memory since it was started."""
     deaths: tuple[Death, ...] = ()
@@ -71,16 +76,94 @@ class Fill:
     limit: int
     by: tuple[tuple[str, int], ...] = ()
     policy: str = ""
+    blocked: tuple[tuple[str, str, int], ...] = ()
+    """(who holds a lock, in which state, since how many seconds) of what lets others wait, in a PostgreSQL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateFact:
-    """A certificate the instance's hosts need; `days_left` is None while there is none."""
+    """A certificate the instance's hosts need; `days_left` is None while there is none.
+
+    `names` are those it is for, `problem` is what the last try to renew it ended with.
+    """
 
     hosts: tuple[str, ...]
     kind: str
     days_left: float | None = None
+    names: tuple[str, ...] = ()
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameAnswer:
+    """What DNS says of a host: its `addresses`, or a `problem`: `no-record`, or `resolver` when nobody answered.
+
+    `here` are the addresses in this machine's own hosts file, which hold for nobody else.
+    """
+
+    host: str
+    addresses: tuple[str, ...] = ()
+    here: tuple[str, ...] = ()
+    problem: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What DNS says of the hosts of an app's routes, and the addresses by which this server is to be reached.
+
+    `is_certain` is False where the server has private addresses only and nobody has said which public ones are its:
+    then an address that is not among `own` may still lead here.
+    """
+
+    answers: tuple[NameAnswer, ...] = ()
+    own: tuple[str, ...] = ()
+    is_certain: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """What a visitor of a route gets at the edge, just now: a status, or why there is none, and how long it took."""
+
+    route: str
+    service: str
+    seconds: float
+    status: int | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Busy:
+    """What one container, or one program outside of any, takes: CPU in percent of one core, memory in bytes."""
+
+    name: str
+    instance: str = ""
+    service: str = ""
+    cpu: float = 0.0
+    memory: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """How busy the machine is: `idle` is the share of all CPU time; the busiest first, by CPU."""
+
+    idle: float = 1.0
+    busiest: tuple[Busy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFact:
+    """How big the image of a service is, how big the one before was, its biggest layers, and the GPU libraries in it.
+
+    `layers` are (bytes, the command that made it), the biggest first.
+    """
+
+    service: str
+    reference: str
+    size: int
+    before: int | None = None
+    layers: tuple[tuple[int, str], ...] = ()
+    gpu_libraries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +192,12 @@ class Facts:
     edge: EdgeStatus = EdgeStatus()
     certificates: tuple[CertificateFact, ...] = ()
     fills: tuple[Fill, ...] = ()
+    names: Names = Names()
+    visits: tuple[Visit, ...] = ()
+    load: Load = Load()
+    images: tuple[ImageFact, ...] = ()
+    consumers: tuple[Stored, ...] = ()
+    """What takes room on this server, the biggest first; measured only where a disk is nearly full."""
     server: ServerFacts | None = None
     only: str | None = None
 

@@ -32,7 +32,7 @@ class Known:
 
 _POSTGRES = Known(
     kind="postgres",
-    program="postgres",
+    program=r"\bpostgres\b(?!:|@)",
     port=5432,
     is_private=True,
     needs=("POSTGRES_PASSWORD", "POSTGRES_PASSWORD_FILE"),

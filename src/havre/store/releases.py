@@ -62,13 +62,31 @@ class Releases:
                 (ReleaseState.SUPERSEDED.value, instance, ReleaseState.SERVING.value),
             )
 
+    def list(self, instance: str, *, limit: int = 50) -> tuple[Release, ...]:
+        """The newest releases first."""
+        return self._select("instance = ? ORDER BY number DESC LIMIT ?", (instance, limit))
+
     def get(self, instance: str, number: int) -> Release | None:
         """The release with that number, or None."""
         return next(iter(self._select("instance = ? AND number = ?", (instance, number))), None)
 
-    def list(self, instance: str, *, limit: int = 50) -> tuple[Release, ...]:
-        """The newest releases first."""
-        return self._select("instance = ? ORDER BY number DESC LIMIT ?", (instance, limit))
+    def instances(self) -> tuple[str, ...]:
+        """Every instance that ever had a release here, those that were taken down included."""
+        with self._database.transaction() as sql:
+            rows = sql.execute("SELECT DISTINCT instance FROM releases ORDER BY instance").fetchall()
+        return tuple(row["instance"] for row in rows)
+
+    def kept(self, instance: str) -> tuple[Release, ...]:
+        """Those whose configuration is kept, so that one can come back to them."""
+        return self._select("instance = ? AND sealed IS NOT NULL ORDER BY number DESC", (instance,))
+
+    def fetched(self) -> frozenset[str]:
+        """The references of all images that releases have pulled."""
+        with self._database.transaction() as sql:
+            rows = sql.execute(
+                "SELECT DISTINCT text FROM journal WHERE kind = 'PullImage' AND state = 'done'"
+            ).fetchall()
+        return frozenset(row["text"].removeprefix("pull ") for row in rows)
 
     def serving(self, instance: str) -> Release | None:
         """The release that serves now, or None before the first one."""

@@ -21,6 +21,7 @@ from havre.planning.facts import EdgeFacts
 from havre.planning.rollout import plan_rollout
 from havre.planning.undo import is_past_return, plan_undo
 from havre.store.instances import KnownInstance
+from havre.workflows.disk import tidy
 from havre.workflows.execute import Cancellation, Outcome, Witness, execute
 from havre.workflows.intent import Intent
 from havre.workflows.journal import Journal
@@ -119,7 +120,9 @@ def apply(
     with exclusive(lock, what=f"the instance {instance}", doing=proposal.choices.kind, wait=wait):
         recover_held(server, instance, witnesses=witnesses)
         _refuse_if_moved(server, proposal)
-        return _release(server, proposal, witnesses, progress, snapshot)
+        release = _release(server, proposal, witnesses, progress, snapshot)
+        tidy(server, instance)
+        return release
 
 
 def _release(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import unquote
 
 from havre.checks.diagnosis import diagnose
@@ -17,14 +18,16 @@ from havre.edge.haproxy import Edge
 from havre.engines.base import CloseLook, Context, LogQuery, Usage
 from havre.errors import HavreError, InputError, Problem, Severity
 from havre.host import clock
-from havre.model.diagnosis import CertificateFact, Death, EdgeStatus, Facts, Fill, ReplicaFacts
+from havre.model.diagnosis import CertificateFact, Death, EdgeStatus, Facts, ReplicaFacts
 from havre.model.health import ProbeResult
-from havre.model.images import known
 from havre.model.observed import ObservedReplica
-from havre.model.project import Project, Service
+from havre.model.project import Project
 from havre.model.release import Release
 from havre.model.secrets_mask import is_secret_name, looks_secret, mask_text
+from havre.model.server import System
 from havre.workflows.check import look_at_server
+from havre.workflows.circumstances import images_of, load_of, names_of, room_of, visits_of
+from havre.workflows.fills import fills_of
 from havre.workflows.record import Recorded, unseal_configuration
 from havre.workflows.server import Server
 
@@ -34,15 +37,8 @@ LINES = 60
 REMEMBERED = 3600.0
 """Seconds back in which ends of processes count."""
 
-QUESTION = 5.0
-"""Seconds that a database may take to answer."""
-
 WORKERS = 8
-_CONNECTIONS = (
-    "select 'limit', current_setting('max_connections')::int union all"
-    " select coalesce(host(client_addr), 'local'), count(*)::int from pg_stat_activity"
-    " where backend_type = 'client backend' group by 1"
-)
+_Inside: TypeAlias = tuple[tuple[tuple[str, int], ...] | None, int, tuple[tuple[str, int, int], ...]]
 _URL_PASSWORD = re.compile(r"://[^:/@\s]*:([^@\s]+)@")
 
 
@@ -74,7 +70,12 @@ def examine(server: Server, instance: str, service: str | None = None) -> Diagno
     if service is not None and service not in recorded.project.service_names:
         raise InputError(_no_such_service(instance, service, recorded.project))
     secrets = secret_values(recorded.project)
-    replicas = _replicas(server, instance, recorded.project, secrets)
+    edge, machine = _edge(server, instance), look_at_server(server)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        names = pool.submit(names_of, server, edge.applied, machine.system or System())
+        visits = pool.submit(visits_of, server, edge.applied)
+        load = pool.submit(load_of, server)
+        replicas = _replicas(server, instance, recorded.project, secrets)
     facts = Facts(
         instance=instance,
         project=recorded.project,
@@ -83,10 +84,15 @@ def examine(server: Server, instance: str, service: str | None = None) -> Diagno
         replicas=replicas,
         serving=serving,
         last=last,
-        edge=_edge(server, instance),
+        edge=edge,
         certificates=tuple(_certificates(server, instance)),
-        fills=tuple(_fills(server, instance, recorded.project, replicas)),
-        server=look_at_server(server),
+        fills=tuple(fills_of(server, instance, recorded.project, replicas)),
+        names=names.result(),
+        visits=visits.result(),
+        load=load.result(),
+        images=tuple(images_of(server, instance, recorded.project, serving)),
+        consumers=room_of(server, machine),
+        server=machine,
         only=service,
     )
     return Diagnosis(instance=instance, facts=facts, problems=diagnose(facts), secrets=secrets)
@@ -148,7 +154,7 @@ class _Looker:
         """Everything known of it."""
         place = (replica.service, replica.slot)
         use = self.usage.get(place)
-        listens, kills = self._inside(replica)
+        listens, kills, full = self._inside(replica)
         return ReplicaFacts(
             replica=replica,
             probe=self._probe(replica),
@@ -156,6 +162,8 @@ class _Looker:
             memory=use.memory if use else None,
             memory_limit=use.memory_limit if use else None,
             memory_peak=use.memory_peak if use else None,
+            cpu=use.cpu if use else None,
+            full=full,
             listens=listens,
             kills=kills,
             deaths=self.deaths.get(replica.id, ()),
@@ -177,15 +185,15 @@ class _Looker:
             exit_code=found.exit_code,
         )
 
-    def _inside(self, replica: ObservedReplica) -> tuple[tuple[tuple[str, int], ...] | None, int]:
-        """(where it listens, kills for memory), where the engine can look inside."""
-        engine, name, slot = self.server.engine, replica.service, replica.slot
+    def _inside(self, replica: ObservedReplica) -> _Inside:
+        """(where it listens, kills for memory, full file systems), where the engine can look inside."""
+        engine, place = self.server.engine, (self.instance, replica.service, replica.slot)
         if not isinstance(engine, CloseLook) or not replica.is_running:
-            return None, 0
+            return None, 0, ()
         try:
-            return engine.listens(self.instance, name, slot), engine.kills(self.instance, name, slot)
+            return engine.listens(*place), engine.kills(*place), engine.full_inside(*place)
         except HavreError:  # it ended just now
-            return None, 0
+            return None, 0, ()
 
 
 def _log_lines(
@@ -213,55 +221,9 @@ def _certificates(server: Server, instance: str) -> Iterator[CertificateFact]:
         return
     for one in Certificates(server.traffic).listed():
         if one.instance == instance:
-            yield CertificateFact(hosts=one.hosts, kind=one.kind, days_left=one.days_left, problem=one.problem)
-
-
-def _fills(server: Server, instance: str, project: Project, replicas: Sequence[ReplicaFacts]) -> Iterator[Fill]:
-    """Ask the databases that run how full they are; one that does not answer in time has other findings."""
-    names = {address: one.service for one in replicas for _, address in one.replica.addresses if address}
-    for one in replicas:
-        if not one.replica.is_running or one.replica.role != "replica" or one.service not in project.service_names:
-            continue
-        service = project.service(one.service)
-        facts = known(service)
-        ask = {"postgres": _ask_postgres, "redis": _ask_redis}.get(facts.kind if facts else "")
-        if ask is not None:
-            with contextlib.suppress(HavreError):
-                yield from ask(server, instance, service, one.replica.slot, names)
-
-
-def _ask_postgres(
-    server: Server, instance: str, service: Service, slot: int, names: Mapping[str, str]
-) -> Iterator[Fill]:
-    values = dict(service.environment)
-    user = values.get("POSTGRES_USER") or "postgres"
-    database = values.get("POSTGRES_DB") or user
-    command = ("psql", "-U", user, "-d", database, "-XAtc", _CONNECTIONS)
-    secret = (("PGPASSWORD", values.get("POSTGRES_PASSWORD") or ""),)
-    done = server.engine.execute(instance, service.name, slot, command, environment=secret, timeout=QUESTION)
-    if done.exit_code != 0:
-        if re.search(r"too many clients|remaining connection slots", done.output):
-            yield Fill(service=service.name, kind="postgres", used=0, limit=0, policy=done.output.strip())
-        return
-    found: dict[str, int] = {}
-    for line in done.output.splitlines():
-        who, _, count = line.partition("|")
-        if count.isdigit():
-            found[names.get(who, who)] = found.get(names.get(who, who), 0) + int(count)
-    limit = found.pop("limit", 0)
-    by = tuple(sorted(found.items(), key=lambda entry: -entry[1]))
-    yield Fill(service=service.name, kind="postgres", used=sum(found.values()), limit=limit, by=by)
-
-
-def _ask_redis(server: Server, instance: str, service: Service, slot: int, names: Mapping[str, str]) -> Iterator[Fill]:
-    del names
-    secret = (("REDISCLI_AUTH", redis_password(service) or ""),) if redis_password(service) else ()
-    command = ("redis-cli", "INFO", "memory")
-    done = server.engine.execute(instance, service.name, slot, command, environment=secret, timeout=QUESTION)
-    pairs = dict(line.strip().partition(":")[::2] for line in done.output.splitlines())
-    used, limit = (int(text) if (text := pairs.get(name, "")).isdigit() else 0 for name in ("used_memory", "maxmemory"))
-    limit = limit or service.resources.memory or 0
-    yield Fill(service=service.name, kind="redis", used=used, limit=limit, policy=pairs.get("maxmemory_policy", ""))
+            yield CertificateFact(
+                hosts=one.hosts, kind=one.kind, days_left=one.days_left, names=one.names, problem=one.problem
+            )
 
 
 def _no_such_service(instance: str, service: str, project: Project) -> Problem:

@@ -12,6 +12,7 @@ from havre.model.plan import Plan
 from havre.model.project import Project
 from havre.planning.facts import EdgeFacts
 from havre.planning.removal import plan_down
+from havre.workflows.disk import tidy
 from havre.workflows.execute import Cancellation, Witness, execute
 from havre.workflows.perform import Performer, Work, no_snapshot
 from havre.workflows.record import Recorded, serving_configuration
@@ -46,6 +47,7 @@ def take_down(
         note(server, instance, "down, with its volumes" if every_volume else "down", "done")
         if every_volume:
             server.state.instances.forget(instance)
+            tidy(server, instance)
         return plan
 
 

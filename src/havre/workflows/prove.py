@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from havre.checks.advice import ADVICE, advice
+from havre.checks.diagnosis import proposed_limit
+from havre.checks.symptoms import Symptom, exit_words, read_symptom
 from havre.engines.base import Context, Engine, LogQuery
 from havre.errors import FailedError, Problem
 from havre.host import clock
 from havre.model.health import HealthState, ProbeResult
 from havre.model.observed import ObservedReplica
 from havre.model.project import Service
-from havre.model.units import show_bytes, show_seconds
+from havre.model.units import MIB, show_bytes, show_seconds
 from havre.workflows.execute import Cancellation
 
 FIRST_PAUSE = 0.1
@@ -103,14 +106,14 @@ def _exited(engine: Engine, service: Service, replica: ObservedReplica, context:
             summary=f"was killed by the kernel: out of memory{at}",
             subject=_name(service, replica.slot, context),
             evidence=lines,
-            hint=f"raise the memory limit of {service.name}, or make it use less, then deploy again",
+            hint=f"{_more_memory(service)}, or make it use less, then deploy again",
             code="replica-oom",
         )
     return Problem(
-        summary=f"exited with code {replica.exit_code} before it was healthy",
+        summary=f"exited with code {replica.exit_code} before it was healthy{_guess(lines)}",
         subject=_name(service, replica.slot, context),
-        evidence=lines or ("(it wrote nothing)",),
-        hint=f"correct what the lines above say; {_see_more(service)}",
+        evidence=lines or (f"it wrote nothing; {exit_words(replica.exit_code)}",),
+        hint=f"{_advice(service, lines) or 'correct what the lines above say'}; {_see_more(service)}",
         code="replica-exited",
     )
 
@@ -118,11 +121,12 @@ def _exited(engine: Engine, service: Service, replica: ObservedReplica, context:
 def _never_healthy(
     engine: Engine, service: Service, slot: int, context: Context, result: ProbeResult, waited: float
 ) -> Problem:
+    lines = last_lines(engine, context, service.name, slot)
     return Problem(
-        summary=f"did not become healthy within {show_seconds(waited)}",
+        summary=f"did not become healthy within {show_seconds(waited)}{_guess(lines)}",
         subject=_name(service, slot, context),
-        evidence=(*_probe_evidence(result), *_log_evidence(last_lines(engine, context, service.name, slot))),
-        hint=f"run the check by hand with `havre exec`, or {_see_more(service)}",
+        evidence=(*_probe_evidence(result), *_log_evidence(lines)),
+        hint=f"{_advice(service, lines) or 'run the check by hand with `havre exec`'}; {_see_more(service)}",
         code="replica-unhealthy",
     )
 
@@ -139,6 +143,27 @@ def _unverified(service: Service, slot: int, context: Context, result: ProbeResu
         ),
         code="replica-unverified",
     )
+
+
+def _guess(lines: Sequence[str]) -> str:
+    """The class of trouble that the last telling line shows, called a guess."""
+    symptom = _symptom(lines)
+    return f"; probably {symptom.words}{f' {symptom.name}' if symptom.name else ''}" if symptom else ""
+
+
+def _advice(service: Service, lines: Sequence[str]) -> str:
+    symptom = _symptom(lines)
+    return advice(service.name, symptom) if symptom and symptom.kind in ADVICE else ""
+
+
+def _symptom(lines: Sequence[str]) -> Symptom | None:
+    return read_symptom((0.0, line) for line in lines)
+
+
+def _more_memory(service: Service) -> str:
+    limit = service.resources.memory
+    wanted = f" to `mem_limit: {proposed_limit(limit) // MIB}m`" if limit else ""
+    return f"raise the memory limit of {service.name}{wanted}"
 
 
 def _probe_evidence(result: ProbeResult) -> tuple[str, ...]:

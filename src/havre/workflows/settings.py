@@ -20,7 +20,8 @@ class ServerSettings:
 
     `http_port` and `https_port` are where the edge listens (0 for `https_port`: another proxy ends TLS);
     `trusted_proxies` are networks whose forwarded headers are believed; `reserve` is the memory in bytes kept
-    free of apps, for the system.
+    free of apps, for the system; `addresses` are the public ones that lead here where the server itself does not have
+    them (behind NAT, a load balancer, a CDN), `resolvers` the DNS servers to ask instead of the system's own.
     """
 
     http_port: int | None = None
@@ -33,6 +34,8 @@ class ServerSettings:
     acme_ca_file: str | None = None
     reserve: int | None = None
     backup_to: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    resolvers: tuple[str, ...] = ()
 
     def edge(self, *, is_root: bool) -> EdgeSettings:
         """The edge's part: ports 80 and 443 for root, 8080 and 8443 otherwise, unless told."""

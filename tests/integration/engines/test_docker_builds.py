@@ -109,7 +109,7 @@ def test_links_and_modes_are_kept(builder: Builder, stage: Stage, tmp_path: Path
     assert shown(stage, reference, "/src/link; readlink /src/link") == ["ran", "run.sh"]
 
 
-def test_labels_say_whose_image_it_is_and_prune_keeps_what_is_asked(
+def test_labels_say_whose_image_it_is_and_discarding_it_takes_all_its_names(
     builder: Builder, stage: Stage, tmp_path: Path
 ) -> None:
     (tmp_path / "Dockerfile").write_text(f"FROM alpine\nLABEL mine={stage.instance}\n")
@@ -118,10 +118,10 @@ def test_labels_say_whose_image_it_is_and_prune_keeps_what_is_asked(
     assert image is not None
     assert {("team", "blue"), ("havre.instance", stage.instance), ("havre.service", "web")} <= set(image.labels)
 
-    kept = stage.engine.images.prune(stage.instance, {image.id})
-    removed = stage.engine.images.prune(stage.instance, ())
+    (mine,) = [one for one in stage.engine.images_here() if one.instance == stage.instance]
 
-    assert (kept, len(removed)) == ((), 1)
+    assert (mine.id, set(mine.names)) == (image.id, {reference, f"{stage.instance}/web:other"})
+    assert stage.engine.discard(mine)
     assert stage.engine.observe(stage.instance, references=[reference]).images == ()
 
 

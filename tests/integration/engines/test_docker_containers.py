@@ -478,12 +478,6 @@ def test_an_image_says_what_it_exposes(stage: Stage, tmp_path: Path) -> None:
     assert ("a", "b") in image.labels
 
 
-def test_programs_that_an_image_lacks_are_found_without_running_it(stage: Stage) -> None:
-    missing = stage.engine.images.missing_programs("python:3.11-slim", ["python", "curl", "/bin/sh", "/bin/nope"])
-
-    assert missing == ("curl", "/bin/nope")
-
-
 def test_an_engine_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     from havre.engines.docker.engine import DockerEngine
 

@@ -187,7 +187,7 @@ def viewed(place: Path) -> Iterator[Stage]:
 
 
 def _stage(directory: Path, *, private_views: bool) -> Iterator[Stage]:
-    engine = ProcessEngine(directory / "state", private_views=private_views, keep=2)
+    engine = ProcessEngine(directory / "state", private_views=private_views)
     try:
         yield Stage(engine=engine, directory=directory)
     finally:

@@ -14,15 +14,17 @@ from havre.engines.docker.containers import Containers
 from havre.engines.docker.execution import run_attached, run_in
 from havre.engines.docker.images import Images
 from havre.engines.docker.logs import Logs
-from havre.engines.docker.lookup import programs_in
+from havre.engines.docker.lookup import biggest_layers, gpu_libraries_in, programs_in
 from havre.engines.docker.probe import check_command, judge, known_port, listens, where_instead
 from havre.engines.docker.pulls import Credentials, pull
 from havre.engines.docker.resources import Resources
 from havre.engines.docker.streaming import read_files, stream_in, write_files
 from havre.engines.docker.tasks import Tasks
+from havre.engines.docker.upkeep import Upkeep
 from havre.engines.docker.usage import usage_of
 from havre.errors import FailedError, Problem
 from havre.host import clock
+from havre.host.busy import Owner
 from havre.host.listening import listening_addresses
 from havre.model.backup import Streamed
 from havre.model.diagnosis import Death
@@ -43,6 +45,7 @@ from havre.model.plan import (
     StopReplica,
 )
 from havre.model.project import Service
+from havre.model.upkeep import Stored
 
 _PARALLEL = 8
 
@@ -64,6 +67,7 @@ class DockerEngine:
         self._tasks = Tasks(self.client, self._containers)
         self._logs = Logs(self.client, self._containers)
         self.images = Images(self.client)
+        self._upkeep = Upkeep(self.client, self.images)
 
     @property
     def api_version(self) -> tuple[int, int]:
@@ -92,6 +96,10 @@ class DockerEngine:
     def programs_in(self, image_id: str, programs: Sequence[str]) -> Mapping[str, bool]:
         """For each program, whether the image has it; nothing is run."""
         return programs_in(self.client, image_id, programs)
+
+    def look_into(self, image_id: str) -> tuple[tuple[tuple[int, str], ...], tuple[str, ...]]:
+        """Its biggest layers, and the directories of GPU libraries in it."""
+        return biggest_layers(self.client, image_id), gpu_libraries_in(self.client, image_id)
 
     def instances(self) -> tuple[str, ...]:
         """The names of all instances of which there are containers."""
@@ -228,9 +236,29 @@ class DockerEngine:
         found = self._containers.running(instance, service, slot)
         return looking.kills(found["Id"]) if self.client.is_local else 0
 
+    def full_inside(self, instance: str, service: str, slot: int) -> tuple[tuple[str, int, int], ...]:
+        """The file systems of a running container's own that are full."""
+        return looking.full_inside(self.client, self._containers.running(instance, service, slot))
+
+    def owners(self) -> Mapping[str, Owner] | None:
+        """Whose every running container is; None when they run on another machine."""
+        return looking.owners(self.client)
+
     def deaths(self, instance: str, since: float) -> Mapping[str, tuple[Death, ...]]:
         """How the instance's containers ended, as far back as the engine remembers."""
         return looking.deaths(self.client, instance, since)
+
+    def images_here(self) -> tuple[Stored, ...]:
+        """Every image, with its whole size."""
+        return self._upkeep.images_here()
+
+    def stored(self) -> tuple[Stored, ...]:
+        """Everything that takes room on this engine, whoever made it."""
+        return self._upkeep.stored()
+
+    def discard(self, one: Stored) -> bool:
+        """Remove an image, a rotated log, the build cache; False when it is needed meanwhile."""
+        return self._upkeep.discard(one)
 
     def shut_down(self) -> None:
         """Nothing: the Docker Engine is not ours to stop."""

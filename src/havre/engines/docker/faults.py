@@ -124,7 +124,7 @@ REFUSALS = (
     Refusal(
         words=("no space left on device",),
         meaning="the disk is full",
-        hint="`docker system df` and `df -h` show the biggest consumers; remove images that no release needs; "
+        hint="`havre disk` shows what takes the room, `havre prune` removes what no release needs; "
         "never remove volumes to make room",
         code="disk-full",
         effect=_UNTOUCHED,
@@ -220,6 +220,13 @@ REFUSALS = (
         code="program-not-in-image",
     ),
     Refusal(
+        words=(r"unable to find (?P<what>user|group) (?P<name>[^:\s]+): no matching entries",),
+        meaning="its image has no {what} called {name}",
+        hint="write the number instead of the name in `user:`, or make the {what} in the Dockerfile",
+        code="user-missing",
+        effect=_UNTOUCHED,
+    ),
+    Refusal(
         words=("could not select device driver", "nvidia"),
         meaning="this server has no driver for the device (GPU) that it asks for",
         hint="install the vendor's container toolkit, or drop the device reservation",
@@ -242,12 +249,6 @@ REFUSALS = (
         meaning="its log driver sends the logs elsewhere and cannot read them back",
         hint="read them where the driver sends them, or use the `local` or `json-file` driver",
         code="logs-elsewhere",
-    ),
-    Refusal(
-        words=("unable to apply caps",),
-        meaning="this server cannot give a container all the rights that it asks for (`privileged`, `cap_add`)",
-        hint="drop `privileged: true`; name only the `cap_add` and `devices` that the service needs",
-        code="rights-missing",
     ),
     Refusal(
         words=("OCI runtime create failed", "failed to create shim"),

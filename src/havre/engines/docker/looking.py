@@ -1,4 +1,4 @@
-"""What a diagnosis asks of the Docker Engine: where a container listens, and how its processes ended."""
+"""What a diagnosis asks of the Docker Engine: where a container listens, what is full, and how processes ended."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from havre.engines.docker import labels
 from havre.engines.docker.client import DockerClient
 from havre.engines.docker.usage import CGROUPS, PLACES
 from havre.host import clock
+from havre.host.busy import Owner
+from havre.host.filling import full_file_systems
 from havre.host.listening import listening_addresses
 from havre.model.diagnosis import Death
 
@@ -34,6 +36,26 @@ def kills(container: str) -> int:
                 continue
             return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
     return 0
+
+
+def full_inside(client: DockerClient, found: Json) -> tuple[tuple[str, int, int], ...]:
+    """The full file systems of an inspected container; none are known when its engine is on another machine."""
+    pid = found["State"].get("Pid")
+    return full_file_systems(pid) if client.is_local and pid else ()
+
+
+def owners(client: DockerClient) -> Mapping[str, Owner] | None:
+    """Whose every container is, strangers' included; None when they run on another machine."""
+    if not client.is_local:
+        return None
+    return {entry["Id"]: _owner(entry) for entry in client.get("/containers/json", doing="list all containers")}
+
+
+def _owner(entry: Json) -> Owner:
+    own = entry.get("Labels") or {}
+    service = own.get(labels.SERVICE, "")
+    name = f"{service}.{own.get(labels.SLOT, '')}" if service else f"container {entry['Names'][0].lstrip('/')}"
+    return Owner(name=name, instance=own.get(labels.INSTANCE, ""), service=service)
 
 
 def deaths(client: DockerClient, instance: str, since: float) -> Mapping[str, tuple[Death, ...]]:

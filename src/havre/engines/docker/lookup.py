@@ -1,13 +1,23 @@
-"""Looks into an image without running it: which programs it has, asked of a container that is never started."""
+"""Looks into an image without running it: which programs and libraries it has, and what made it as big as it is."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from havre.engines.docker.client import DockerClient
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+LAYERS = 3
+LONGEST = 90
+PYTHON_HOMES = ("/usr/local", "/usr", "/opt/venv", "/venv", "/app/.venv", "/app/venv")
+PYTHON_MINORS = range(8, 16)
+CUDA_HOMES = ("/usr/local/cuda", "/opt/nvidia")
+
+LOOK = "havre.look"
+"""On containers that are made to be looked into, and never started."""
+
 _DOING = "look which programs an image has"
 
 
@@ -19,6 +29,34 @@ def programs_in(client: DockerClient, image_id: str, programs: Sequence[str]) ->
         return {program: _has(client, container, program, directories) for program in programs}
 
 
+def biggest_layers(client: DockerClient, image_id: str) -> tuple[tuple[int, str], ...]:
+    """(bytes, the command that made it), the biggest first; build arguments are left out, they may be secret."""
+    history = client.get(f"/images/{image_id}/history", doing=_DOING)
+    layers = [(int(entry.get("Size", 0)), _command(entry.get("CreatedBy", ""))) for entry in history]
+    return tuple(sorted((layer for layer in layers if layer[0]), key=lambda layer: -layer[0])[:LAYERS])
+
+
+def gpu_libraries_in(client: DockerClient, image_id: str) -> tuple[str, ...]:
+    """The directories of CUDA that are in an image, where Python packages and NVIDIA's own installers put them."""
+    details = client.get(f"/images/{image_id}/json", doing=_DOING)
+    roots = [path.rpartition("/")[0] for path in _search_path(details.get("Config") or {}) if path.endswith("/bin")]
+    places = [
+        f"{root}/lib/python3.{minor}/site-packages/nvidia"
+        for root in dict.fromkeys((*roots, *PYTHON_HOMES))
+        for minor in PYTHON_MINORS
+    ]
+    with _unstarted(client, image_id) as container:
+        return tuple(place for place in (*places, *CUDA_HOMES) if _has(client, container, place, ()))
+
+
+def _command(made_by: str) -> str:
+    """What a layer was made by, as the Dockerfile says it."""
+    text = " ".join(made_by.split())
+    text = re.sub(r"^(?:RUN )?\|\d+ .*?(?=/bin/sh -c )", "", text)
+    text = text.replace("/bin/sh -c #(nop) ", "").replace("/bin/sh -c ", "RUN ", 1).replace("RUN RUN ", "RUN ")
+    return text.partition(" # buildkit")[0][:LONGEST].strip()
+
+
 def _search_path(config: Mapping[str, object]) -> list[str]:
     environment = config.get("Env") or []
     assert isinstance(environment, list)
@@ -28,7 +66,7 @@ def _search_path(config: Mapping[str, object]) -> list[str]:
 
 @contextlib.contextmanager
 def _unstarted(client: DockerClient, image_id: str) -> Iterator[str]:
-    body = {"Image": image_id, "Cmd": ["true"], "NetworkDisabled": True, "Labels": {"havre.look": "programs"}}
+    body = {"Image": image_id, "Cmd": ["true"], "NetworkDisabled": True, "Labels": {LOOK: "programs"}}
     container = str(client.post("/containers/create", body, doing=_DOING).json()["Id"])
     try:
         yield container

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO, assert_never
@@ -23,10 +23,12 @@ from havre.engines.process.replicas import Found, Replicas
 from havre.engines.process.starting import Starter
 from havre.engines.process.streaming import read_files, stream_in, write_files
 from havre.engines.process.translate import without_effect
-from havre.engines.process.usage import usage_of
+from havre.engines.process.upkeep import Upkeep
+from havre.engines.process.usage import pids_of, usage_of
 from havre.engines.process.volumes import Networks, Volumes, in_use
 from havre.errors import FailedError, Problem, RefusedError
 from havre.host import clock
+from havre.host.busy import Owner
 from havre.host.files import private_directory
 from havre.model.app import ProcessSpec
 from havre.model.backup import Streamed
@@ -47,6 +49,7 @@ from havre.model.plan import (
     StopReplica,
 )
 from havre.model.project import Service
+from havre.model.upkeep import Stored
 
 _LAST_LINES = 15
 
@@ -54,18 +57,14 @@ _LAST_LINES = 15
 class ProcessEngine:
     """Replicas as processes of this server, all below `state`. Safe to share between threads.
 
-    `processes` is how the manifest says that services run; `keep` is how many prepared source trees of a
-    service stay for rollbacks, beside those that run; without `private_views` everything shares the machine's
+    `processes` is how the manifest says that services run; without `private_views` everything shares the machine's
     file system (the fallback where the kernel allows nothing else).
     """
 
     name = "process"
 
-    def __init__(
-        self, state: Path, *, processes: Sequence[ProcessSpec] = (), keep: int = 6, private_views: bool = True
-    ) -> None:
+    def __init__(self, state: Path, *, processes: Sequence[ProcessSpec] = (), private_views: bool = True) -> None:
         self._state = private_directory(state.absolute())
-        self._keep = keep
         self._client = Client(self._state, private_views=private_views)
         self._allocations = Allocations(self._state)
         self._volumes = Volumes(self._state)
@@ -74,6 +73,7 @@ class ProcessEngine:
         self._caches = self._state / "cache"
         self._builder = Builder(self._images, self._caches, processes)
         self._replicas = Replicas(self._state, self._client, self._allocations)
+        self._upkeep = Upkeep(self._state, self._images, self._caches, self._replicas, self._volumes)
         self._starter = Starter(self._client, self._allocations, self._volumes, self._images, self._replicas)
 
     def describe(self) -> str:
@@ -111,7 +111,6 @@ class ProcessEngine:
                 self._builder.pull(reference, services, instance, progress or _quiet)
             case BuildImage(service=name, reference=reference, build=build):
                 self._builder.build(name, reference, build, f"{instance}/{name}", progress or _quiet)
-                self._prune()
             case RunTask():
                 self._run_task(step, context, progress or _quiet)
             case StartReplica(service=service, slot=slot, fingerprint=fingerprint):
@@ -148,6 +147,30 @@ class ProcessEngine:
                 if found is not None and found.gateway:
                     return found.gateway
         return None
+
+    def owners(self) -> Mapping[str, Owner] | None:
+        """Whose each process is, by `pid N`."""
+        found: dict[str, Owner] = {}
+        for instance in self.instances():
+            for one in self._replicas.listed(instance):
+                owner = Owner(
+                    name=f"{one.launch.service}.{one.launch.slot}", instance=instance, service=one.launch.service
+                )
+                pids = pids_of(one, self._groups) if one.is_running else ()
+                found |= dict.fromkeys((f"pid {pid}" for pid in pids), owner)
+        return found
+
+    def images_here(self) -> tuple[Stored, ...]:
+        """Every prepared source tree and known server."""
+        return self._upkeep.images_here()
+
+    def stored(self) -> tuple[Stored, ...]:
+        """Everything that takes room below this engine's directory."""
+        return self._upkeep.stored()
+
+    def discard(self, one: Stored) -> bool:
+        """Remove a prepared source tree, prepared dependencies or a rotated log."""
+        return self._upkeep.discard(one)
 
     def shut_down(self) -> None:
         """Let the supervisor leave; replicas that still run are adopted by the next one."""
@@ -259,10 +282,6 @@ class ProcessEngine:
         if users:
             raise RefusedError(in_use("volume", name, map(_name, users)))
         self._volumes.remove(name)
-
-    def _prune(self) -> None:
-        used = {one.launch.image_id for instance in self.instances() for one in self._replicas.listed(instance)}
-        self._images.prune(keep=self._keep, used=used, caches=self._caches)
 
 
 def _observed(one: Found) -> ObservedReplica:

@@ -7,7 +7,7 @@ reference means now, as tags do.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -94,28 +94,13 @@ class Images:
             found = (self.get(entry.name) for entry in sorted(self._root.iterdir()))
             yield from (image for image in found if image is not None)
 
-    def prune(self, *, keep: int, used: Collection[str], caches: Path) -> tuple[str, ...]:
-        """Remove source images beyond the newest `keep` of their owner that nobody uses; returns their ids."""
-        gone = [image for image in self._beyond(keep) if image.id not in used]
-        for image in gone:
-            shutil.rmtree(self.directory(image.id), ignore_errors=True)
-        self._prune_caches(caches)
-        return tuple(image.id for image in gone)
+    def remove(self, image_id: str) -> None:
+        """Remove an image with its source tree."""
+        shutil.rmtree(self.directory(image_id), ignore_errors=True)
 
-    def _beyond(self, keep: int) -> Iterator[Image]:
-        owned: dict[str, list[Image]] = {}
-        for image in self.all():
-            if image.is_source:
-                owned.setdefault(image.owner, []).append(image)
-        for images in owned.values():
-            yield from sorted(images, key=lambda image: image.created, reverse=True)[keep:]
-
-    def _prune_caches(self, caches: Path) -> None:
-        used = {name for image in self.all() for name in image.caches}
-        for kind in ("venvs", "node"):
-            for entry in (caches / kind).glob("*"):
-                if entry.is_dir() and str(entry) not in used and (entry / ".complete").exists():
-                    shutil.rmtree(entry, ignore_errors=True)
+    def used_caches(self) -> frozenset[str]:
+        """The prepared dependencies that some image uses."""
+        return frozenset(name for image in self.all() for name in image.caches)
 
     def _known(self) -> dict[str, str]:
         if not self._references.exists():

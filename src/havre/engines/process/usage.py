@@ -16,7 +16,7 @@ _WINDOW = 0.25
 
 def usage_of(running: Sequence[Found], groups: Groups, *, with_cpu: bool = True) -> tuple[Usage, ...]:
     """All at once; CPU over a quarter of a second."""
-    pids = {one.launch.key: _pids(one, groups) for one in running}
+    pids = {one.launch.key: pids_of(one, groups) for one in running}
     if not with_cpu:
         return tuple(_usage(one, pids[one.launch.key], groups, cpu=None) for one in running)
     before, began = {key: _ticks(found) for key, found in pids.items()}, clock.elapsed()
@@ -50,7 +50,7 @@ def group_name(one: Found) -> str:
     return one.launch.key.replace("/", "_")
 
 
-def _pids(one: Found, groups: Groups) -> tuple[int, ...]:
+def pids_of(one: Found, groups: Groups) -> tuple[int, ...]:
     inside = groups.members(group_name(one))
     return inside or proctable.members(one.launch.mark, one.status.pid, one.status.namespace)
 

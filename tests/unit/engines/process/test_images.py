@@ -24,18 +24,12 @@ def test_a_reference_means_what_was_kept_last_and_ids_stay_known(tmp_path: Path)
     assert images.find("registry:5000/x") is None
 
 
-def test_the_newest_and_the_used_stay(tmp_path: Path) -> None:
+def test_a_removed_image_is_gone_and_its_dependencies_are_used_by_nobody(tmp_path: Path) -> None:
     images = Images(tmp_path)
-    venvs = [tmp_path / "cache" / "venvs" / f"v{number}" for number in range(1, 6)]
-    for venv in venvs:
-        venv.mkdir(parents=True)
-        (venv / ".complete").touch()
-    made = [_kept(images, number, caches=(str(venvs[number - 1]),)) for number in range(1, 6)]
-    other = _kept(images, 1, owner="shop/api")
-    gone = images.prune(keep=2, used={made[0].id}, caches=tmp_path / "cache")
-    assert gone == (made[2].id, made[1].id)
-    assert [image.id for image in images.all()] == [other.id, made[0].id, made[3].id, made[4].id]
-    assert [venv.name for venv in venvs if venv.exists()] == ["v1", "v4", "v5"]
+    first, second = _kept(images, 1, caches=("/c/a",)), _kept(images, 2, caches=("/c/b",))
+    images.remove(first.id)
+    assert [image.id for image in images.all()] == [second.id]
+    assert images.used_caches() == {"/c/b"}
 
 
 def test_limits_as_either_kind_of_control_group_writes_them() -> None:
