@@ -58,6 +58,8 @@ STANDINS = (
     Standin(name="prometheus", tags=("prom/prometheus:latest",)),
     Standin(name="alertmanager", tags=("prom/alertmanager:latest",)),
     Standin(name="node-exporter", tags=("prom/node-exporter:latest",)),
+    Standin(name="grafana", tags=("grafana/grafana:latest",), needs=("python",)),
+    Standin(name="cadvisor", tags=("gcr.io/cadvisor/cadvisor:latest",), needs=("python",)),
 )
 BY_NAME = {standin.name: standin for standin in STANDINS}
 

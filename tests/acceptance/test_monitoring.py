@@ -1,11 +1,13 @@
-"""Rows C26 to C35, L39, T23 to T27: the guides' monitoring files: scrape targets, alerts, an optional stack.
+"""Rows C26 to C35, L39, T23 to T27: the guides' monitoring files: targets, alerts, dashboards, an optional stack.
 
-Prometheus, Alertmanager and the node exporter are real (Debian's, under the official tags); the receiver of
-the Slack webhook is a service of the app.
+Prometheus, Alertmanager and the node exporter are real (Debian's, under the official tags); the receivers of
+the Slack webhook and of the e-mail are services of the app. Grafana and cAdvisor cannot be had: what their
+stand-ins show is that Havre gives them their ports, variables, mounts and devices.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 import urllib.request
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 from guides import HEALTHCHECK, GuideApp, new_app, remove
 
+from havre.secrets.vault import random_value
 from havre.workflows.demo import free_port
 
 pytestmark = pytest.mark.docker
@@ -34,6 +37,26 @@ services:
   slack:
 {ANSWERER}
     environment: {{NAME: slack}}
+  mail:
+    build: {{context: mail}}
+    environment: {{PYTHONUNBUFFERED: "1", PYTHONWARNINGS: ignore}}
+    healthcheck:
+      test: [CMD, python, -c, "import socket; socket.create_connection(('127.0.0.1', 8025), 2)"]
+      interval: 5s
+    restart: unless-stopped
+    mem_limit: 64m
+""",
+    "mail/Dockerfile": 'FROM python:3.11-slim\nCOPY mailbox.py /\nCMD ["python", "/mailbox.py"]\n',
+    "mail/mailbox.py": """\
+import asyncore, smtpd
+
+class Box(smtpd.SMTPServer):
+    def process_message(self, peer, sender, to, data, **more):
+        subject = next(line for line in data.decode().splitlines() if line.startswith("Subject:"))
+        print("mail to", to[0], subject)
+
+Box(("0.0.0.0", 8025), None)
+asyncore.loop()
 """,
     MONITORING: """\
 services:
@@ -61,8 +84,32 @@ services:
     healthcheck: {test: [CMD, wget, -q, --spider, "http://127.0.0.1:9093/-/ready"], interval: 5s, retries: 6}
     restart: unless-stopped
     mem_limit: 64m
-volumes: {prometheus_data: }
+  grafana:
+    image: grafana/grafana:latest
+    environment:
+      GF_SECURITY_ADMIN_PASSWORD: ${GRAFANA_ADMIN_PASSWORD:?}
+      GF_AUTH_ANONYMOUS_ENABLED: "true"
+      GF_AUTH_ANONYMOUS_ORG_ROLE: Viewer
+    volumes: ["grafana_data:/var/lib/grafana", "./monitoring/grafana/dashboards:/var/lib/grafana/dashboards:ro"]
+    ports: ["127.0.0.1:${GRAFANA_PORT}:3000"]
+    healthcheck:
+      test: [CMD, python, -c, "import urllib.request as u; u.urlopen('http://127.0.0.1:3000/api/health')"]
+      interval: 5s
+    restart: unless-stopped
+    mem_limit: 128m
+  cadvisor:
+    image: gcr.io/cadvisor/cadvisor:latest
+    devices: [/dev/kmsg]
+    volumes: ["/:/rootfs:ro", "/var/run:/var/run:ro", "/sys:/sys:ro"]
+    ports: ["127.0.0.1:${CADVISOR_PORT}:8080"]
+    healthcheck:
+      test: [CMD, python, -c, "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/healthz')"]
+      interval: 5s
+    restart: unless-stopped
+    mem_limit: 128m
+volumes: {prometheus_data: , grafana_data: }
 """,
+    "monitoring/grafana/dashboards/site.json": '{"title": "Site", "panels": []}',
     "prometheus/prometheus.yml": """\
 global: {scrape_interval: 1s, evaluation_interval: 1s}
 rule_files: [/etc/prometheus/alerts.yml]
@@ -78,28 +125,34 @@ groups:
       - {alert: BackendDown, expr: 'up{job="backend"} == 0', labels: {severity: critical}}
 """,
     "prometheus/alertmanager.yml": """\
-route: {receiver: slack, group_wait: 1s}
+global: {smtp_smarthost: "mail:8025", smtp_from: "alerts@site.localhost", smtp_require_tls: false}
+route: {receiver: people, group_wait: 1s}
 receivers:
-  - name: slack
+  - name: people
+    email_configs: [{to: "ops@site.localhost"}]
     slack_configs: [{api_url: "http://slack:8000/services/T000/B000/XXXX", channel: "#alerts"}]
 """,
-    "havre.yaml": """\
-app: {name}
-compose: [docker-compose.prod.yml]
-routes: [{{host: site.localhost, to: backend:8000}}, {{host: slack.localhost, to: slack:8000}}]
-release: {{verify: [{{get: /health, host: site.localhost, expect: {{status: 200}}}}]}}
-""",
 }
-WITH_MONITORING = ("-c", BASE, "-c", MONITORING)
+MANIFEST = """\
+app: {name}
+compose: [{files}]
+routes:
+  - {{host: site.localhost, to: backend:8000}}
+  - {{host: slack.localhost, to: slack:8000}}
+{more}
+release: {{verify: [{{get: /health, host: site.localhost, expect: {{status: 200}}}}]}}
+"""
+ANALYTICS = "  - {host: analytics.localhost, to: grafana:3000}"
+WITH_MONITORING = ("-m", "havre.monitored.yaml")
+PORTS = ("PROMETHEUS_PORT", "ALERTMANAGER_PORT", "GRAFANA_PORT", "CADVISOR_PORT")
 
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuideApp]:
     app = new_app(tmp_path_factory.mktemp("monitoring") / "app", "watched", tls=False, first_port=32500)
-    manifest = FILES["havre.yaml"].format(name=app.name)
-    prometheus = free_port(app.http_port + 10)
-    ports = f"PROMETHEUS_PORT={prometheus}\nALERTMANAGER_PORT={free_port(prometheus + 1)}\n"
-    app.write({**FILES, "havre.yaml": manifest, ".env": ports})
+    base = MANIFEST.format(name=app.name, files=BASE, more="")
+    monitored = MANIFEST.format(name=app.name, files=f"{BASE}, {MONITORING}", more=ANALYTICS)
+    app.write({**FILES, "havre.yaml": base, "havre.monitored.yaml": monitored, ".env": settings(app)})
     app.deploy()
     yield app
     remove(app)
@@ -114,13 +167,22 @@ def watched(app: GuideApp) -> GuideApp:
     return app
 
 
-def port(app: GuideApp, variable: str) -> int:
+def settings(app: GuideApp) -> str:
+    """An .env with free ports and the administrator's password."""
+    lines, taken = ["GRAFANA_ADMIN_PASSWORD=" + random_value()], app.http_port + 10
+    for variable in PORTS:
+        taken = free_port(taken + 1)
+        lines.append(f"{variable}={taken}")
+    return "\n".join(lines) + "\n"
+
+
+def setting(app: GuideApp, variable: str) -> str:
     lines = (app.directory / ".env").read_text().splitlines()
-    return int(dict(line.split("=") for line in lines)[variable])
+    return dict(line.split("=") for line in lines)[variable]
 
 
 def ask(app: GuideApp, variable: str, path: str) -> Any:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port(app, variable)}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{setting(app, variable)}{path}", timeout=10) as answer:
         return json.load(answer)
 
 
@@ -150,14 +212,19 @@ def test_prometheus_scrapes_the_backend_and_the_node_exporter(watched: GuideApp)
     assert found[0]["metric"]["name"] == "backend"
 
 
-def test_a_stopped_backend_is_told_in_the_channel_that_the_configuration_names(watched: GuideApp) -> None:
+def test_a_stopped_backend_is_told_in_the_channel_and_by_mail_as_the_configuration_says(watched: GuideApp) -> None:
     watched.havre("stop", "-y", "backend", *WITH_MONITORING)
     try:
         posted = eventually(lambda: watched.ask("slack.localhost/posted").json, bool)
+        mailed = eventually(
+            lambda: watched.havre("logs", "mail", *WITH_MONITORING).stdout, lambda text: "mail to" in text
+        )
     finally:
         watched.havre("start", "-y", "backend", *WITH_MONITORING)
     assert posted[0]["channel"] == "#alerts"
     assert "BackendDown" in json.dumps(posted[0])
+    assert "mail to ops@site.localhost" in mailed
+    assert "BackendDown" in mailed
     assert watched.ask("site.localhost/health").status == 200
 
 
@@ -165,7 +232,7 @@ def test_alertmanager_runs_with_the_mounted_file_on_this_machine_only(watched: G
     shown = ask(watched, "ALERTMANAGER_PORT", "/api/v2/status")["config"]["original"]
     assert "#alerts" in shown
     taken = json.loads(watched.havre("ports", "--json").stdout)["ports"]
-    mine = [one["address"] for one in taken if one["port"] == port(watched, "ALERTMANAGER_PORT")]
+    mine = [one["address"] for one in taken if str(one["port"]) == setting(watched, "ALERTMANAGER_PORT")]
     assert set(mine) == {"127.0.0.1"}
 
 
@@ -176,3 +243,27 @@ def test_a_target_added_to_the_file_is_scraped_after_a_restart(watched: GuideApp
     watched.havre("restart", "-y", "prometheus", *WITH_MONITORING)
     seen = eventually(lambda: targets(watched), lambda found: found.get("http://slack:8000/metrics") == "up")
     assert seen["http://slack:8000/metrics"] == "up"
+
+
+def test_dashboards_are_public_to_look_at_and_settings_are_for_the_administrator(watched: GuideApp) -> None:
+    assert watched.ask("analytics.localhost/api/search").json == [{"title": "Site", "type": "dash-db"}]
+    assert watched.ask("analytics.localhost/api/admin/settings").status == 403
+    password = setting(watched, "GRAFANA_ADMIN_PASSWORD")
+    for given, status in ((password, 200), ("admin", 401)):
+        basic = base64.b64encode(f"admin:{given}".encode()).decode()
+        asked = watched.ask("analytics.localhost/api/admin/settings", headers={"Authorization": f"Basic {basic}"})
+        assert asked.status == status
+
+
+def test_a_dashboard_dropped_into_the_directory_is_there_after_a_restart(watched: GuideApp) -> None:
+    (watched.directory / "monitoring/grafana/dashboards/more.json").write_text('{"title": "More"}')
+    watched.havre("restart", "-y", "grafana", *WITH_MONITORING)
+    titles = [one["title"] for one in watched.ask("analytics.localhost/api/search").json]
+    assert titles == ["More", "Site"]
+    assert ask(watched, "GRAFANA_PORT", "/api/health")["database"] == "ok"
+
+
+def test_cadvisor_sees_the_containers_of_the_machine_through_its_mounts(watched: GuideApp) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{setting(watched, 'CADVISOR_PORT')}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    assert watched.container("backend")["Id"] in text

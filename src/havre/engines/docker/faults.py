@@ -251,6 +251,12 @@ REFUSALS = (
         code="logs-elsewhere",
     ),
     Refusal(
+        words=("unable to apply caps",),
+        meaning="this server cannot give a container all the rights that it asks for (`privileged`, `cap_add`)",
+        hint="drop `privileged: true`; name only the `cap_add` and `devices` that the service needs",
+        code="rights-missing",
+    ),
+    Refusal(
         words=("OCI runtime create failed", "failed to create shim"),
         meaning="the container runtime could not set its process up",
         hint="look at the last words above and at the server's memory and load; then run the same command again",

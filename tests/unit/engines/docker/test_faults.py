@@ -36,6 +36,7 @@ SEEN = [
     ('OCI runtime create failed: container_linux.go:380: starting container process caused: exec: "gunicorn": executable file not found in $PATH: unknown', "program-not-in-image"),
     ('runc create failed: unable to start container process: exec: "/entry.sh": stat /entry.sh: no such file or directory: unknown', "program-not-in-image"),
     ('runc create failed: unable to start container process: exec: "/entry.sh": permission denied: unknown', "program-not-in-image"),
+    ("runc create failed: unable to start container process: unable to apply caps: operation not permitted: unknown", "rights-missing"),
     ('could not select device driver "nvidia" with capabilities: [[gpu]]', "device-missing"),
     ("unable to find user app: no matching entries in passwd file", "user-missing"),
     ("failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: %!w(<nil>): unknown", "runtime-failed"),
