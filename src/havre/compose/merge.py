@@ -36,15 +36,13 @@ class Merger:
         """Any two values."""
         if rule is not None and rule.action is not None:
             return rule.action(self, base, override, path)
-        if base is None:
-            return override
+        if base is None or override is None:
+            return base if override is None else override
         if isinstance(base, Map) and isinstance(override, Map):
             return self.mappings(base, override, path, rule)
         if isinstance(base, Seq) and isinstance(override, Seq):
             return Seq([*base, *override], [*base.spots(), *override.spots()])
         if isinstance(base, Map | Seq):
-            if override is None:
-                return base
             self._conflict(path, spot)
         return override
 
@@ -52,10 +50,13 @@ class Merger:
         """Key by key; keys only one side has are taken as they are."""
         for key, value in override.items():
             spot = override.at.get(key, 0)
-            if key in base:
-                below = rule.below(key) if rule is not None else None
-                value = self.values(base[key], value, (*path, key), below, spot)
-            put(base, key, value, spot)
+            if key not in base:
+                put(base, key, value, spot)
+                continue
+            below = rule.below(key) if rule is not None else None
+            merged = self.values(base[key], value, (*path, key), below, spot)
+            if value is not None or merged is not base[key]:
+                put(base, key, merged, spot)
         return base
 
     def _conflict(self, path: Path, spot: int) -> None:
