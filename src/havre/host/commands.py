@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -27,6 +28,11 @@ def find_program(name: str) -> str | None:
     return shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")
 
 
+def path_with(directories: Sequence[str]) -> str:
+    """The PATH of this process with those directories before all others."""
+    return ":".join([*directories, os.environ.get("PATH", os.defpath)])
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -35,9 +41,11 @@ def run(
     stdin: bytes | None = None,
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Completed:
     """Run `argv` and wait at most `timeout` seconds; with `check`, an exit code other than 0 raises FailedError.
 
+    It sees our environment with `settings` added to it, or only `environment` when that is given.
     Raises UnavailableError when the program is not installed, FailedError when it takes too long.
     """
     try:
@@ -49,7 +57,7 @@ def run(
             timeout=timeout,
             check=False,
             cwd=cwd,
-            env=None if environment is None else dict(environment),
+            env=dict(environment) if environment is not None else {**os.environ, **(settings or {})},
         )
     except FileNotFoundError as error:
         raise UnavailableError(_not_installed(argv[0])) from error

