@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 _ROOT = "/sys/fs/cgroup"
+_LEAF = "havre-supervisor"
 _PERIOD = 100_000
+
+CONTROLLERS = (("memory", "memory"), ("cpus", "cpu"), ("pids", "pids"))
+"""The kinds of limits, and what the kernel calls the controller of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,24 +126,59 @@ def usable_parents(name: str) -> dict[str, str]:
 
 
 def _usable_parents(name: str) -> Iterator[tuple[str, str]]:
-    for kind, controller in (("memory", "memory"), ("cpus", "cpu"), ("pids", "pids")):
+    for kind, controller in CONTROLLERS:
         path = _unified_parent(name, controller) or _separate_parent(name, controller)
         if path is not None:
             yield kind, path
 
 
 def _unified_parent(name: str, controller: str) -> str | None:
-    if not os.path.exists(f"{_ROOT}/cgroup.controllers"):
+    """Version 2: below the highest group that was left to this user, which for root is the root of all."""
+    base = _delegated()
+    if base is None:
         return None
-    path = f"{_ROOT}/havre/{name}"
+    path = f"{base}/havre/{name}"
     try:
         os.makedirs(path, exist_ok=True)
-        for directory in (_ROOT, f"{_ROOT}/havre", path):
-            if controller not in _read(f"{directory}/cgroup.subtree_control").split():
-                _write(f"{directory}/cgroup.subtree_control", f"+{controller}")
+        for directory in (base, f"{base}/havre", path):
+            _hand_down(directory, controller)
     except OSError:
         return None
     return path
+
+
+def _delegated() -> str | None:
+    """The group nearest to the root, from our own upwards, that this user may divide; None when there is none.
+
+    Between our own group and those of the replicas all must be ours: the kernel lets nobody else move processes.
+    """
+    own = next((line[3:] for line in _read("/proc/self/cgroup").splitlines() if line.startswith("0::")), None)
+    if own is None or not os.path.exists(f"{_ROOT}/cgroup.controllers"):
+        return None
+    found, path = None, f"{_ROOT}{own}".rstrip("/")
+    while path.startswith(_ROOT) and _may_divide(path):
+        found, path = path, os.path.dirname(path)
+    return found
+
+
+def _may_divide(path: str) -> bool:
+    return os.access(path, os.W_OK) and all(
+        os.access(f"{path}/{file}", os.W_OK) for file in ("cgroup.procs", "cgroup.subtree_control")
+    )
+
+
+def _hand_down(directory: str, controller: str) -> None:
+    """Let the groups below have that controller; a group with processes of its own may not: we make room."""
+    if controller in _read(f"{directory}/cgroup.subtree_control").split():
+        return
+    try:
+        _write(f"{directory}/cgroup.subtree_control", f"+{controller}")
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        os.makedirs(f"{directory}/{_LEAF}", exist_ok=True)
+        _write(f"{directory}/{_LEAF}/cgroup.procs", "0")
+        _write(f"{directory}/cgroup.subtree_control", f"+{controller}")
 
 
 def _separate_parent(name: str, controller: str) -> str | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from havre.errors import Problem, UnavailableError
 from havre.host import clock
+from havre.host.commands import find_program
 from havre.host.locks import is_held
 
 PROTOCOL = 4
@@ -122,11 +123,14 @@ class Client:
         log = os.open(self._state / "supervisor.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         module = ("-P", "-m", "havre.engines.process.supervisor")
-        argv = [sys.executable, *module, "--state", str(self._state), *self._options]
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(_source_root())}
+        argv = [*_in_a_scope(), sys.executable, *module, "--state", str(self._state), *self._options]
+        environment = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(_source_root()),
+            "XDG_RUNTIME_DIR": str(_runtime_directory()),
+        }  # fmt: skip
         try:
             pid = os.posix_spawn(
-                sys.executable, argv, environment,
+                argv[0], argv, environment,
                 file_actions=[(os.POSIX_SPAWN_DUP2, null, 0), *((os.POSIX_SPAWN_DUP2, log, n) for n in (1, 2))],
             )  # fmt: skip
             os.waitpid(pid, 0)  # it goes to the background at once: no child of ours stays
@@ -190,6 +194,19 @@ def _receive(connection: socket.socket) -> bytes:
             return b""
         received += block
     return received
+
+
+def _in_a_scope() -> tuple[str, ...]:
+    """Without root, systemd's user manager gives the supervisor a place where it may limit what it starts."""
+    program = find_program("systemd-run")
+    manager = _runtime_directory() / "systemd" / "private"
+    if os.geteuid() == 0 or program is None or not manager.is_socket():
+        return ()
+    return (program, "--user", "--scope", "--quiet", "--collect", "--")
+
+
+def _runtime_directory() -> Path:
+    return Path(f"/run/user/{os.getuid()}")
 
 
 def _source_root() -> Path:
