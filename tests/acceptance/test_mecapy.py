@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import sys
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from engine_bench import wait_for
 from guides import HEALTHCHECK, GuideApp, docker, new_app, remove
 
 from havre.secrets.vault import random_value
@@ -300,40 +302,125 @@ def test_data_goes_only_when_the_environments_name_is_typed(app: GuideApp) -> No
 PROCFILE = (
     "web: gunicorn main:app -w 4 -k uvicorn.workers.UvicornWorker --bind 0.0.0.0:$PORT "
     "--access-logfile - --error-logfile -\n"
+    "worker: python worker.py\n"
+    "release: python migrate.py\n"
 )
+STORE = """\
+import os, urllib.parse
+import pg8000.native
+
+def connected():
+    url = urllib.parse.urlsplit(os.environ["DATABASE_URL"])
+    return pg8000.native.Connection(url.username, url.hostname, url.path[1:], url.port, url.password)
+"""
+MIGRATE = """\
+from store import connected
+connected().run("create table if not exists releases (at timestamptz default now())")
+connected().run("insert into releases default values")
+print("released")
+"""
+WORKER = """\
+import time
+from store import connected
+while True:
+    print("releases seen by the worker:", connected().run("select count(*) from releases")[0][0], flush=True)
+    time.sleep(1)
+"""
 MAIN = """\
 import json, os
 
 async def app(scope, receive, send):
     if scope["type"] != "http":
         return
-    body = json.dumps({"port": os.environ["PORT"], "parent": os.getppid(), "worker": os.getpid()}).encode()
+    shown = {name: os.environ[name] for name in os.environ["SHOW"].split()}
+    body = json.dumps({"port": os.environ["PORT"], "parent": os.getppid(), **shown}).encode()
     head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": head})
     await send({"type": "http.response.body", "body": body})
 """
+PLATFORM = {
+    "KEYCLOAK_URL": "https://auth.mecapy.com",
+    "KEYCLOAK_REALM": "mecapy",
+    "KEYCLOAK_CLIENT_ID": "mecapy-api",
+    "CLOUD_BUCKET_UPLOADS": "mecapy-uploads",
+    "CLOUD_REGION": "fr-par",
+    "TOKEN_VERIFICATION_ENABLED": "true",
+    "CORS_ALLOW_ORIGINS": "https://mecapy.com",
+}
+FROM_SOURCE = """\
+x-app: &app
+  build: {context: src}
+  environment: &variables
+    <<: *platform
+    DATABASE_URL: postgresql://mecapy:${DB_PASSWORD:?}@database:5432/mecapy
+    KEYCLOAK_CLIENT_SECRET: ${KEYCLOAK_CLIENT_SECRET:?}
+    SCW_SECRET_KEY: ${SCW_SECRET_KEY:?}
+    SHOW: SHOWN
+  depends_on: {database: {condition: service_healthy}}
+services:
+  web: {<<: *app, environment: {<<: *variables, PORT: "WEB_PORT"}}
+  worker: {<<: *app}
+  database:
+    image: postgres:15
+    environment: {POSTGRES_USER: mecapy, POSTGRES_PASSWORD: "${DB_PASSWORD:?}", POSTGRES_DB: mecapy}
+    volumes: [data:/var/lib/postgresql/data]
+volumes: {data: }
+"""
 
 
-def test_the_procfile_runs_with_the_port_it_is_given(tmp_path: Path) -> None:
-    app = new_app(tmp_path / "app", "procfile", tls=False, first_port=31400)
-    port = free_port(app.http_port + 10)
+@pytest.fixture(scope="module")
+def from_source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GuideApp, str, str]]:
+    """The guide's platform deployment, without Docker: (the app, its web port, what the deploy printed)."""
+    app = new_app(tmp_path_factory.mktemp("source") / "app", "procfile", tls=False, first_port=31400)
+    port = str(free_port(app.http_port + 10))
+    compose = FROM_SOURCE.replace("WEB_PORT", port).replace("SHOWN", " ".join(PLATFORM))
     app.write(
         {
-            "docker-compose.yml": f"services: {{web: {{build: {{context: src}}, environment: {{PORT: '{port}'}}}}}}\n",
+            "docker-compose.yml": f"x-platform: &platform {json.dumps(PLATFORM)}\n{compose}",
             "src/Procfile": PROCFILE,
             "src/main.py": MAIN,
-            "src/requirements.txt": "gunicorn==23.0.0\nuvicorn==0.34.0\n",
-            "havre.yaml": f"app: {app.name}\nroutes: [{{host: mecapy.localhost, to: 'web:{port}'}}]\n",
+            "src/store.py": STORE,
+            "src/worker.py": WORKER,
+            "src/migrate.py": MIGRATE,
+            "src/requirements.txt": "gunicorn==23.0.0\nuvicorn==0.34.0\npg8000==1.31.2\n",
+            "src/runtime.txt": "python-3.13\n",
+            "havre.yaml": f"app: {app.name}\nroutes: [{{host: mecapy.localhost, to: 'web:{port}'}}]\n"
+            "secrets: [DB_PASSWORD, KEYCLOAK_CLIENT_SECRET, SCW_SECRET_KEY]\n",
         }
     )
     try:
-        app.havre("deploy", "-y", "--engine", "process")
-        seen = [app.ask("mecapy.localhost/").json for _ in range(40)]
-        logged = app.havre("logs", "web", "--engine", "process").stdout
+        app.havre("secrets", "generate")
+        yield app, port, app.havre("deploy", "-y", "--engine", "process").stdout
     finally:
         app.havre("down", "-y", "--volumes", "--confirm", app.name, "--engine", "process", check=False)
         remove(app)
-    assert {answer["port"] for answer in seen} == {str(port)}
+
+
+def test_the_procfile_runs_with_the_port_it_is_given(from_source: tuple[GuideApp, str, str]) -> None:
+    app, port, _ = from_source
+    seen = [app.ask("mecapy.localhost/").json for _ in range(40)]
+    logged = app.havre("logs", "web", "--engine", "process").stdout
+    assert {answer["port"] for answer in seen} == {port}
     assert len({answer["parent"] for answer in seen}) == 1
     assert logged.count("Booting worker with pid") == 4
     assert '"GET / HTTP/1.1" 200' in logged
+
+
+def test_the_platforms_variables_reach_the_app_and_its_database_is_provided(
+    from_source: tuple[GuideApp, str, str],
+) -> None:
+    app, _, told = from_source
+    answer = app.ask("mecapy.localhost/").json
+    assert {name: answer[name] for name in PLATFORM} == PLATFORM
+    assert "stands in for 3.13" in told or sys.version_info[:2] == (3, 13) or shutil.which("python3.13"), told
+
+
+def test_every_process_of_the_procfile_runs_and_release_runs_once_first(
+    from_source: tuple[GuideApp, str, str],
+) -> None:
+    app, _, told = from_source
+    assert "migrate web: python migrate.py" in told
+    wait_for(lambda: "releases seen by the worker: 1" in app.havre("logs", "worker", "--engine", "process").stdout)
+    app.write({"src/worker.py": WORKER.replace("time.sleep(1)", "time.sleep(0.5)")})
+    app.havre("deploy", "-y", "--engine", "process")
+    wait_for(lambda: "releases seen by the worker: 2" in app.havre("logs", "worker", "--engine", "process").stdout)

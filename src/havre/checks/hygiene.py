@@ -12,7 +12,7 @@ _UNBOUNDED = frozenset({"json-file"})
 
 
 def _logs(case: Case) -> Iterator[Problem]:
-    for service in case.services():
+    for service in () if case.bounded_logs else case.services():
         if service.logging and (
             service.logging.driver not in _UNBOUNDED or dict(service.logging.options).get("max-size")
         ):

@@ -76,6 +76,7 @@ def gather(server: Server, intent: Intent, observed: Observed) -> Case:
         variables=read_env_files(intent.app),
         has_tool=find_programs(server.engine, intent.project, observed, server.state.directory / PROGRAMS_FILE),
         peaks=_peaks(server, intent),
+        bounded_logs=server.engine.name == "process",
         edge_address=address,
         edge_ports=(http, https) if https else (http,),
         reserve=read_settings(server.state.directory).reserve,

@@ -28,6 +28,7 @@ from havre.workflows.journal import Journal
 from havre.workflows.perform import Performer, TakeSnapshot, Work, no_snapshot
 from havre.workflows.record import seal_configuration, serving_configuration, source_commit
 from havre.workflows.recover import recover_held
+from havre.workflows.release_phase import with_release_phase
 from havre.workflows.release_work import carry_back, close_serving, edge_facts, look, note, ports_inside
 from havre.workflows.server import Server
 
@@ -71,6 +72,8 @@ def propose(server: Server, intent: Intent, choices: Choices | None = None, *, c
     """
     choices = choices or Choices()
     choices = replace(choices, scale={**server.state.instances.scales(intent.app.instance), **choices.scale})
+    if server.engine.name == "process" and choices.kind == "deploy":
+        intent = with_release_phase(intent)
     if choices.pull:
         _pull_all(server, intent)
     observed = look(server, intent)

@@ -18,6 +18,7 @@ from havre.engines.process.node import prepare_node, run_script, scripts_of
 from havre.engines.process.prepare import Prepared, prepare_python
 from havre.engines.process.servers import choose_server, everybodys_python, write_entry
 from havre.engines.process.source import copy_files, digest_of, files_of
+from havre.engines.procfile import read_procfile
 from havre.errors import InputError, Problem, RefusedError
 from havre.host import clock
 from havre.host.commands import path_with, run
@@ -113,8 +114,8 @@ class Builder:
             run([f"{python.programs[0]}/python", "-m", "compileall", "-q", str(app)], check=False, timeout=300.0)
         return Image(
             id=image_id, workdir=recipe.workdir, ports=recipe.ports, entrypoint=recipe.entrypoint,
-            command=recipe.command or _conventional(app), commands=_procfile(app), health=recipe.health, owner=owner,
-            own=((spec.service, spec.command),) if spec.command else (), programs=prepared.programs,
+            command=recipe.command or _conventional(app), commands=read_procfile(app), health=recipe.health,
+            owner=owner, own=((spec.service, spec.command),) if spec.command else (), programs=prepared.programs,
             environment=(*recipe.environment, *prepared.environment, *spec.environment), reveal=prepared.reveal,
             caches=prepared.caches, created=clock.now(), size=_size(app),
         )  # fmt: skip
@@ -161,14 +162,6 @@ def _run_build(command: str, app: Path, prepared: Prepared, arguments: dict[str,
     folders = [folder if folder.startswith("/") else str(app / folder) for folder in prepared.programs]
     variables = {**arguments, **dict(prepared.environment), **dict(spec.environment), "PATH": path_with(folders)}
     run(["/bin/sh", "-ec", command], settings=variables, cwd=app, timeout=_BUILD_TIME)
-
-
-def _procfile(app: Path) -> tuple[tuple[str, str], ...]:
-    path = app / "Procfile"
-    if not path.is_file():
-        return ()
-    pairs = (line.partition(":") for line in path.read_text().splitlines() if not line.lstrip().startswith("#"))
-    return tuple((name.strip(), command.strip()) for name, colon, command in pairs if colon and command.strip())
 
 
 def _conventional(app: Path) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from havre.engines.process.installers import base_python, run_uv
 from havre.engines.process.requirements import wanted_packages
 from havre.errors import FailedError
 from havre.host import clock
-from havre.host.commands import find_program, run
+from havre.host.commands import run
 from havre.host.locks import exclusive
 from havre.model.units import show_seconds
 
@@ -42,7 +42,7 @@ def prepare_python(app: Path, base: str, caches: Path, tell: Tell) -> Prepared |
     wanted = wanted_packages(app, caches)
     if wanted is None:
         return None
-    python = _python(_wanted_python(app, base), tell)
+    python = _python(_wanted_python(app, base), caches, tell)
     exact = run([str(python), "-c", "import sys; print(sys.version)"]).stdout
     environment = caches / "venvs" / content_key(wanted.source, str(python), exact)
     with made_once(environment, tell, "Python packages") as missing:
@@ -64,15 +64,16 @@ def _wanted_python(app: Path, base: str) -> str:
     return found[1] if found else ""
 
 
-def _python(version: str, tell: Tell) -> Path:
+def _python(version: str, caches: Path, tell: Tell) -> Path:
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
     if version in {"", own}:
         return base_python()
-    program = find_program(f"python{version}")
-    if program:
-        return Path(run([program, "-c", "import sys; print(sys._base_executable)"]).stdout.strip()).resolve()
-    tell(f"Python {own} stands in for {version}, which is not on this server")
-    return base_python()
+    try:
+        found = run_uv(("python", "find", "--no-project", "--no-python-downloads", version), caches, timeout=60.0)
+    except FailedError:
+        tell(f"Python {own} stands in for {version}, which is not on this server")
+        return base_python()
+    return Path(found.strip()).resolve()
 
 
 def _install_python(app: Path, environment: Path, wanted: str, python: Path, caches: Path) -> None:
