@@ -29,11 +29,11 @@ class ContextFile:
     executable: bool = False
 
 
-def context_digest(build: Build, *, needs_dockerfile: bool = True) -> str:
+def context_digest(build: Build) -> str:
     """64 hex digits that change exactly when a build's input does: files, Dockerfile, arguments, target, labels.
 
-    Owners and times of files do not count. A remote context (a URL) counts by its text alone. Sources that say
-    how they run in another way (a Procfile, the manifest) may do without a Dockerfile.
+    Owners and times of files do not count. A remote context (a URL) counts by its text alone. A source may have no
+    Dockerfile: one engine runs it without, and who needs it says that it is missing.
     """
     digest = hashlib.sha256()
     for item in fields(build):
@@ -42,7 +42,7 @@ def context_digest(build: Build, *, needs_dockerfile: bool = True) -> str:
     if is_remote(build.context):
         digest.update(f"{build.context}\0{build.dockerfile}".encode())
         return digest.hexdigest()
-    if needs_dockerfile or dockerfile_path(build).is_file():
+    if build.dockerfile_inline is not None or dockerfile_path(build).is_file():
         digest.update(dockerfile_text(build))
     for entry in context_files(build):
         digest.update(f"\0{entry.kind}\0{entry.name}\0{entry.executable}\0".encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -123,8 +123,7 @@ def load_and_list_missing(wish: Wish, app: App) -> tuple[LoadedProject, tuple[st
 
 def pin_builds(project: Project, app: App) -> Project:
     """Name every built image after the content it is built from, so that unchanged sources are not built again."""
-    commanded = {spec.service for spec in app.processes if spec.command}
-    services = tuple(_pin(service, app.instance, commanded) for service in project.services)
+    services = tuple(_pin(service, app.instance) for service in project.services)
     return replace(project, services=services)
 
 
@@ -145,11 +144,10 @@ def _app_name(directory: Path) -> str:
     return name or "app"
 
 
-def _pin(service: Service, instance: str, commanded: Collection[str]) -> Service:
+def _pin(service: Service, instance: str) -> Service:
     if service.build is None:
         return service
-    runs_anyway = service.name in commanded or (Path(service.build.context) / "Procfile").is_file()
-    digest = context_digest(service.build, needs_dockerfile=not runs_anyway)[:12]
+    digest = context_digest(service.build)[:12]
     tags = dict.fromkeys([*service.build.tags, service.image])
     build: Build = replace(service.build, tags=tuple(tag for tag in tags if tag))
     return replace(service, image=f"{instance}/{service.name}:{digest}", build=build)

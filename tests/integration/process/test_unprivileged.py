@@ -30,8 +30,8 @@ needs_root = pytest.mark.skipif(
 )
 
 
-def _as_nobody(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the other tests of this directory as `nobody`, from a copy that nobody can read."""
+def bring_source(place: Path) -> dict[str, str]:
+    """A copy of our source that nobody can read, with a home of their own; the environment to run it in."""
     site = Path(msgspec.__file__).parents[1]
     home = place / "home"
     home.mkdir()
@@ -39,13 +39,19 @@ def _as_nobody(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     shutil.copytree(ROOT / "tests" / "integration" / "process", place / "tests" / "integration" / "process")
     for path in (place, home):
         os.chown(path, 65534, 65534)
-    environment = {
+    return {
         **{name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "UV_"))},
         "PATH": "/usr/bin:/bin",
         "HOME": str(home),
         "PYTHONPATH": f"{place}/src:{place}:{site}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+
+
+def _as_nobody(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the other tests of this directory as `nobody`."""
+    environment = bring_source(place)
+    home = place / "home"
     argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", SYSTEM_PYTHON, "-m", "pytest", "-q", "-x"]
     options = ["-p", "no:cacheprovider", "-W", "ignore::pytest.PytestUnknownMarkWarning", f"--basetemp={home}/pytest"]
     return subprocess.run(

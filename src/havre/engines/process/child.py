@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -65,8 +66,11 @@ def try_private_view() -> str:
     """Empty when this machine lets us give a replica its own view of the file system, else why not."""
 
     def become() -> None:
-        view.enter_private_namespace(os.getuid(), os.getgid())
-        view.build_root((), (), os.getuid())
+        try:
+            view.enter_private_namespace(os.getuid(), os.getgid())
+            view.build_root((), (), os.getuid())
+        except OSError as error:
+            raise OSError(error.errno, _why_no_view(error)) from error
         os._exit(0)
 
     try:
@@ -74,6 +78,18 @@ def try_private_view() -> str:
     except LaunchError as error:
         return str(error)
     return ""
+
+
+def _why_no_view(error: OSError) -> str:
+    """The kernel's short words, with the setting that is usually behind them."""
+    settings = {
+        errno.ENOSPC: "user.max_user_namespaces is 0 or used up",
+        errno.EPERM: "kernel.unprivileged_userns_clone or a security module forbids user namespaces",
+        errno.EACCES: "kernel.apparmor_restrict_unprivileged_userns forbids mounts in user namespaces",
+        errno.EINVAL: "this kernel was built without user namespaces",
+    }
+    setting = settings.get(error.errno or 0) if os.geteuid() != 0 else "a security module or a container forbids mounts"
+    return f"{error.strerror}{f': {setting}' if setting else ''}"
 
 
 def _fork(become: Callable[[], None]) -> int:

@@ -65,6 +65,7 @@ class ProcessEngine:
 
     def __init__(self, state: Path, *, processes: Sequence[ProcessSpec] = (), private_views: bool = True) -> None:
         self._state = private_directory(state.absolute())
+        self._told = False
         self._client = Client(self._state, private_views=private_views)
         self._allocations = Allocations(self._state)
         self._volumes = Volumes(self._state)
@@ -226,6 +227,7 @@ class ProcessEngine:
         if self._replicas.make_room(*key, release=context.release, fingerprint=fingerprint):
             return
         launch = self._starter.prepare(service, slot, context, fingerprint=fingerprint)
+        self._tell_of_the_fallback(tell)
         if ignored := without_effect(service):
             tell(f"{service.name}.{slot}: without effect for a process: {', '.join(ignored)}")
         unenforced = self._replicas.start(launch)
@@ -234,6 +236,16 @@ class ProcessEngine:
         if hooks := hooks_text(service, POST_START):
             started = self._replicas.running(*key)
             run_hooks(hooks, partial(self._hook, started), doing=f"run post_start of {service.name}.{slot}")
+
+    def _tell_of_the_fallback(self, tell: Progress) -> None:
+        """Once for each command."""
+        facts = self._client.facts()
+        if not facts.isolated and not self._told:
+            self._told = True
+            tell(
+                f"no private file systems here ({facts.why_not}): addresses and real paths are put into commands and "
+                "variables instead of names and mounts"
+            )
 
     def _stop(self, instance: str, service: str, slot: int, grace: float) -> None:
         found = self._replicas.find(instance, service, slot)
