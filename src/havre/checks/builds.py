@@ -46,6 +46,23 @@ def _contexts(case: Case) -> Iterator[Problem]:
             )
 
 
+def _images(case: Case) -> Iterator[Problem]:
+    commanded = {spec.service for spec in case.app.processes if spec.command}
+    for service in case.services():
+        known = case.knows_images(service.image) if service.build is None and service.name not in commanded else ""
+        if known:
+            yield Problem(
+                summary=f"the process engine does not know the image {service.image}",
+                subject=service.name,
+                at=case.place(f"services.{service.name}.image"),
+                evidence=(f"it knows: {known}",),
+                hint=(
+                    f"say how to run it (`processes: {{{service.name}: {{command: …, source: …}}}}` in havre.yaml), "
+                    "give it a `build:`, or use the Docker engine"
+                ),
+            )
+
+
 def _sources(case: Case) -> Iterator[Problem]:
     for fact in case.files.builds:
         if fact.files is None or fact.text is None:
@@ -147,6 +164,13 @@ CHECKS = (
         title="build contexts and Dockerfiles exist",
         doc="Looked at before anything is built.",
         find=_contexts,
+    ),
+    Check(
+        id="image-unknown",
+        severity=Severity.ERROR,
+        title="the engine knows how to run every image",
+        doc="Without Docker: PostgreSQL, Redis and Valkey, and whatever has a command in havre.yaml.",
+        find=_images,
     ),
     Check(
         id="build-source",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from havre.checks import ALL, Case, Report, run_checks
 from havre.checks.binds import paths_of
@@ -19,6 +20,7 @@ from havre.compose.report import Report as ComposeReport
 from havre.compose.report import compose_report
 from havre.compose.tree import Sources
 from havre.engines.images import context_files, dockerfile_path, is_remote
+from havre.engines.process.known import family_of, known_images
 from havre.errors import HavreError, Problem
 from havre.host import clock
 from havre.host.commands import find_program, run
@@ -76,12 +78,20 @@ def gather(server: Server, intent: Intent, observed: Observed) -> Case:
         variables=read_env_files(intent.app),
         has_tool=find_programs(server.engine, intent.project, observed, server.state.directory / PROGRAMS_FILE),
         peaks=_peaks(server, intent),
-        bounded_logs=server.engine.name == "process",
+        **(_WITHOUT_DOCKER if server.engine.name == "process" else {}),
         edge_address=address,
         edge_ports=(http, https) if https else (http,),
         reserve=read_settings(server.state.directory).reserve,
         changed=frozenset(_replaced(intent, observed)),
     )
+
+
+def _what_is_known(image: str) -> str:
+    return "" if family_of(image) else known_images()
+
+
+_WITHOUT_DOCKER: Mapping[str, Any] = {"bounded_logs": True, "knows_images": _what_is_known}
+"""What is different where services are plain processes."""
 
 
 def look_at_server(server: Server) -> ServerFacts:

@@ -185,6 +185,20 @@ def test_a_missing_context_or_dockerfile_is_told(judge: Any) -> None:
     assert judge.lines("build-context", BUILD, files=build("FROM x", {"a"})) == []
 
 
+def test_an_image_the_engine_cannot_run_is_told_with_those_it_can(judge: Any) -> None:
+    compose = "services: {db: {image: postgres:15}, mail: {image: mailpit:1}, web: {build: .}}"
+
+    def knows(image: str) -> str:
+        return "" if image.startswith("postgres") else "postgres"
+
+    assert judge.lines("image-unknown", compose, knows_images=knows) == [
+        "compose.yaml:1:45: mail: the process engine does not know the image mailpit:1"
+    ]
+    manifest = "app: shop\nprocesses: {mail: {command: ./mailpit}}"
+    assert judge.lines("image-unknown", compose, manifest, knows_images=knows) == []
+    assert judge.lines("image-unknown", compose) == [], "Docker pulls what it does not have"
+
+
 @pytest.mark.parametrize(
     ("run", "lock"),
     [
