@@ -24,10 +24,11 @@ NEEDED = {
     "caddy": "caddy",
     "pebble": "pebble",
     "docker-registry": "docker-registry",
+    "sshd": "openssh-server",
 }
 ENGINE = ("dockerd", "docker", "iptables", "ip", "debootstrap")
 """What an engine of our own takes."""
-SERVERS = ("ss", "haproxy", "nginx", "caddy", "pebble", "docker-registry")
+SERVERS = ("ss", "haproxy", "nginx", "caddy", "pebble", "docker-registry", "sshd")
 """The real servers that tests talk to."""
 POLICY = Path("/usr/sbin/policy-rc.d")
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"

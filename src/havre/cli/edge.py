@@ -1,4 +1,4 @@
-"""This server's edge with this server's settings, and the commands about it: `certs`, `export`, `edge`."""
+"""This server's edge with this server's settings, and the commands about it: `certs`, `edge`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from havre.cli.options import Chosen, app_options, json_option
 from havre.cli.show import say, show_json, show_problem, show_table
 from havre.edge.haproxy import Edge
 from havre.edge.runner import ProcessRunner
-from havre.errors import InputError, Problem
+from havre.errors import Problem
 from havre.store.state import State
 from havre.workflows.settings import read_settings
 
@@ -70,39 +70,6 @@ def certs_command(chosen: Chosen, renew: bool, force: bool, as_json: bool) -> in
         ]
         show_table(("HOSTS", "APP", "KIND", "DAYS LEFT", "ISSUER OR PROBLEM"), rows)
     return 1 if failed else 0
-
-
-@click.command("export")
-@click.argument("what", type=click.Choice(["caddy", "nginx"]))
-@app_options
-def export_command(chosen: Chosen, what: str) -> None:
-    """Print the vhost for a Caddy or nginx that owns ports 80 and 443 of this server and passes visitors on.
-
-    Write `https_port: 0`, a free `http_port` and the proxy's address in `trusted_proxies` into server.yaml.
-
-    \b
-    Examples:
-      havre export caddy > /etc/caddy/conf.d/lexikon.caddy
-      havre export nginx > /etc/nginx/conf.d/lexikon.conf
-    """
-    from havre.cli.session import load_app, open_state
-    from havre.edge.front_proxy import Front, caddyfile, nginx_conf
-    from havre.model.route import AppEdge
-
-    app = load_app(chosen)
-    if not app.routes:
-        raise InputError(
-            Problem(
-                summary="there is no route to export",
-                subject=app.instance,
-                hint="write `routes:` into havre.yaml first",
-                code="no-routes",
-            )
-        )
-    address, port, _ = edge_for(open_state(chosen)).entrance()
-    edge = AppEdge(instance=app.instance, routes=app.routes)
-    front = Front(edge=f"{address}:{port}")
-    click.echo(caddyfile(edge, front) if what == "caddy" else nginx_conf(edge, front), nl=False)
 
 
 @click.command("edge")

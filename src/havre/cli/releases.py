@@ -58,6 +58,7 @@ def _show_list(instance: str, releases: tuple[Release, ...]) -> None:
 
 def _row(release: Release) -> tuple[str, ...]:
     kind = release.kind if release.rolled_back_to is None else f"{release.kind} to {release.rolled_back_to}"
+    kind += f" of {release.promoted_from}" if release.promoted_from else ""
     return (
         str(release.number),
         release.state.value,
@@ -77,6 +78,8 @@ def _show_one(release: Release, journal: tuple[JournalEntry, ...]) -> None:
         colour=COLOURS.get(release.state),
     )
     say(f"  {release.kind} by {release.by or 'unknown'} on {clock.show_time(release.started_at)}")
+    if release.promoted_from:
+        say(f"  images of {release.promoted_from}")
     if release.commit:
         say(f"  commit {release.commit}{' with local changes' if release.dirty else ''}")
     if release.result:

@@ -186,6 +186,27 @@ class ImageLook(Protocol):
         ...
 
 
+class Source(Protocol):
+    """A stream of bytes that can only be read forward."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Up to `size` bytes; nothing at the end."""
+        ...
+
+
+@runtime_checkable
+class ImageTransfer(Protocol):
+    """What moving images between servers asks of an engine that has images."""
+
+    def save_images(self, references: Sequence[str], sink: BinaryIO) -> None:
+        """Write images, by reference or id, into an archive that `load_images` of another engine reads."""
+        ...
+
+    def load_images(self, source: Source) -> None:
+        """Take the images of an archive; each keeps its id and its names."""
+        ...
+
+
 @runtime_checkable
 class CloseLook(Protocol):
     """What a diagnosis asks of an engine that can look into replicas and remembers what happened to them."""

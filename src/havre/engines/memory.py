@@ -38,6 +38,7 @@ from havre.model.plan import (
     RunTask,
     StartReplica,
     StopReplica,
+    TagImage,
 )
 from havre.model.project import MountKind, Service
 
@@ -227,6 +228,8 @@ class MemoryEngine:
                 self.add_volume(volume.name, instance=instance)
             case PullImage(reference=reference) | BuildImage(reference=reference):
                 self.images[reference] = self.behaviour.registry.get(reference) or _image_id(reference)
+            case TagImage(image_id=image_id, reference=reference):
+                self.images[reference] = image_id
             case RunTask():
                 self._run_task(step, context)
             case StartReplica(service=service, slot=slot, fingerprint=mark):

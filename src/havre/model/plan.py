@@ -66,6 +66,17 @@ class BuildImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TagImage:
+    """Give an image that is here, known by its id, another reference: nothing is built or fetched."""
+
+    image_id: str
+    reference: str
+
+    def __str__(self) -> str:
+        return f"name image {self.image_id.removeprefix('sha256:')[:12]} {self.reference}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunTask:
     """Run `command` once in a throw-away replica of `service` and wait for exit code 0.
 
@@ -227,8 +238,8 @@ class Safeguard:
 
 
 EngineStep: TypeAlias = (
-    CreateNetwork | CreateVolume | PullImage | BuildImage | RunTask | StartReplica | RestartReplica
-    | StopReplica | RemoveReplica | RemoveNetwork | RemoveVolume
+    CreateNetwork | CreateVolume | PullImage | BuildImage | TagImage | RunTask | StartReplica
+    | RestartReplica | StopReplica | RemoveReplica | RemoveNetwork | RemoveVolume
 )  # fmt: skip
 EdgeStep: TypeAlias = Hold | Switch | Drain
 WorkflowStep: TypeAlias = AwaitHealthy | Verify | Safeguard

@@ -35,7 +35,7 @@ class Release:
     number: int
     state: ReleaseState
     kind: str
-    """`deploy`, `rollback`, `scale` or `restore`."""
+    """`deploy`, `rollback`, `promote`, `scale` or `restore`."""
     started_at: float
     ended_at: float | None = None
     by: str = ""
@@ -46,6 +46,8 @@ class Release:
     result: str = ""
     plan: str = ""
     rolled_back_to: int | None = None
+    promoted_from: str | None = None
+    """`shop-staging, release 3`: whose images these are."""
     schema_head: str | None = None
     waivers: tuple[str, ...] = ()
 

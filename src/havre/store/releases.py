@@ -28,11 +28,11 @@ class Releases:
             numbered = replace(release, number=last + 1)
             sql.execute(
                 "INSERT INTO releases (instance, number, state, kind, started_at, by_whom, commit_id, dirty, plan,"
-                " rolled_back_to, waivers, edge_before, sealed) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                " rolled_back_to, promoted_from, waivers, edge_before, sealed) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     numbered.instance, numbered.number, numbered.state.value, numbered.kind, numbered.started_at,
                     numbered.by, numbered.commit, int(numbered.dirty), numbered.plan, numbered.rolled_back_to,
-                    _json(numbered.waivers), _edge_json(edge_before), sealed,
+                    numbered.promoted_from, _json(numbered.waivers), _edge_json(edge_before), sealed,
                 ),
             )  # fmt: skip
         return numbered
@@ -174,6 +174,7 @@ def _release(row: sqlite3.Row) -> Release:
         result=row["result"],
         plan=row["plan"],
         rolled_back_to=row["rolled_back_to"],
+        promoted_from=row["promoted_from"],
         schema_head=row["schema_head"],
         waivers=msgspec.json.decode(row["waivers"], type=tuple[str, ...]),
     )

@@ -68,4 +68,5 @@ MIGRATIONS: tuple[str, ...] = (
         outcome  TEXT NOT NULL
     ) STRICT;
     """,
+    "ALTER TABLE releases ADD COLUMN promoted_from TEXT",
 )

@@ -43,6 +43,7 @@ class Choices:
     remove_orphans: bool = True
     scale: Mapping[str, int] = field(default_factory=dict)
     rolled_back_to: int | None = None
+    promoted_from: str | None = None
 
 
 Planner = Callable[[Observed, EdgeFacts], Plan]
@@ -65,8 +66,15 @@ class Proposal:
 Check = Callable[[Server, Intent, Observed], Sequence[Problem]]
 
 
-def propose(server: Server, intent: Intent, choices: Choices | None = None, *, check: Check | None = None) -> Proposal:
-    """What a deploy would do now.
+def propose(
+    server: Server,
+    intent: Intent,
+    choices: Choices | None = None,
+    *,
+    check: Check | None = None,
+    planner: Callable[[Choices], Planner] | None = None,
+) -> Proposal:
+    """What a deploy would do now; `planner` plans another way than a rollout of exactly this intent.
 
     Raises RefusedError with every problem that the checks call an error; nothing is touched.
     """
@@ -80,7 +88,8 @@ def propose(server: Server, intent: Intent, choices: Choices | None = None, *, c
     warnings = [*intent.warnings, *(check(server, intent, observed) if check else ())]
     if errors := [problem for problem in warnings if problem.severity is Severity.ERROR]:
         raise RefusedError(errors)
-    return proposal_of(server, intent, choices, _rollout(intent, choices), observed, tuple(warnings))
+    plan = planner(choices) if planner else _rollout(intent, choices)
+    return proposal_of(server, intent, choices, plan, observed, tuple(warnings))
 
 
 def proposal_of(
@@ -198,6 +207,7 @@ def _open(server: Server, proposal: Proposal, before: AppEdge | None) -> Release
         dirty=dirty,
         plan=str(proposal.plan),
         rolled_back_to=proposal.choices.rolled_back_to,
+        promoted_from=proposal.choices.promoted_from,
     )
     sealed = seal_configuration(server, intent.app, intent.project, dict(intent.files))
     server.state.instances.remember(

@@ -48,6 +48,8 @@ class Intent:
     """Per service: (target, sha256) of the configuration files and secrets mounted into it."""
     loaded: LoadedProject | None = None
     """The Compose files; None where the intent comes from a release's record."""
+    named: tuple[tuple[str, str], ...] = ()
+    """(reference, image id): images that the release itself gives these names."""
 
     @property
     def warnings(self) -> tuple[Problem, ...]:

@@ -24,9 +24,15 @@ from havre.workflows.server import Server, slots_by_service
 
 
 def look(server: Server, intent: Intent) -> Observed:
-    """One snapshot, with the images that the project names."""
-    references = sorted({service.image for service in intent.project.services})
-    return server.engine.observe(intent.app.instance, references=references)
+    """One snapshot, with the images that the project names; those the release will name itself count as named."""
+    references = sorted({service.image for service in intent.project.services} | {id_ for _, id_ in intent.named})
+    observed = server.engine.observe(intent.app.instance, references=references)
+    if not intent.named:
+        return observed
+    ids = {image.id: image for image in observed.images}
+    named = {name: replace(ids[id_], reference=name) for name, id_ in intent.named if id_ in ids}
+    others = (image for image in observed.images if image.reference not in named)
+    return replace(observed, images=(*others, *named.values()))
 
 
 def ports_inside(intent: Intent, observed: Observed) -> dict[str, tuple[int, ...]]:

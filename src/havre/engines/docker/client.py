@@ -13,11 +13,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import IO, Any
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
 
+from havre.engines.base import Source
 from havre.engines.docker.faults import Asked, explain, not_answering, too_old, too_slow
 from havre.errors import InputError, Problem
 from havre.host import clock
@@ -94,7 +95,7 @@ class DockerClient:
 
     @contextlib.contextmanager
     def stream(
-        self, method: str, path: str, query: Query | None = None, *, doing: str, body: bytes | IO[bytes] | None = None,
+        self, method: str, path: str, query: Query | None = None, *, doing: str, body: bytes | Source | None = None,
         headers: Mapping[str, str] | None = None, timeout: float | None = None,
     ) -> Iterator[Stream]:  # fmt: skip
         """A reply read while it comes, on a connection of its own that is closed at the end."""
@@ -175,7 +176,7 @@ class DockerClient:
             raise
 
     def _send(
-        self, connection: http.client.HTTPConnection, asked: Asked, query: Query | None, body: bytes | IO[bytes] | None,
+        self, connection: http.client.HTTPConnection, asked: Asked, query: Query | None, body: bytes | Source | None,
         headers: dict[str, str],
     ) -> None:  # fmt: skip
         if body is not None:

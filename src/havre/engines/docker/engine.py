@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, assert_never
 
-from havre.engines.base import Context, Executed, LogLine, LogQuery, Progress, Usage
+from havre.engines.base import Context, Executed, LogLine, LogQuery, Progress, Source, Usage
 from havre.engines.docker import labels, looking, snapshot
 from havre.engines.docker.client import DockerClient
 from havre.engines.docker.containers import Containers
@@ -43,6 +43,7 @@ from havre.model.plan import (
     RunTask,
     StartReplica,
     StopReplica,
+    TagImage,
 )
 from havre.model.project import Service
 from havre.model.upkeep import Stored
@@ -101,13 +102,23 @@ class DockerEngine:
         """Its biggest layers, and the directories of GPU libraries in it."""
         return biggest_layers(self.client, image_id), gpu_libraries_in(self.client, image_id)
 
+    def save_images(self, references: Sequence[str], sink: BinaryIO) -> None:
+        """Write images into an archive."""
+        self.images.save(references, sink)
+
+    def load_images(self, source: Source) -> None:
+        """Take the images of an archive."""
+        self.images.load(source)
+
     def instances(self) -> tuple[str, ...]:
         """The names of all instances of which there are containers."""
         query = {"all": True, "filters": {"label": [labels.INSTANCE]}}
         found = self.client.get("/containers/json", query, doing="list the instances on this server")
         return tuple(sorted({entry["Labels"][labels.INSTANCE] for entry in found}))
 
-    def perform(self, step: EngineStep, context: Context, *, progress: Progress | None = None) -> None:
+    def perform(  # noqa: C901 - one case per kind of step
+        self, step: EngineStep, context: Context, *, progress: Progress | None = None
+    ) -> None:
         """Do one step; doing it again is no error."""
         instance = context.instance
         match step:
@@ -119,6 +130,8 @@ class DockerEngine:
                 pull(self.client, reference, platform, self._credentials, progress)
             case BuildImage():
                 self._build(step, context, progress)
+            case TagImage(image_id=image_id, reference=reference):
+                self.images.tag(image_id, reference)
             case RunTask():
                 self._tasks.run(step, context, progress)
             case StartReplica(service=service, slot=slot, fingerprint=fingerprint):

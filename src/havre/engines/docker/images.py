@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
+from havre.engines.base import Source
 from havre.engines.docker import snapshot
 from havre.engines.docker.client import DockerClient
+from havre.errors import FailedError, Problem
+from havre.model.images import image_tag
 from havre.model.observed import ObservedImage
 
 Json = Mapping[str, Any]
@@ -34,6 +37,28 @@ class Images:
                 names = {"RepoDigests": entry.get("RepoDigests")}
                 found.append(snapshot.image(reference, {**inspected, **names}))
         return tuple(found)
+
+    def tag(self, image_id: str, reference: str) -> None:
+        """Give an image another name; a name that meant another image means this one from now on."""
+        repository, tag = image_tag(reference)
+        query = {"repo": repository, "tag": tag or "latest"}
+        self._client.post(f"/images/{image_id}/tag", None, query, doing=f"name an image {reference}")
+
+    def save(self, references: Sequence[str], sink: BinaryIO) -> None:
+        """Write images, with the layers they need, as the archive that `load` and `docker load` read."""
+        query = {"names": tuple(references)}
+        with self._client.stream("GET", "/images/get", query, doing="write images into an archive") as stream:
+            sink.writelines(stream.chunks())
+
+    def load(self, source: Source) -> None:
+        """Take the images of such an archive; those that are here already stay as they are."""
+        doing = "load images from an archive"
+        headers = {"Content-Type": "application/x-tar"}
+        query = {"quiet": True}
+        with self._client.stream("POST", "/images/load", query, doing=doing, headers=headers, body=source) as stream:
+            for message in stream.messages():
+                if message.get("error"):
+                    raise FailedError(_not_loaded(message["error"]))
 
     def remove(self, image_id: str) -> bool:
         """Remove an image under all its names; one that a container uses is left (409)."""
@@ -64,3 +89,12 @@ class Images:
                 with self._lock:
                     self._inspected[image] = known
         return known
+
+
+def _not_loaded(told: str) -> Problem:
+    return Problem(
+        summary="the archive's images could not be loaded",
+        evidence=(told,),
+        hint="write the archive again; a transfer that was cut short leaves half of one",
+        code="images-not-loaded",
+    )

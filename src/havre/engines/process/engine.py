@@ -47,6 +47,7 @@ from havre.model.plan import (
     RunTask,
     StartReplica,
     StopReplica,
+    TagImage,
 )
 from havre.model.project import Service
 from havre.model.upkeep import Stored
@@ -99,7 +100,9 @@ class ProcessEngine:
         """The names of all instances of which there are replicas."""
         return self._replicas.instances()
 
-    def perform(self, step: EngineStep, context: Context, *, progress: Progress | None = None) -> None:
+    def perform(  # noqa: C901 - one case per kind of step
+        self, step: EngineStep, context: Context, *, progress: Progress | None = None
+    ) -> None:
         """Do one step; doing it again is no error."""
         instance = context.instance
         match step:
@@ -112,6 +115,8 @@ class ProcessEngine:
                 self._builder.pull(reference, services, instance, progress or _quiet)
             case BuildImage(service=name, reference=reference, build=build):
                 self._builder.build(name, reference, build, f"{instance}/{name}", progress or _quiet)
+            case TagImage(image_id=image_id, reference=reference):
+                self._images.name(image_id, reference)
             case RunTask():
                 self._run_task(step, context, progress or _quiet)
             case StartReplica(service=service, slot=slot, fingerprint=fingerprint):

@@ -81,8 +81,12 @@ class Images:
         """Record an image whose source tree is in place, and what it is called."""
         if self.get(image.id) is None:
             write_atomic(self.directory(image.id) / "image.json", msgspec.json.encode(image))
+        self.name(image.id, reference)
+
+    def name(self, image_id: str, reference: str) -> None:
+        """Let a reference mean that image from now on."""
         with exclusive(self._lock, what="the image references", doing="record", wait=30.0):
-            write_atomic(self._references, msgspec.json.encode({**self._known(), reference: image.id}))
+            write_atomic(self._references, msgspec.json.encode({**self._known(), reference: image_id}))
 
     def touch(self, image: Image, at: float) -> None:
         """It was wanted again: it counts as the newest of its owner."""

@@ -1,0 +1,95 @@
+"""`havre export`: what others take over from here, as text or as an archive on standard output."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from havre.cli.options import Chosen, app_options
+from havre.cli.session import load_app, open_edge, open_server, open_state
+from havre.cli.show import say
+from havre.errors import InputError, Problem
+from havre.model.app import App
+
+
+@click.group("export")
+def export_command() -> None:
+    """Print what others take over from here: the vhost for a Caddy or nginx that owns ports 80 and 443 of this
+    server and passes visitors on, or a release's images for another server.
+
+    For a vhost write `https_port: 0`, a free `http_port` and the proxy's address in `trusted_proxies` into
+    server.yaml.
+
+    \b
+    Examples:
+      havre export caddy > /etc/caddy/conf.d/lexikon.caddy
+      havre export nginx > /etc/nginx/conf.d/lexikon.conf
+      havre export release -e staging > staging.tar
+    """
+
+
+@export_command.command("caddy")
+@app_options
+def caddy_command(chosen: Chosen) -> None:
+    """Print the site for a Caddy in front of the edge."""
+    _print_vhost(chosen, "caddy")
+
+
+@export_command.command("nginx")
+@app_options
+def nginx_command(chosen: Chosen) -> None:
+    """Print the server blocks for an nginx in front of the edge."""
+    _print_vhost(chosen, "nginx")
+
+
+@export_command.command("release")
+@click.option("--instance", metavar="NAME", help="The instance, where its havre.yaml is not at hand: shop-staging.")
+@click.option("--release", "number", type=int, metavar="N", help="Which release [default: the one that serves].")
+@click.option("--all", "every", is_flag=True, help="Also images that a registry has.")
+@click.option("--skip", multiple=True, metavar="ID", help="Leave out this image, which the other server has.")
+@app_options
+def release_command(
+    chosen: Chosen, instance: str | None, number: int | None, every: bool, skip: tuple[str, ...]
+) -> None:
+    """Write the images of a release, as an archive that `havre promote --from` reads on another server.
+
+    Images that a registry has are not in it: the other server fetches them by their digest.
+
+    \b
+    Examples:
+      havre export release -e staging > staging.tar
+      ssh HOST havre export release --instance shop-staging | havre promote staging --from - -y
+    """
+    from havre.workflows.promote import release_to_promote
+    from havre.workflows.transfer import export_release
+
+    if sys.stdout.isatty():
+        raise click.UsageError("this is an archive, not text: send it to a file or through a pipe")
+    app = App(name=instance) if instance else load_app(chosen)
+    server = open_server(chosen, app)
+    release = release_to_promote(server, app.instance, number)
+    written = export_release(server, release, sys.stdout.buffer, every=every, skip=skip)
+    say(f"release {release.number} of {release.instance}: {len(written)} images written", error=True)
+
+
+def _print_vhost(chosen: Chosen, kind: str) -> None:
+    from havre.edge.front_proxy import Front, caddyfile, nginx_conf
+    from havre.model.route import AppEdge
+
+    app = load_app(chosen)
+    if not app.routes:
+        raise InputError(_no_routes(app))
+    address, port, _ = open_edge(open_state(chosen)).entrance()
+    edge = AppEdge(instance=app.instance, routes=app.routes)
+    front = Front(edge=f"{address}:{port}")
+    click.echo(caddyfile(edge, front) if kind == "caddy" else nginx_conf(edge, front), nl=False)
+
+
+def _no_routes(app: App) -> Problem:
+    return Problem(
+        summary="there is no route to export",
+        subject=app.instance,
+        hint="write `routes:` into havre.yaml first",
+        code="no-routes",
+    )
