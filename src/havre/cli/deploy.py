@@ -9,8 +9,9 @@ import click
 from havre.cli.options import Chosen, app_options, json_option, wait_option, yes_option
 from havre.cli.progress import Progress
 from havre.cli.recover import settle_first
-from havre.cli.session import environment, load, open_server
+from havre.cli.session import engine_found, environment, load, open_server
 from havre.cli.show import is_terminal, problem_as_dict, say, show_json, show_problem, wrapped
+from havre.errors import Problem
 from havre.model.plan import Plan
 from havre.model.release import Release
 from havre.model.units import show_seconds
@@ -53,6 +54,7 @@ def plan_command(chosen: Chosen, force: tuple[str, ...], pull: bool, keep_orphan
     if as_json:
         show_json(_as_json(proposal))
     else:
+        show_engine(engine_found(chosen, intent.app, server))
         show_proposal(proposal)
 
 
@@ -87,6 +89,7 @@ def deploy_command(
     settle_first(server, intent.app.instance, wait=wait, quiet=as_json)
     proposal = propose(server, intent, Choices(force=force, pull=pull, remove_orphans=not keep_orphans), check=check)
     if not as_json:
+        show_engine(engine_found(chosen, intent.app, server))
         show_proposal(proposal)
     if proposal.plan.is_empty:
         if as_json:
@@ -124,6 +127,12 @@ def _safeguard(server: Server, proposal: Proposal, line: Callable[[str], None]) 
 
     storage = Storage(server=server, variables=environment())
     return snapshot_before_migration(storage, proposal.intent, progress=line)
+
+
+def show_engine(note: Problem | None) -> None:
+    """Which engine was taken, where that was not the user's word."""
+    if note is not None:
+        show_problem(note)
 
 
 def show_proposal(proposal: Proposal) -> None:

@@ -15,7 +15,7 @@ from havre.cli.options import Chosen
 from havre.compose import LoadedProject
 from havre.compose.lower import lower
 from havre.engines.base import Engine
-from havre.errors import UnavailableError
+from havre.errors import Problem, Severity, UnavailableError
 from havre.model.app import App
 from havre.model.project import Project
 from havre.store.state import State, default_directory
@@ -142,6 +142,19 @@ def open_engine(chosen: Chosen, app: App, state: State) -> Engine:
     if wanted == "docker" or _answers(docker):
         return docker
     return _process(app, state)
+
+
+def engine_found(chosen: Chosen, app: App, server: Server) -> Problem | None:
+    """What to say where nobody named an engine and Docker was not there to be taken; None otherwise."""
+    if server.engine.name != "process" or chosen.engine or app.engine or _deployed_with(app, server.state):
+        return None
+    return Problem(
+        summary="no Docker Engine answers here, so the services run as processes of this server",
+        subject=app.instance,
+        severity=Severity.NOTE,
+        hint="nothing to do; to decide it yourself: `--engine`, or `engine:` in havre.yaml",
+        code="engine-process",
+    )
 
 
 def engines_here(state: State) -> tuple[Engine, ...]:
