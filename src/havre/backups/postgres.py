@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from havre.backups.pgarchive import ArchiveError, ArchiveReader
@@ -29,6 +29,9 @@ _AS_OWNER = (
 )
 """Run what follows with the image's own variables as libpq's: no password leaves the replica."""
 
+_DATA = "${PGDATA:-/var/lib/postgresql/data}"
+BESIDE = "pgsql_tmp.havre-"
+"""How restores to a moment call their directories beside the live data: pg_basebackup leaves out `pgsql_tmp…`."""
 _DATABASES = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
 _RELATIONS = (
     "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -60,13 +63,21 @@ class Postgres:
         )
 
     def _chosen(self, place: Place) -> tuple[str, ...]:
-        present = query(place, "postgres", _DATABASES).splitlines()
+        present = databases(place)
         if missing := [name for name in self.databases if name not in present]:
             raise InputError(_no_such_database(place, missing, present))
-        if self.databases:
-            return self.databases
-        used = [name for name in present if name != "postgres" or query(place, name, _RELATIONS) != "0"]
-        return tuple(used or present)
+        return self.databases or used_databases(place)
+
+
+def used_databases(place: Place) -> tuple[str, ...]:
+    """Every database, but `postgres` only where something is in it."""
+    present = databases(place)
+    return tuple(name for name in present if name != "postgres" or query(place, name, _RELATIONS) != "0") or present
+
+
+def databases(place: Place) -> tuple[str, ...]:
+    """Every database that lets anybody in, templates left out."""
+    return tuple(query(place, "template1", _DATABASES).splitlines())
 
 
 def owner(*command: str) -> tuple[str, ...]:
@@ -88,16 +99,20 @@ def execute_sql(place: Place, database: str, script: BinaryIO) -> None:
         raise FailedError(command_failed(place, command, answer.exit_code, answer.complaints))
 
 
-def restore_into(place: Place, database: str, part: Part, source: AbstractContextManager[BinaryIO]) -> None:
+def restore_into(
+    place: Place, database: str, part: Part, source: AbstractContextManager[BinaryIO],
+    counted: Callable[[], Mapping[str, int]] | None = None,
+) -> None:  # fmt: skip
     """Make `database`, like the one the dump is of where that exists, and fill it.
 
-    Any SQL error or a row too few raises FailedError; then the new database is dropped again.
+    `counted` says the rows of each table where they are known only when the dump has passed. Any SQL error or a row
+    too few raises FailedError; then the new database is dropped again.
     """
     create_like(place, database, part.name)
     try:
         with source as dump:
             _fill(place, database, dump)
-        verify_rows(place, database, part)
+        verify_rows(place, database, replace(part, counts=tuple(counted().items())) if counted else part)
     except BaseException:
         drop(place, database)
         raise
@@ -205,6 +220,17 @@ def kept_by_restores(place: Place) -> tuple[str, ...]:
     """The databases that were live before a restore took their place, and what a killed restore left unfinished."""
     pattern = literal("__(before|new)_[0-9]{8}_[0-9]{6}$")
     return tuple(query(place, "template1", f"SELECT datname FROM pg_database WHERE datname ~ {pattern}").splitlines())  # noqa: S608
+
+
+def directories_of_restores(place: Place) -> tuple[str, ...]:
+    """What restores to a moment kept below the data directory, and what a killed one left unfinished."""
+    listing = ("sh", "-c", f'cd "{_DATA}" && ls -d {BESIDE}* 2>/dev/null || true')
+    return tuple(answered(place, listing).splitlines())
+
+
+def remove_directory(place: Place, name: str) -> None:
+    """Remove one of those."""
+    answered(place, ("sh", "-c", f'rm -rf "{_DATA}/$1"', "havre", name))
 
 
 def end_connections(place: Place, *databases: str) -> None:

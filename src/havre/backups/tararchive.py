@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _BLOCK = 512
 _FILES = frozenset(b"0\x007")
@@ -19,8 +19,13 @@ class TarReader:
     files: int = 0
     size: int = 0
     """Bytes of the files' content."""
+    wanted: frozenset[str] = frozenset()
+    """Small files whose content is `kept`."""
+    kept: dict[str, bytearray] = field(default_factory=dict)
     _rest: bytes = b""
     _skip: int = 0
+    _keep: tuple[str, int] = ("", 0)
+    """Which file's content is passing by, and how much of it is to come; only of those that are wanted."""
     _empty_blocks: int = 0
 
     def feed(self, piece: bytes) -> None:
@@ -29,6 +34,8 @@ class TarReader:
         position = 0
         while True:
             skipped = min(self._skip, len(data) - position)
+            if self._keep[1]:
+                self._keep_some(data[position : position + skipped])
             position += skipped
             self._skip -= skipped
             if self._skip or len(data) - position < _BLOCK:
@@ -56,6 +63,13 @@ class TarReader:
             self.files += 1
             self.size += size
         self._skip = -(-size // _BLOCK) * _BLOCK
+        if (name := block[:100].rstrip(b"\0").decode(errors="replace").removeprefix("./")) in self.wanted:
+            self.kept[name], self._keep = bytearray(), (name, size)
+
+    def _keep_some(self, content: bytes) -> None:
+        name, left = self._keep
+        self.kept[name] += content[:left]
+        self._keep = (name, left - min(left, len(content)))
 
 
 def _size(text: bytes) -> int:

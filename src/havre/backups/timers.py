@@ -30,10 +30,23 @@ def timers_for(instance: str, chosen: Sequence[str], policies: Sequence[BackupPo
         if policy.schedule:
             arguments = ("backup", "take", policy.service, *chosen)
             yield Timer(name=f"havre-{instance}-backup-{policy.service}", schedule=policy.schedule, arguments=arguments)
+        if policy.pitr:
+            arguments = ("backup", "wal", policy.service, *chosen)
+            schedule = every(policy.pitr.ship)
+            yield Timer(name=f"havre-{instance}-wal-{policy.service}", schedule=schedule, arguments=arguments)
         if policy.drill:
             schedule = _INTERVALS.get(policy.drill, policy.drill)
             arguments = ("drill", "restore", policy.service, *chosen)
             yield Timer(name=f"havre-{instance}-drill-{policy.service}", schedule=schedule, arguments=arguments)
+
+
+def every(seconds: float) -> str:
+    """A cron expression that comes round at least as often as this: cron knows whole minutes and hours."""
+    minutes = max(1, int(seconds // 60))
+    if minutes < 60:
+        return f"*/{max(part for part in range(1, minutes + 1) if 60 % part == 0)} * * * *"
+    hours = min(minutes // 60, 24)
+    return f"0 */{max(part for part in range(1, hours + 1) if 24 % part == 0)} * * *" if hours < 24 else "0 0 * * *"
 
 
 def crontab(timers: Sequence[Timer], program: str) -> str:

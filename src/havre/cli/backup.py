@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from havre.backups.timers import crontab, systemd, timers_for
 from havre.backups.vault import escrow_text
+from havre.backups.wal import windows
 from havre.cli.options import Chosen, app_options, json_option
 from havre.cli.session import environment, load, open_server
 from havre.cli.show import is_terminal, say, show_json, show_table
@@ -16,11 +18,13 @@ from havre.host import clock
 from havre.host.commands import find_program
 from havre.host.files import write_atomic
 from havre.model.backup import Snapshot, Verdict
+from havre.model.pitr import Window
 from havre.model.units import show_bytes, show_seconds
 from havre.workflows.backup import Storage, accept, back_up
 from havre.workflows.backup_status import ServiceStatus, status_of
 from havre.workflows.intent import Intent
 from havre.workflows.recover_server import keep_configuration
+from havre.workflows.wal import keep_wal, pitr_policies
 
 COLOURS = {Verdict.GOOD: "green", Verdict.SUSPICIOUS: "yellow", Verdict.FAILED: "red"}
 
@@ -66,6 +70,9 @@ def take_command(chosen: Chosen, services: tuple[str, ...], live: bool, as_json:
     progress = (lambda _: None) if as_json else say
     taken = back_up(storage, intent, services, live=live, progress=progress)
     keep_configuration(storage, intent, Path(chosen.manifest or "havre.yaml").name)
+    taken_of = {snapshot.service for snapshot in taken}
+    if with_log := [policy.service for policy in pitr_policies(intent) if policy.service in taken_of]:
+        keep_wal(storage, intent, with_log, progress=progress)
     if as_json:
         show_json(taken)
     for snapshot in () if as_json else taken:
@@ -98,21 +105,51 @@ def list_command(chosen: Chosen, service: str | None, as_json: bool) -> None:
 @json_option
 @app_options
 def status_command(chosen: Chosen, as_json: bool) -> None:
-    """Age of the newest good snapshot of each service, the next one due, the last drill; exit code 1 when overdue.
+    """Age of the newest good snapshot of each service, the last drill, and what losing the server now would cost (RPO).
+
+    With `pitr` also the moments that can be restored. Exit code 1 when something is overdue or wrong.
 
     \b
     Example:
-      havre backup status --json | jq '.[].age'
+      havre backup status --json | jq '.[].rpo'
     """
     storage, intent = open_storage(chosen)
     found = status_of(storage, intent, clock.now())
     if as_json:
         show_json(found)
     else:
-        headers = ("SERVICE", "NEWEST GOOD", "AGE", "SIZE", "DRILL", "STATE")
+        headers = ("SERVICE", "NEWEST GOOD", "SIZE", "RPO NOW", "DRILL", "STATE")
         show_table(headers, [_status_row(status) for status in found])
+        for status in found:
+            if status.windows:
+                say(f"{status.service}: any moment can be restored of {show_windows(status.windows)}")
     if any(status.problems for status in found):
         raise SystemExit(1)
+
+
+@backup_command.command("wal")
+@click.argument("services", nargs=-1)
+@click.option("--base", is_flag=True, help="Take a base backup now, due or not.")
+@json_option
+@app_options
+def wal_command(chosen: Chosen, services: tuple[str, ...], base: bool, as_json: bool) -> None:
+    """Keep the write-ahead log of the databases with `pitr`: start the receiver, ship the log, take a base when due.
+
+    The timers of `havre backup timers` run it; after a gap it begins anew with a base backup, and exits with 1.
+
+    \b
+    Examples:
+      havre backup wal
+      havre backup wal db --base
+    """
+    storage, intent = open_storage(chosen)
+    kept = keep_wal(storage, intent, services, base=base, progress=(lambda _: None) if as_json else say)
+    found = {service: windows(archive) for service, archive in kept}
+    if as_json:
+        show_json(found)
+        return
+    for service, open_windows in found.items():
+        say(f"{service}: its log is stored; can be restored: {show_windows(open_windows)}", colour="green")
 
 
 @backup_command.command("accept")
@@ -213,6 +250,12 @@ def open_storage(chosen: Chosen) -> tuple[Storage, Intent]:
     return Storage(server=open_server(chosen, intent.app), variables=environment()), intent
 
 
+def show_windows(found: Sequence[Window]) -> str:
+    """`2026-11-20 22:05:13 to 2026-11-21 08:00:00, …`."""
+    spans = [f"{clock.show_time(one.since)} to {clock.show_time(one.until)}" for one in found]
+    return ", and ".join(spans) or "nothing yet"
+
+
 def _show(snapshot: Snapshot) -> None:
     took = show_seconds(snapshot.ended_at - snapshot.started_at)
     verdict, size = snapshot.verdict.value, show_bytes(snapshot.size)
@@ -243,8 +286,8 @@ def _status_row(status: ServiceStatus) -> tuple[str, ...]:
     return (
         status.service,
         newest.id if newest else "none",
-        show_seconds(status.age) if status.age is not None else "-",
         show_bytes(newest.size) if newest else "-",
+        show_seconds(status.rpo) if status.rpo is not None else "-",
         "never" if status.drill is None else "passed" if status.drill.passed else "FAILED",
         "; ".join(status.problems) or "ok",
     )

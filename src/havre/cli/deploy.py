@@ -118,7 +118,9 @@ def carry_out(server: Server, proposal: Proposal, *, wait: float, quiet: bool = 
         witness = [] if quiet else [progress]
         line = (lambda _: None) if quiet else progress.line
         snapshot = _safeguard(server, proposal, line)
-        return apply(server, proposal, wait=wait, witnesses=witness, progress=line, snapshot=snapshot)
+        release = apply(server, proposal, wait=wait, witnesses=witness, progress=line, snapshot=snapshot)
+        _resume_receivers(server, proposal, line)
+        return release
 
 
 def _safeguard(server: Server, proposal: Proposal, line: Callable[[str], None]) -> TakeSnapshot:
@@ -133,6 +135,15 @@ def show_engine(note: Problem | None) -> None:
     """Which engine was taken, where that was not the user's word."""
     if note is not None:
         show_problem(note)
+
+
+def _resume_receivers(server: Server, proposal: Proposal, line: Callable[[str], None]) -> None:
+    """A database that was replaced is followed again, where its log is kept; imported only there."""
+    if any(policy.pitr for policy in proposal.intent.app.backups):
+        from havre.workflows.backup import Storage
+        from havre.workflows.wal import resume_receivers
+
+        resume_receivers(Storage(server=server, variables=environment()), proposal.intent, progress=line)
 
 
 def show_proposal(proposal: Proposal) -> None:

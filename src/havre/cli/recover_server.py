@@ -64,5 +64,5 @@ def recover_server_command(
         show_json(revived)
         return
     for restored in revived.restored:
-        say(f"  {restored.snapshot.service} from {restored.snapshot.id}: {'; '.join(restored.verified)}")
+        say(f"  {restored.source}: {'; '.join(restored.verified)}")
     say(f"{record.instance} is back after {show_seconds(revived.seconds)} (RTO)", bold=True, colour="green")

@@ -10,12 +10,16 @@ from havre.cli.options import Chosen, app_options, json_option, yes_option
 from havre.cli.show import say, show_json
 from havre.host import clock
 from havre.model.units import show_bytes, show_seconds
+from havre.workflows.backup import Storage
+from havre.workflows.intent import Intent
+from havre.workflows.recovery import recover_to
 from havre.workflows.restore import chosen_snapshot, drop_kept, restore
 
 
 @click.command("restore")
 @click.argument("service")
 @click.argument("snapshot", required=False)
+@click.option("--at", metavar="TIME", help="Bring a database with `pitr` back as it was then, or `latest`.")
 @click.option("--to", metavar="NAME", help="Restore into a new database of that name, and leave the live one alone.")
 @click.option("--doubtful", is_flag=True, help="Accept a snapshot that is suspicious.")
 @click.option("--drop-kept", "drop", is_flag=True, help="Only remove the databases that earlier restores kept.")
@@ -23,8 +27,8 @@ from havre.workflows.restore import chosen_snapshot, drop_kept, restore
 @json_option
 @app_options
 def restore_command(
-    chosen: Chosen, service: str, snapshot: str | None, to: str | None, doubtful: bool, drop: bool, yes: bool,
-    as_json: bool,
+    chosen: Chosen, service: str, snapshot: str | None, at: str | None, to: str | None, doubtful: bool, drop: bool,
+    yes: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Restore SERVICE from SNAPSHOT (the newest good one by default).
 
@@ -32,10 +36,15 @@ def restore_command(
     requests are held at the edge; the live one is kept under another name. Any SQL error is a failure, and then
     nothing has changed.
 
+    With --at the whole server is brought back as it was at that moment (in this server's time zone unless it says
+    another), from a base backup and its write-ahead log, beside the live data; then the two change places.
+
     \b
     Examples:
       havre restore db
       havre restore db db-20261120-020000 --to shop_yesterday
+      havre restore db --at "2026-11-26 21:00:00"
+      havre restore db --at latest
       havre restore db --drop-kept
     """
     storage, intent = open_storage(chosen)
@@ -43,6 +52,9 @@ def restore_command(
         confirm(storage.server, yes=yes, what=f"Remove the databases kept by earlier restores of {service}?")
         dropped = drop_kept(storage, intent, service)
         say(f"removed {', '.join(dropped)}" if dropped else "there is none")
+        return
+    if at is not None:
+        _restore_at(storage, intent, service, _moment(at, snapshot), to, yes=yes, as_json=as_json)
         return
     found = chosen_snapshot(storage, intent.app.instance, service, snapshot, doubtful=doubtful)
     taken = f"{clock.show_time(found.started_at)}, {show_bytes(found.size)}"
@@ -60,3 +72,35 @@ def restore_command(
         say(f"  verified: {line}")
     if done.kept:
         say(f"  what was live before is kept: {', '.join(done.kept)}")
+
+
+def _restore_at(
+    storage: Storage, intent: Intent, service: str, at: float | None, to: str | None, *, yes: bool, as_json: bool
+) -> None:
+    moment = "as new as it can be had" if at is None else f"as it was at {clock.show_time(at)}"
+    if to is None:
+        what = f"Bring all databases of {service} on {storage.server.machine} back {moment}? What is live now is kept."
+        confirm(storage.server, yes=yes, what=what)
+    progress = (lambda _: None) if as_json else say
+    done = recover_to(storage, intent, service, at, to=to, progress=progress)
+    if as_json:
+        show_json(done)
+        return
+    say(f"restored {', '.join(done.into)} {moment} in {show_seconds(done.seconds)}", bold=True, colour="green")
+    for line in done.verified:
+        say(f"  verified: {line}")
+    if done.kept:
+        say(f"  what was live before is kept: {', '.join(done.kept)} in the data directory")
+
+
+def _moment(text: str, snapshot: str | None) -> float | None:
+    """Seconds since the epoch; None for `latest`."""
+    if snapshot is not None:
+        raise click.UsageError("give a snapshot or --at, not both")
+    if text == "latest":
+        return None
+    if (at := clock.parse_time(text)) is None:
+        raise click.BadParameter(
+            f"`{text}` is no time; for example `2026-11-26 21:00:00` or `latest`", param_hint="--at"
+        )
+    return at

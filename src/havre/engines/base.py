@@ -178,6 +178,15 @@ class DataAccess(Protocol):
 
 
 @runtime_checkable
+class Companions(Protocol):
+    """What the receiver of a database's log asks of an engine: to run beside a replica."""
+
+    def beside(self, instance: str, service: str, slot: int) -> tuple[str | None, str]:
+        """(network mode, host) with which another replica reaches a running one as programs inside it do."""
+        ...
+
+
+@runtime_checkable
 class ImageLook(Protocol):
     """What checks ask of an engine that has images: what is in one, without running it."""
 

@@ -6,7 +6,8 @@ import contextlib
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, BinaryIO
 
 from havre.errors import Problem, UnavailableError
@@ -89,6 +90,37 @@ def running(
             _end(process)
             if process.stdout is not None:
                 process.stdout.close()
+
+
+@contextlib.contextmanager
+def written(write: Callable[[BinaryIO], None]) -> Iterator[BinaryIO]:
+    """What `write` writes, to be read meanwhile; what it raises is raised when the block is left.
+
+    Leaving the block before the end makes `write` fail with BrokenPipeError, which is nobody's error.
+    """
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    writer = _Writer(write, writing)
+    writer.start()
+    with os.fdopen(reading, "rb") as source:
+        yield source
+    writer.join()
+    if writer.error is not None and not isinstance(writer.error, BrokenPipeError):
+        raise writer.error
+
+
+class _Writer(threading.Thread):
+    def __init__(self, write: Callable[[BinaryIO], None], handle: int) -> None:
+        super().__init__(daemon=True)
+        self._write = write
+        self._handle = handle
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            with os.fdopen(self._handle, "wb") as sink:
+                self._write(sink)
+        except Exception as error:  # noqa: BLE001 - raised again where the block is left
+            self.error = error
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

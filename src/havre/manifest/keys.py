@@ -119,6 +119,18 @@ KEEP = Record(
     },
 )
 
+PITR = Record(
+    title="point-in-time recovery",
+    short="enabled",
+    keys={
+        "enabled": Key(FLAG, "Whether it is done.", default="true"),
+        "ship": Key(DURATION, "How often the log goes to the repositories: what a lost server may cost.", default="5m"),
+        "base": Key(DURATION, "How old the newest base backup may become before another is taken.", default="24h"),
+        "keep": Key(DURATION, "How far back any moment can be restored.", default="168h"),
+        "limit": Key(SIZE, "How much log may wait here unshipped before it is given up.", default="4GB"),
+    },
+)
+
 BACKUP = Record(
     title="backup",
     short="schedule",
@@ -133,7 +145,7 @@ BACKUP = Record(
         "restore_command": Key(COMMAND, "Reads a backup from its standard input."),
         "drill": Key(INTERVAL, "How often a restore is proven: daily, weekly, monthly or a cron schedule."),
         "assert": Key(Items(TEXT, one_ok=True), "Queries that must answer true in the restored copy."),
-        "pitr": Key(FLAG, "Keep the write-ahead log too, to restore any moment (PostgreSQL).", default="false"),
+        "pitr": Key(PITR, "Keep the write-ahead log too, to restore any moment (PostgreSQL).", default="false"),
         "rpo": Key(DURATION, "How much may be lost at most; more raises an alert.", example="24h"),
         "rto": Key(DURATION, "How long a restore may take; more raises an alert.", example="4h"),
     },

@@ -20,7 +20,7 @@ from havre.model.app import (
     Verification,
     Waiver,
 )
-from havre.model.backup import BackupPolicy, Retention
+from havre.model.backup import BackupPolicy, PitrPolicy, Retention
 from havre.model.route import RateLimit, Route
 
 Values = Mapping[str, Any]
@@ -122,15 +122,20 @@ def _backup(service: str, values: Values) -> BackupPolicy:
         "command",
         "restore_command",
         "drill",
-        "pitr",
         "rpo",
         "rto",
     )
     return BackupPolicy(
         service=service,
         keep=_retention(values.get("keep", {})),
+        pitr=_pitr(values.get("pitr") or {"enabled": False}),
         **_renamed(values, **dict(zip(same, same, strict=True)), **{"assert": "assertions"}),
     )
+
+
+def _pitr(values: Values) -> PitrPolicy | None:
+    settings = {name: value for name, value in values.items() if name != "enabled"}
+    return PitrPolicy(**settings) if values.get("enabled", True) else None
 
 
 def _retention(values: Values) -> Retention:

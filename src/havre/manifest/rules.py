@@ -49,7 +49,8 @@ def _command_backups(values: Values, told: _Told) -> None:
         if backup.get("kind") == "command" and not backup.get("command"):
             hint = "add `command`: what it writes to its standard output is kept"
             told("`kind: command` needs `command`", hint=hint, path=("backups", service))
-        if backup.get("pitr") and backup.get("kind") not in (None, "postgres"):
+        keeps_log = (backup.get("pitr") or {"enabled": False}).get("enabled", True)
+        if keeps_log and backup.get("kind") not in (None, "postgres"):
             hint = "remove `pitr`: only PostgreSQL has a write-ahead log to keep"
             told(f"`pitr` does not go with `kind: {backup['kind']}`", hint=hint, path=("backups", service, "pitr"))
 

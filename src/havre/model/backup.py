@@ -18,6 +18,16 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PitrPolicy:
+    """How a PostgreSQL server's write-ahead log is kept; times in seconds, `limit` in bytes."""
+
+    ship: float = 300.0
+    base: float = 86400.0
+    keep: float = 7 * 86400.0
+    limit: int = 4 * 1024**3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackupPolicy:
     """One entry of the manifest's `backups`; `schedule` is a cron expression, `kind` None means: by the image."""
 
@@ -35,7 +45,7 @@ class BackupPolicy:
     drill: str | None = None
     """How often a restore is proven: `weekly`, `monthly` or a cron expression."""
     assertions: tuple[str, ...] = ()
-    pitr: bool = False
+    pitr: PitrPolicy | None = None
     rpo: float | None = None
     rto: float | None = None
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from havre.backups.choosing import policies_for
 from havre.model.backup import BackupPolicy, DrillReport, Snapshot, Verdict
+from havre.model.pitr import Window
 from havre.model.units import show_seconds
 from havre.workflows.backup import Storage
 from havre.workflows.intent import Intent
+from havre.workflows.wal_status import wal_status
 
 DAY = 86400.0
 GRACE = 3600.0
@@ -19,31 +21,41 @@ DRILL_PERIODS = {"daily": DAY, "weekly": 7 * DAY, "monthly": 31 * DAY}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceStatus:
-    """One service: `age` is its recovery point objective if it were lost now, in seconds."""
+    """One service: `age` is that of its newest good snapshot; `rpo` is what losing the server now would cost (seconds).
+
+    `windows` are what point-in-time recovery can restore.
+    """
 
     service: str
     newest: Snapshot | None
     age: float | None
     drill: DrillReport | None
+    rpo: float | None = None
+    windows: tuple[Window, ...] = ()
     problems: tuple[str, ...] = ()
 
 
 def status_of(storage: Storage, intent: Intent, now: float) -> tuple[ServiceStatus, ...]:
     """Every service that has a policy or is known to hold data."""
     policies = policies_for(intent.app, intent.project, ())
-    return tuple(_status(storage, intent.app.instance, policy, now) for policy in policies)
+    return tuple(_status(storage, intent, policy, now) for policy in policies)
 
 
-def _status(storage: Storage, instance: str, policy: BackupPolicy, now: float) -> ServiceStatus:
+def _status(storage: Storage, intent: Intent, policy: BackupPolicy, now: float) -> ServiceStatus:
+    instance = intent.app.instance
     known = storage.book.snapshots(instance, policy.service)
     newest = next((snapshot for snapshot in known if snapshot.is_good), None)
     drill = next((one for one in storage.book.drills(instance) if one.service == policy.service), None)
+    log = wal_status(storage, intent, policy, now) if policy.pitr else None
+    ages = [now - newest.started_at] if newest else []
     return ServiceStatus(
         service=policy.service,
         newest=newest,
-        age=now - newest.started_at if newest else None,
+        age=ages[0] if ages else None,
         drill=drill,
-        problems=tuple(problems_of(policy, known, drill, now)),
+        rpo=min([*ages, *([log.rpo] if log and log.rpo is not None else [])], default=None),
+        windows=log.windows if log else (),
+        problems=(*problems_of(policy, known, drill, now), *(log.problems if log else ())),
     )
 
 
@@ -54,9 +66,11 @@ def problems_of(
     newest = next((snapshot for snapshot in known if snapshot.is_good), None)
     if known and known[0].verdict is not Verdict.GOOD:
         yield f"the last one {known[0].verdict.value}: {'; '.join(known[0].reasons)}"
-    allowed = policy.rpo or (DAY + GRACE if policy.schedule else None)
+    promised = None if policy.pitr else policy.rpo  # its log keeps that promise
+    allowed = promised or (DAY + GRACE if policy.schedule else None)
     if newest is None:
-        yield "there is no good backup"
+        if policy.pitr is None or policy.schedule:
+            yield "there is no good backup"
     elif allowed is not None and now - newest.started_at > allowed:
         yield f"overdue: older than {show_seconds(allowed)}"
     if policy.drill is None:

@@ -15,6 +15,7 @@ from havre.planning.removal import plan_down
 from havre.workflows.disk import tidy
 from havre.workflows.execute import Cancellation, Witness, execute
 from havre.workflows.perform import Performer, Work, no_snapshot
+from havre.workflows.receiver import end_receivers
 from havre.workflows.record import Recorded, serving_configuration
 from havre.workflows.release_work import note
 from havre.workflows.server import Server, slots_by_service
@@ -39,6 +40,7 @@ def take_down(
     with exclusive(lock, what=f"the instance {instance}", doing="down", wait=wait):
         observed, recorded = server.engine.observe(instance), _configuration(server, instance)
         plan = _plan(server, instance, observed, recorded, every_volume=every_volume)
+        end_receivers(server, instance)
         _carry_out(server, instance, plan, recorded, witnesses)
         if server.traffic.read(instance) is not None:
             server.traffic.remove(instance)

@@ -15,13 +15,17 @@ import msgspec
 
 from havre.backups.book import read_records
 from havre.backups.restic import Listed, Repository
+from havre.backups.wal import windows
+from havre.backups.wal_book import WalBook, read_archives
 from havre.errors import InputError, Problem, RefusedError
 from havre.host import clock
+from havre.model.pitr import Archive
 from havre.model.project import MountKind
 from havre.store.state import State
 from havre.workflows.backup import Storage
 from havre.workflows.deploy import apply, propose
 from havre.workflows.intent import Intent
+from havre.workflows.recovery import Recovered, recover_to
 from havre.workflows.restore import Restored, drop_kept, restore
 
 Progress = Callable[[str], None]
@@ -47,7 +51,7 @@ class Revived:
     """What came back: each service's data, and the seconds from the first look into the repository."""
 
     record: AppRecord
-    restored: tuple[Restored, ...]
+    restored: tuple[Restored | Recovered, ...]
     seconds: float
 
 
@@ -109,20 +113,34 @@ def revive(
     started: float,
     progress: Progress = lambda _: None,
 ) -> Revived:
-    """Deploy the app as it was and restore the newest good snapshot of each service."""
-    records = read_records(storage.repository(url), record.instance)
+    """Deploy the app as it was and restore each service: from its kept log, else from its newest good snapshot."""
+    repository = storage.repository(url)
+    records, archives = read_records(repository, record.instance), read_archives(repository, record.instance)
     for snapshot in records:
         storage.book.write(snapshot)
+    for service, archive in archives.items():
+        WalBook(storage.server.state.backups).write(record.instance, service, archive)
     proposal = propose(storage.server, intent)
     if not proposal.plan.is_empty:
         progress(f"deploying {record.instance}")
         apply(storage.server, proposal, progress=progress)
-    restored = []
-    for service in dict.fromkeys(snapshot.service for snapshot in reversed(records) if snapshot.is_good):
-        restored.append(restore(storage, intent, service, progress=progress))
-        if restored[-1].snapshot.kind == "postgres":
+    restored: list[Restored | Recovered] = []
+    good = [snapshot for snapshot in reversed(records) if snapshot.is_good]
+    databases = {*archives, *(snapshot.service for snapshot in good if snapshot.kind == "postgres")}
+    for service in dict.fromkeys([*archives, *(snapshot.service for snapshot in good)]):
+        snapshots = [snapshot.started_at for snapshot in good if snapshot.service == service]
+        if _reaches(archives.get(service)) >= max(snapshots, default=0.0):
+            restored.append(recover_to(storage, intent, service, None, progress=progress))
+        else:
+            restored.append(restore(storage, intent, service, progress=progress))
+        if service in databases:
             drop_kept(storage, intent, service)  # the empty databases that the first start made
     return Revived(record=record, restored=tuple(restored), seconds=clock.elapsed() - started)
+
+
+def _reaches(archive: Archive | None) -> float:
+    """The newest moment that a kept log can restore."""
+    return max((window.until for window in windows(archive)), default=-1.0) if archive else -1.0
 
 
 def _urls(storage: Storage, intent: Intent) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import posixpath
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -21,13 +21,12 @@ from havre.model.backup import Part, Snapshot
 from havre.model.plan import RunTask
 from havre.model.project import Service
 from havre.workflows.backup import Storage, back_up
+from havre.workflows.holding import requests_held
 from havre.workflows.intent import Intent
 from havre.workflows.places import ReplicaPlace, place_of, standing_still
 from havre.workflows.release_work import note
 
 Progress = Callable[[str], None]
-IN_FLIGHT = 0.5
-"""Seconds that requests under way get to end, between holding new ones and swapping."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +38,11 @@ class Restored:
     kept: tuple[str, ...]
     verified: tuple[str, ...]
     seconds: float
+
+    @property
+    def source(self) -> str:
+        """`db from db-20261120-020000`."""
+        return f"{self.snapshot.service} from {self.snapshot.id}"
 
 
 def restore(
@@ -140,7 +144,7 @@ class _One:
 
     def _swap_all(self, place: ReplicaPlace, fresh: dict[Part, str], mark: str) -> tuple[str, ...]:
         kept = []
-        with self._held():
+        with requests_held(self.storage.server, self._instance):
             for part, name in fresh.items():
                 old = _fits(part.name, f"__before_{mark}")
                 if postgres.exists(place, part.name):
@@ -152,22 +156,6 @@ class _One:
 
     def _row_lines(self) -> tuple[str, ...]:
         return tuple(f"{part.name}: {part.total} rows in {len(part.counts)} tables" for part in self.snapshot.parts)
-
-    @contextlib.contextmanager
-    def _held(self) -> Iterator[None]:
-        """New requests to the app wait at the edge; those under way get a moment to end."""
-        traffic = self.storage.server.traffic
-        edge = traffic.read(self._instance)
-        if edge is None or not edge.endpoints:
-            yield
-            return
-        for service, port in edge.endpoints:
-            traffic.hold(self._instance, service, port)
-        try:
-            clock.sleep(IN_FLIGHT)
-            yield
-        finally:
-            traffic.apply(edge)
 
     # -- Redis -----------------------------------------------------------------------------------------------------
 
@@ -244,12 +232,14 @@ class _One:
 
 
 def drop_kept(storage: Storage, intent: Intent, service: str) -> tuple[str, ...]:
-    """Remove the databases that restores of this service kept; returns their names."""
+    """Remove the databases and data directories that restores of this service kept; returns their names."""
     place = place_of(storage.server, intent.app.instance, service)
-    found = postgres.kept_by_restores(place)
-    for name in found:
+    databases, directories = postgres.kept_by_restores(place), postgres.directories_of_restores(place)
+    for name in databases:
         postgres.drop(place, name)
-    return found
+    for name in directories:
+        postgres.remove_directory(place, name)
+    return (*databases, *directories)
 
 
 def _verify_files(place: ReplicaPlace, part: Part) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from havre.backups.timers import crontab, on_calendar, systemd, timers_for
-from havre.model.backup import BackupPolicy
+from havre.backups.timers import crontab, every, on_calendar, systemd, timers_for
+from havre.model.backup import BackupPolicy, PitrPolicy
 
 POLICIES = (
     BackupPolicy(service="db", schedule="0 2 * * *", drill="monthly"),
@@ -63,3 +63,20 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
         files = [str(tmp_path / name) for name in units]
         done = subprocess.run(["systemd-analyze", "verify", "--man=no", *files], capture_output=True, text=True)
         assert "havre-" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("seconds", "schedule"),
+    [
+        (20, "*/1 * * * *"), (300, "*/5 * * * *"), (7 * 60, "*/6 * * * *"), (45 * 60, "*/30 * * * *"),
+        (3600, "0 */1 * * *"), (5 * 3600, "0 */4 * * *"), (48 * 3600, "0 0 * * *"),
+    ],
+)  # fmt: skip
+def test_an_interval_becomes_a_schedule_that_is_never_longer(seconds: float, schedule: str) -> None:
+    assert every(seconds) == schedule
+
+
+def test_a_log_that_is_kept_gets_a_timer_of_its_own() -> None:
+    [timer] = timers_for("shop", ["--state", "/s"], [BackupPolicy(service="db", pitr=PitrPolicy(ship=60.0))])
+    assert (timer.name, timer.schedule) == ("havre-shop-wal-db", "*/1 * * * *")
+    assert timer.arguments == ("backup", "wal", "db", "--state", "/s")

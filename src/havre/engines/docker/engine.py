@@ -213,6 +213,10 @@ class DockerEngine:
             user=user, timeout=timeout,
         )  # fmt: skip
 
+    def beside(self, instance: str, service: str, slot: int) -> tuple[str | None, str]:
+        """In the container's own network, where it is the local machine."""
+        return f"container:{self._containers.running(instance, service, slot)['Id']}", "127.0.0.1"
+
     def read_files(self, instance: str, service: str, slot: int, path: str, sink: BinaryIO) -> None:
         """A file or directory of a replica, running or stopped, as a tar stream."""
         found = self._containers.existing(instance, service, slot)

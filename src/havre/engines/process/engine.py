@@ -204,6 +204,10 @@ class ProcessEngine:
         found = self._replicas.running(instance, service, slot)
         return stream_in(self._replicas, found, command, stdin=stdin, stdout=stdout, environment=environment, user=user)
 
+    def beside(self, instance: str, service: str, slot: int) -> tuple[str | None, str]:
+        """By its loopback address: all processes of this machine share its network."""
+        return None, self._replicas.running(instance, service, slot).launch.address
+
     def read_files(self, instance: str, service: str, slot: int, path: str, sink: BinaryIO) -> None:
         """A directory of a replica, running or stopped, as a tar stream."""
         read_files(self._replicas.existing(instance, service, slot), path, sink)

@@ -1,0 +1,298 @@
+"""Point-in-time recovery: a base backup replayed beside the live data up to a moment, proven, then swapped.
+
+Until the swap nothing of the live server is touched, and what was live is kept beside what was recovered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from havre.backups import postgres
+from havre.backups.choosing import policies_for
+from havre.backups.pgarchive import ArchiveReader
+from havre.backups.place import command_failed
+from havre.backups.wal import base_for, shipments_for, windows
+from havre.engines.base import Context
+from havre.errors import FailedError, HavreError, InputError, Problem
+from havre.host import clock
+from havre.host.locks import exclusive
+from havre.host.piping import written
+from havre.model.backup import Part
+from havre.model.observed import ObservedReplica
+from havre.model.pitr import Archive, Base
+from havre.model.plan import RestartReplica, StopReplica
+from havre.model.project import Service
+from havre.workflows.backup import Storage
+from havre.workflows.execute import Cancellation
+from havre.workflows.holding import requests_held
+from havre.workflows.intent import Intent
+from havre.workflows.places import place_of
+from havre.workflows.prove import prove
+from havre.workflows.receiver import spool_of
+from havre.workflows.release_work import note
+from havre.workflows.replay import TOLERANCE, Replayed, Workshop
+from havre.workflows.wal import Keeper, keep_wal, wal_lock
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What was recovered: `at` is the moment asked for (None: the newest there was)."""
+
+    service: str
+    base: str
+    at: float | None
+    last_commit: float | None
+    into: tuple[str, ...]
+    kept: tuple[str, ...]
+    verified: tuple[str, ...]
+    seconds: float
+
+    @property
+    def source(self) -> str:
+        """`db from db-base-20261120-020000 and its log`."""
+        return f"{self.service} from {self.base} and its log"
+
+
+def recover_to(
+    storage: Storage, intent: Intent, service: str, at: float | None, *, to: str | None = None,
+    progress: Progress = lambda _: None,
+) -> Recovered:  # fmt: skip
+    """Bring a server back as it was at `at` (None: as new as can be had), or one database of it under another name.
+
+    Raises InputError when that moment is not kept, FailedError when anything cannot be proven; then what was live
+    is still live.
+    """
+    instance, started = storage.server.state.lock(intent.app.instance), clock.elapsed()
+    with exclusive(instance, what=f"the instance {intent.app.instance}", doing=f"restore of {service}"):
+        one = _One(storage, intent, service, at, progress)
+        action = f"restore {service} to {'the newest' if at is None else clock.show_time(at)}"
+        try:
+            done = one.run(to)
+        except HavreError as error:
+            note(storage.server, intent.app.instance, action, f"failed: {error.problems[0].summary}")
+            raise
+        note(storage.server, intent.app.instance, action, f"verified and in use; kept {', '.join(done.kept)}")
+    if to is None and one.keeper.policy.pitr is not None:
+        progress("a new base backup, so that the restored server is kept too")
+        keep_wal(storage, intent, [service], progress=progress)
+    return replace(done, seconds=clock.elapsed() - started)
+
+
+def can_recover(storage: Storage, intent: Intent, service: str) -> bool:
+    """True when there is a base backup of the service."""
+    return bool(_One(storage, intent, service, None, lambda _: None).keeper.archive.bases)
+
+
+@dataclass(frozen=True, slots=True)
+class _One:
+    """The recovery of one service."""
+
+    storage: Storage
+    intent: Intent
+    service: str
+    at: float | None
+    progress: Progress
+
+    def run(self, to: str | None) -> Recovered:
+        """Choose, stage, replay, prove; then swap, or copy one database."""
+        with wal_lock(self.storage, self._instance):
+            archive = self._newest_archive()
+            base = self._chosen(archive)
+            workshop = self._workshop(base)
+            try:
+                self.progress(f"putting {base.id} and its log beside the live data")
+                spool = spool_of(self.storage.server, self._instance, self.service) / base.chain.id
+                workshop.stage(base, archive, spool)
+                replayed = self._replayed(workshop, archive, base)
+                self.progress(f"replayed to {_shown(replayed.last_commit, base)}; every database answers")
+                if to is not None:
+                    database = self._copy(workshop, to)
+                    return self._done(base, replayed, into=(database,))
+                self._swap(workshop)
+                return self._done(base, replayed, into=replayed.databases, kept=(workshop.kept,))
+            finally:
+                workshop.remove()
+
+    @property
+    def keeper(self) -> Keeper:
+        """What keeps this service's log."""
+        policy = policies_for(self.intent.app, self.intent.project, [self.service])[0]
+        return Keeper(self.storage, self.intent, policy, self.progress)
+
+    def _newest_archive(self) -> Archive:
+        """With all that the live server has written until now, where it can still be asked."""
+        with suppress(HavreError):
+            self.keeper.catch_up()
+        return self.keeper.archive
+
+    def _chosen(self, archive: Archive) -> Base:
+        base = base_for(archive, self.at)
+        if base is None:
+            raise InputError(_outside(self.service, self.at, archive))
+        return base
+
+    def _replayed(self, workshop: Workshop, archive: Archive, base: Base) -> Replayed:
+        """Proven to have come to the moment and no further."""
+        end = max((one.position for one in shipments_for(archive, base)), default=0)
+        if workshop.serve(self.at):
+            found = workshop.look()
+            goal = end if self.at is None else base.end
+        elif self.at is None:
+            raise FailedError(_did_not_replay(workshop))
+        else:  # no transaction was committed after the moment: then all there is, is what was asked for
+            workshop.end()
+            if not workshop.serve(None):
+                raise FailedError(_did_not_replay(workshop))
+            found, goal = workshop.look(), end
+        if found.position < goal - TOLERANCE or (self.at is not None and (found.last_commit or 0.0) > self.at):
+            raise FailedError(_not_reached(workshop, found, goal))
+        return found
+
+    def _copy(self, workshop: Workshop, to: str) -> str:
+        """One database, as a dump streamed from the throw-away server into the live one, its rows compared."""
+        wanted = self.keeper.policy.databases or postgres.used_databases(workshop.place)
+        if len(wanted) != 1:
+            raise InputError(_several(self.service, wanted))
+        live = place_of(self.storage.server, self._instance, self.service)
+        if postgres.exists(live, to):
+            raise InputError(_exists(to))
+        reader, command = ArchiveReader(), postgres.owner("pg_dump", "-Fc", "-Z0", "--no-password", "-d", wanted[0])
+
+        def dump(sink: BinaryIO) -> None:
+            done = workshop.place.stream(command, stdout=_Looked(reader, sink))
+            if done.exit_code != 0:
+                raise FailedError(command_failed(workshop.place, command, done.exit_code, done.complaints))
+
+        postgres.restore_into(live, to, Part(name=wanted[0], file=""), written(dump), reader.finish)
+        return to
+
+    def _swap(self, workshop: Workshop) -> None:
+        """The live server stops for the time of a few renames."""
+        server, live = self.storage.server, self._live_replica()
+        self.keeper.end_chain(f"restored to {'the newest' if self.at is None else clock.show_time(self.at)}")
+        workshop.end()
+        with requests_held(server, self._instance):
+            grace = max(self._service.stop_grace, 30.0)
+            server.engine.perform(StopReplica(service=self.service, slot=live.slot, grace=grace), self._context)
+            try:
+                workshop.swap()
+            finally:
+                server.engine.perform(RestartReplica(service=self.service, slot=live.slot), self._context)
+            prove(server.engine, self._service, live.slot, self._context, Cancellation())
+        self.progress(f"swapped; what was live is kept as {workshop.kept} in the data directory")
+
+    def _live_replica(self) -> ObservedReplica:
+        """The replica whose data it is, running or not: it may be here because it cannot start any more."""
+        found = self.storage.server.engine.observe(self._instance).of_service(self.service)
+        if not found:
+            raise FailedError(_never_deployed(self._instance, self.service))
+        return found[0]
+
+    def _workshop(self, base: Base) -> Workshop:
+        self._live_replica()
+        return Workshop(
+            self.storage.server, self.storage.repository(base.repository), self._context, self._service,
+            clock.stamp(clock.now()),
+        )  # fmt: skip
+
+    def _done(self, base: Base, replayed: Replayed, *, into: tuple[str, ...], kept: tuple[str, ...] = ()) -> Recovered:
+        checks = ("the base's files have the checksums of its manifest", "the log was replayed without a gap")
+        return Recovered(
+            service=self.service, base=base.id, at=self.at, last_commit=replayed.last_commit, into=into, kept=kept,
+            verified=(*checks, f"last transaction: {_shown(replayed.last_commit, base)}"), seconds=0.0,
+        )  # fmt: skip
+
+    @property
+    def _context(self) -> Context:
+        return Context(instance=self._instance, release=0, project=self.intent.project)
+
+    @property
+    def _instance(self) -> str:
+        return self.intent.app.instance
+
+    @property
+    def _service(self) -> Service:
+        return self.intent.project.service(self.service)
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """Hands everything on, and to a reader."""
+
+    reader: ArchiveReader
+    sink: BinaryIO
+
+    def write(self, piece: bytes) -> int:
+        self.reader.feed(piece)
+        return self.sink.write(piece)
+
+
+def _shown(at: float | None, base: Base) -> str:
+    return clock.show_time(base.ended if at is None else at)
+
+
+def _outside(service: str, at: float | None, archive: Archive) -> Problem:
+    found = windows(archive)
+    spans = tuple(f"{clock.show_time(one.since)} to {clock.show_time(one.until)}" for one in found)
+    what = "its newest state" if at is None else clock.show_time(at)
+    return Problem(
+        summary=f"{service} cannot be restored to {what}: that is not kept",
+        evidence=tuple(f"kept: {span}" for span in spans) or ("nothing is kept yet",),
+        effect="nothing was changed",
+        hint="choose a moment of those, or a snapshot (`havre backup list`)"
+        if spans
+        else f"add `pitr: true` under `backups.{service}` and run `havre backup wal`; snapshots: `havre backup list`",
+        code="moment-not-kept",
+    )
+
+
+def _did_not_replay(workshop: Workshop) -> Problem:
+    return Problem(
+        summary="the log could not be replayed",
+        evidence=workshop.words(),
+        effect="the live data was not touched",
+        hint="the lines above are PostgreSQL's own; try a moment before or another base (`havre backup status`)",
+        code="wal-replay",
+    )
+
+
+def _not_reached(workshop: Workshop, found: Replayed, goal: int) -> Problem:
+    last = "none" if found.last_commit is None else clock.show_time(found.last_commit)
+    return Problem(
+        summary="the replayed server did not come to the moment that was asked for",
+        evidence=(f"log position {found.position:x}, wanted {goal:x}; last transaction: {last}", *workshop.words()),
+        effect="the live data was not touched",
+        hint="choose another moment (`havre backup status` shows which), or restore a snapshot",
+        code="wal-replay",
+    )
+
+
+def _several(service: str, names: tuple[str, ...]) -> Problem:
+    return Problem(
+        summary=f"--to needs one database, and {service} has {len(names)}: {', '.join(names)}",
+        effect="nothing was changed",
+        hint=f"name one under `backups.{service}.databases`, or restore without --to",
+        code="restore-to",
+    )
+
+
+def _exists(name: str) -> Problem:
+    return Problem(
+        summary=f"there is already a database {name}",
+        hint="give --to a name that is not in use",
+        code="restore-to",
+    )
+
+
+def _never_deployed(instance: str, service: str) -> Problem:
+    return Problem(
+        summary=f"{service} has no replica whose data could be replaced",
+        subject=instance,
+        hint="`havre deploy` first; the moment can be restored into the new server",
+        code="backup-source-down",
+    )

@@ -1,0 +1,260 @@
+"""The throw-away server of a point-in-time recovery: staged beside the live data, carried to the moment, asked, ended.
+
+stage    in the volume of the data directory, under names that pg_basebackup leaves out: the base, the log it needs
+serve    a server of the same image and settings replays the log up to the moment, without a network, and opens
+swap     by renaming: the recovered files take the place of the live ones, which stay beside them
+"""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from havre.backups import postgres
+from havre.backups.place import Collected, answered, command_failed
+from havre.backups.reading import OpenPart
+from havre.backups.replication import BASE_FILE
+from havre.backups.restic import Repository
+from havre.backups.wal import lsn, segments_among, shipments_for
+from havre.engines.base import Context, LogQuery
+from havre.errors import FailedError, Problem
+from havre.host import clock
+from havre.host.piping import written
+from havre.model.pitr import Archive, Base
+from havre.model.plan import RemoveReplica, RunTask, StartReplica, StopReplica
+from havre.model.project import Restart, Service
+from havre.workflows.places import ReplicaPlace, data_access
+from havre.workflows.server import Server
+
+TOLERANCE = 256 * 1024
+"""The server may have flushed half a record that nothing followed: replaying ends so many bytes earlier at most."""
+_LIVE = f'live="${{PGDATA:-/var/lib/postgresql/data}}"; mark="$1"; shift; new="$live/{postgres.BESIDE}new-$mark"\n'
+_IDLE = "trap 'exit 0' TERM INT; while :; do sleep 0.2; done"
+_PREPARE = 'mkdir -p "$live"; mkdir -m 700 "$new" "$new.wal"'
+_UNPACK = 'exec tar -x -f - -C "$new$1"'
+_VERIFY = """
+[ -e "$new/backup_manifest" ] || exit 0
+command -v pg_verifybackup >/dev/null || exit 0
+exec pg_verifybackup --no-parse-wal --quiet --exit-on-error "$new"
+"""
+_FINISH = """
+cd "$new.wal"
+for file in *.partial; do
+    [ -e "$file" ] || continue
+    [ -e "${file%.partial}" ] || mv "$file" "${file%.partial}"
+done
+: > "$new/recovery.signal"
+if [ "$(id -u)" = 0 ]; then chown -R "$(stat -c %u:%g "$live")" "$new" "$new.wal"; fi
+"""
+_SERVE = """
+export PGDATA="$new"
+exec docker-entrypoint.sh "$@" -c "restore_command=cp '$new.wal/%f' '%p'"
+"""
+_SWAP = """
+set -eu
+cd "$live"
+new="pgsql_tmp.havre-new-$mark" old="pgsql_tmp.havre-before-$mark" phase=out
+[ -e "$new/PG_VERSION" ]
+entries() { find "$1" -mindepth 1 -maxdepth 1 ! -name 'pgsql_tmp.havre-*' ! -name lost+found; }
+move() { entries "$1" | while IFS= read -r entry; do mv "$entry" "$2/"; done; }
+back() {
+    [ "$phase" = done ] && return
+    [ "$phase" = out ] || move . "$new"
+    move "$old" .
+}
+trap back EXIT
+mkdir -m 700 "$old"
+if [ "$(id -u)" = 0 ]; then chown "$(stat -c %u:%g .)" "$old"; fi
+move . "$old"
+phase=in
+move "$new" .
+rm -f postmaster.pid
+phase=done
+rmdir "$new"
+rm -rf "$new.wal"
+"""
+_REMOVE = 'rm -rf "$new" "$new.wal"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """How far the throw-away server was carried, and what it holds."""
+
+    last_commit: float | None
+    """When the last transaction it replayed was committed; None when the base needed none."""
+    position: int
+    databases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Where one recovery is made; `mark` is part of every name it leaves."""
+
+    server: Server
+    repository: Repository
+    context: Context
+    live: Service
+    mark: str
+
+    @property
+    def kept(self) -> str:
+        """Where the swap keeps what was live, below the data directory."""
+        return f"{postgres.BESIDE}before-{self.mark}"
+
+    def stage(self, base: Base, archive: Archive, spool: Path) -> None:
+        """The base and all log that follows it, from the repository and from this server's disk."""
+        self._run(("sh", "-c", _IDLE))
+        self._script(_PREPARE)
+        listed = self._listed(base)
+        with OpenPart(self.repository)(_found(listed, base.id, self.repository), BASE_FILE) as source:
+            self._take(source, "")
+        answered(self.place, self._shell(_VERIFY))
+        for shipment in shipments_for(archive, base):
+            with tempfile.TemporaryDirectory(dir=self.server.state.backups) as fetched:
+                self.repository.restore_directory(_found(listed, shipment.id, self.repository), Path(fetched))
+                self._take_log(Path(fetched), base)
+        if spool.is_dir():
+            self._take_log(spool, base)
+        self._script(_FINISH)
+        self.end()
+
+    def serve(self, at: float | None) -> bool:
+        """Replay up to `at` (None: all there is) and open; False when the server ended before it got there."""
+        own = self.live.command or ()
+        settings = {
+            "recovery_target_timeline": "current", "recovery_target_action": "promote", "listen_addresses": "",
+            "archive_mode": "off", **({"recovery_target_time": _utc(at)} if at is not None else {}),
+        }  # fmt: skip
+        command = own if own[:1] == ("postgres",) else ("postgres",)
+        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        self._run(("sh", "-c", _LIVE + _SERVE, "havre", self.mark), (*command, *words))
+        while not self._is_open():
+            if not self._is_running():
+                return False
+            clock.sleep(0.3)
+        return True
+
+    def look(self) -> Replayed:
+        """Ask the server how far it came, and every database whether it answers."""
+        asked = "SELECT pg_last_wal_replay_lsn(), extract(epoch FROM pg_last_xact_replay_timestamp())"
+        position, committed = postgres.query(self.place, "template1", asked).split("\t")
+        databases = postgres.databases(self.place)
+        for database in databases:
+            postgres.query(self.place, database, "SELECT count(*) FROM pg_class")
+        return Replayed(
+            last_commit=float(committed) if committed else None,
+            position=lsn(position) if position else 0,
+            databases=databases,
+        )
+
+    def words(self) -> tuple[str, ...]:
+        """The end of what the server said."""
+        query = LogQuery(services=(self._name,), tail=6)
+        return tuple(line.text for line in self.server.engine.logs(self.context.instance, query))[-6:]
+
+    def end(self) -> None:
+        """The throw-away server goes; its files stay."""
+        step = StopReplica(service=self._name, slot=1, grace=max(self.live.stop_grace, 60.0))
+        self.server.engine.perform(step, self.context)
+        self.server.engine.perform(RemoveReplica(service=self._name, slot=1), self.context)
+
+    def swap(self) -> None:
+        """The recovered files become the live ones, while no server runs on either; all or nothing."""
+        self._task(_SWAP)
+
+    def remove(self) -> None:
+        """Nothing of the recovery stays."""
+        self.end()
+        self._task(_REMOVE)
+
+    @property
+    def place(self) -> ReplicaPlace:
+        """The throw-away replica."""
+        return ReplicaPlace(data_access(self.server), self.context.instance, self._name, 1)
+
+    @property
+    def _name(self) -> str:
+        return f"{self.live.name}-recovery"
+
+    def _listed(self, base: Base) -> dict[str, str]:
+        """The repository's own ids of the service's bases and shipments."""
+        found = self.repository.snapshots([f"instance={base.instance}", f"service={base.service}"])
+        stored = [entry for entry in found if not any(path.endswith(".json") for path in entry.paths)]
+        return {tag: entry.id for entry in stored for tag in entry.tags if tag.startswith("backup=")}
+
+    def _take_log(self, directory: Path, base: Base) -> None:
+        with written(lambda sink: _pack(directory, base, sink)) as source:
+            self._take(source, ".wal")
+
+    def _take(self, source: BinaryIO, where: str) -> None:
+        command = (*self._shell(_UNPACK), where)
+        done = self.place.stream(command, stdout=Collected(), stdin=source)
+        if done.exit_code != 0:
+            raise FailedError(command_failed(self.place, command, done.exit_code, done.complaints))
+
+    def _script(self, script: str) -> None:
+        answered(self.place, self._shell("set -e\n" + script))
+
+    def _shell(self, script: str) -> tuple[str, ...]:
+        return ("sh", "-c", _LIVE + script, "havre", self.mark)
+
+    def _task(self, script: str) -> None:
+        task = replace(self._stripped, entrypoint=self._shell(script), command=(), user="0")
+        self.server.engine.perform(RunTask(service=task, command=(), title="swap", timeout=3600.0), self.context)
+
+    def _run(self, entrypoint: tuple[str, ...], command: Sequence[str] = ()) -> None:
+        service = replace(self._stripped, entrypoint=entrypoint, command=tuple(command))
+        self.server.engine.perform(StartReplica(service=service, slot=1), self.context)
+
+    def _is_open(self) -> bool:
+        command = postgres.owner("psql", "-X", "-q", "-A", "-t", "-d", "template1", "-c", "SELECT pg_is_in_recovery()")
+        try:
+            answer = self.place.ask(command)
+        except FailedError:
+            return False  # it does not run any more: the caller looks
+        return answer.exit_code == 0 and answer.output.strip() == "f"
+
+    def _is_running(self) -> bool:
+        found = self.server.engine.observe(self.context.instance).of_service(self._name)
+        return any(replica.is_running for replica in found)
+
+    @property
+    def _stripped(self) -> Service:
+        """The live service's image, settings and mounts, alone: no network, no port, no other copies."""
+        return replace(
+            self.live, name=self._name, networks=(), network_mode="none", ports=(), needs=(), replicas=1, labels=(),
+            container_name=None, hostname=None, health=None, health_disabled=True, restart=Restart(policy="no"),
+        )  # fmt: skip
+
+
+def _found(listed: dict[str, str], name: str, repository: Repository) -> str:
+    if (snapshot := listed.get(f"backup={name}")) is None:
+        raise FailedError(_not_there(name, repository))
+    return snapshot
+
+
+def _pack(spool: Path, base: Base, sink: BinaryIO) -> None:
+    """The log in a directory from the base on; the receiver may rename the last file meanwhile."""
+    with tarfile.open(fileobj=sink, mode="w|") as archive:
+        for segment in segments_among([path.name for path in spool.iterdir()], base.chain.segment):
+            if segment.number >= base.start // base.chain.segment:
+                path = spool / segment.name
+                archive.add(path if path.exists() else path.with_suffix(""), arcname=segment.name)
+
+
+def _utc(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(sep=" ")
+
+
+def _not_there(name: str, repository: Repository) -> Problem:
+    return Problem(
+        summary=f"{name} is not in {repository.shown}",
+        effect="nothing was changed",
+        hint="choose another moment (`havre backup status` shows which), or restore a snapshot",
+        code="wal-incomplete",
+    )

@@ -1,0 +1,281 @@
+"""Point-in-time recovery on real PostgreSQL servers: what was committed comes back, at any moment; gaps alarm."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from data_stand import COMPOSE, Stand, docker
+from data_tools import restic
+
+from havre.backups.restic import Repository
+from havre.errors import FailedError, InputError
+from havre.host import clock
+from havre.model.pitr import Archive
+from havre.store.state import State
+from havre.workflows.backup_status import status_of
+from havre.workflows.places import place_of
+from havre.workflows.receiver import end_receivers, receivers_of, spool_of
+from havre.workflows.recover_server import fetch, keep_configuration, revive
+from havre.workflows.recovery import recover_to
+from havre.workflows.restore import drop_kept
+from havre.workflows.wal import keep_wal
+
+pytestmark = pytest.mark.docker
+
+ROOT = Path(__file__).resolve().parents[2]
+ONE_DATABASE = COMPOSE.partition("  cache:")[0] + "volumes: {dbdata: {}}\n"
+MANIFEST = "backups:\n  db: {pitr: true}\n"
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Stand]]:
+    """A deployed database whose log is kept; of another image or manifest where asked."""
+    made: list[Stand] = []
+
+    def stand(image: str = "postgres:15-alpine", manifest: str = MANIFEST) -> Stand:
+        compose = ONE_DATABASE.replace("postgres:15-alpine", image)
+        made.append(Stand(tmp_path / f"stand{len(made)}", compose=compose, manifest=manifest))
+        made[-1].deploy()
+        return made[-1]
+
+    yield stand
+    for one in made:
+        end_receivers(one.server, one.name)
+        one.tear_down()
+
+
+def keep(stand: Stand) -> Archive:
+    return keep_wal(stand.storage, stand.intent)[0][1]
+
+
+def problems(stand: Stand) -> str:
+    [status] = status_of(stand.storage, stand.intent, time.time())
+    return "; ".join(status.problems)
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 40.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+
+
+def test_a_row_committed_just_before_the_kill_comes_back_though_the_data_is_lost(make: Callable[..., Stand]) -> None:
+    stand = make()
+    stand.sql("CREATE TABLE orders (id int)")
+    keep(stand)
+    container = stand.container("db")
+    inserted = 'i=0; while :; do i=$((i+1)); echo "INSERT INTO orders VALUES ($i) RETURNING id;"; done'
+    writer = subprocess.Popen(
+        ["bash", "-c", f"({inserted}) | docker exec -i {container} psql -qAt -U shop shop"],
+        stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert writer.stdout is not None
+    acknowledged = [int(next(writer.stdout)) for _ in range(300)][-1]
+    docker("kill", "-s", "KILL", container)
+    acknowledged = max([acknowledged, *(int(line) for line in writer.stdout if line.strip().isdigit())])
+    writer.wait()
+    image = docker("inspect", "-f", "{{.Image}}", container).strip()
+    lost = ("--volumes-from", container, "--entrypoint", "sh", image, "-c", "rm -rf /var/lib/postgresql/data/*")
+    docker("run", "--rm", "--network", "none", *lost)
+    done = recover_to(stand.storage, stand.intent, "db", None)
+    newest = int(stand.sql("SELECT max(id) FROM orders"))
+    print(f"acknowledged {acknowledged}, restored {newest}, {done.seconds:.1f} s")
+    assert newest >= acknowledged
+    assert stand.sql("SELECT count(*) FROM orders") == str(newest)
+
+
+def test_any_moment_is_restored_and_what_was_live_is_kept(make: Callable[..., Stand]) -> None:
+    stand = make()
+    stand.sql("CREATE TABLE letters AS SELECT g AS id FROM generate_series(1, 500) g")
+    first = keep(stand)
+    assert len(first.bases) == 1
+    stand.sql("INSERT INTO letters SELECT g FROM generate_series(501, 700) g")
+    time.sleep(1.1)
+    moment = time.time()
+    time.sleep(1.1)
+    stand.sql("DELETE FROM letters WHERE id <> 3")
+
+    beside = recover_to(stand.storage, stand.intent, "db", moment, to="before_the_accident")
+    assert beside.into == ("before_the_accident",)
+    assert stand.sql("SELECT count(*) FROM letters", "before_the_accident") == "700"
+    assert stand.sql("SELECT count(*) FROM letters") == "1"
+
+    done = recover_to(stand.storage, stand.intent, "db", moment)
+    assert stand.sql("SELECT count(*) FROM letters") == "700"
+    assert "before_the_accident" not in done.into
+    listed = place_of(stand.server, stand.name, "db").ask(("sh", "-c", 'ls "$PGDATA"')).output
+    assert done.kept[0] in listed
+    assert "havre-new" not in listed
+    assert [replica.service for replica in stand.server.engine.observe(stand.name).replicas] == ["db"]
+
+    again = keep(stand)
+    assert [chain.is_open for chain in again.chains] == [False, True]
+    assert again.bases[-1].size < 3 * first.bases[0].size  # what is kept in the data directory is not backed up
+    assert problems(stand) == ""
+    drop_kept(stand.storage, stand.intent, "db")
+    assert done.kept[0] not in place_of(stand.server, stand.name, "db").ask(("sh", "-c", 'ls "$PGDATA"')).output
+    recover_to(stand.storage, stand.intent, "db", None)
+    assert stand.sql("SELECT count(*) FROM letters") == "700"
+
+
+def test_a_moment_that_is_not_kept_is_refused_with_what_is(make: Callable[..., Stand]) -> None:
+    stand = make()
+    with pytest.raises(InputError, match="nothing is kept yet"):
+        recover_to(stand.storage, stand.intent, "db", None)
+    archive = keep(stand)
+    for at in (archive.bases[0].ended - 60, time.time() + 3600):
+        with pytest.raises(InputError, match="that is not kept") as refused:
+            recover_to(stand.storage, stand.intent, "db", at)
+        assert f"kept: {clock.show_time(archive.bases[0].ended)} to" in str(refused.value.problems[0])
+    assert stand.sql("SELECT 1") == "1"
+
+
+def test_a_killed_receiver_comes_back_by_itself_and_nothing_is_missing(make: Callable[..., Stand]) -> None:
+    stand = make()
+    keep(stand)
+    [receiver] = stand.server.engine.observe(receivers_of(stand.name)).replicas
+    subprocess.run(["docker", "exec", receiver.name, "sh", "-c", "kill -9 $(pidof pg_receivewal)"], check=False)
+    docker("kill", "-s", "KILL", receiver.name)
+    stand.sql("CREATE TABLE meanwhile AS SELECT 1 AS one")
+    docker("start", receiver.name)  # an engine starts what ended by itself; what was ended by hand, Havre does
+    eventually(lambda: problems(stand) == "")
+    docker("restart", "-t", "20", stand.container("db"))  # its network is another one afterwards
+    eventually(lambda: stand.sql("SELECT 1") == "1")
+    archive = keep(stand)
+    assert len(archive.chains) == 1
+    docker("rm", "-f", receiver.name)
+    assert "its receiver is not connected" in problems(stand)
+    keep(stand)
+    assert problems(stand) == ""
+    recover_to(stand.storage, stand.intent, "db", None)
+    assert stand.sql("SELECT one FROM meanwhile") == "1"
+
+
+def test_a_dropped_slot_is_a_gap_that_alarms_and_a_new_base_follows(make: Callable[..., Stand]) -> None:
+    stand = make()
+    before = keep(stand)
+    stand.sql("CREATE TABLE first AS SELECT 1 AS one")
+    first = keep(stand)
+    end_receivers(stand.server, stand.name)
+    slot = (first.open_chain or before.chains[0]).slot
+    eventually(lambda: stand.sql(f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'") == "f")
+    stand.sql(f"SELECT pg_drop_replication_slot('{slot}')")
+    stand.sql("CREATE TABLE second AS SELECT 2 AS two")
+    assert "its log has a gap" in problems(stand)
+    with pytest.raises(FailedError, match="its replication slot was dropped"):
+        keep(stand)
+    assert problems(stand) == ""
+    [status] = status_of(stand.storage, stand.intent, time.time())
+    assert len(status.windows) == 2
+    with pytest.raises(InputError, match="that is not kept"):
+        recover_to(stand.storage, stand.intent, "db", status.windows[0].until + 0.5)
+    recover_to(stand.storage, stand.intent, "db", status.windows[0].until)
+    assert stand.sql("SELECT string_agg(tablename, ' ') FROM pg_tables WHERE schemaname = 'public'") == "first"
+
+
+def test_a_full_spool_alarms_and_costs_nothing_once_there_is_room(make: Callable[..., Stand]) -> None:
+    stand = make()
+    spool = spool_of(stand.server, stand.name, "db")
+    spool.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", spool], check=True)
+    try:
+        keep(stand)
+        stand.sql(
+            "CREATE TABLE big AS SELECT g AS id, repeat(md5(g::text), 40) AS text FROM generate_series(1, 60000) g"
+        )
+        with pytest.raises(FailedError, match="No space left on device"):
+            keep(stand)
+        assert "the log of the database is not being received" in problems(stand)
+        assert stand.sql("SELECT count(*) FROM big") == "60000"
+        subprocess.run(["mount", "-o", "remount,size=400m", spool], check=True)
+        assert len(keep(stand).chains) == 1
+        assert problems(stand) == ""
+    finally:
+        end_receivers(stand.server, stand.name)
+        subprocess.run(["umount", "-l", spool], check=True)
+
+
+def test_log_that_nobody_fetches_is_given_up_before_it_fills_the_database_disk(make: Callable[..., Stand]) -> None:
+    stand = make(manifest="backups:\n  db: {pitr: {limit: 40MB}}\n")
+    keep(stand)
+    end_receivers(stand.server, stand.name)
+    stand.sql("CREATE TABLE big AS SELECT g AS id, repeat(md5(g::text), 40) AS text FROM generate_series(1, 60000) g")
+    assert "of log waits in the database" in problems(stand)
+    with pytest.raises(FailedError, match="more than the limit"):
+        keep(stand)
+    assert problems(stand) == ""
+    assert int(stand.sql("SELECT count(*) FROM pg_replication_slots")) == 1
+
+
+def test_the_next_major_version_and_other_tablespaces(make: Callable[..., Stand]) -> None:
+    subprocess.run([sys.executable, ROOT / "lab/up.py", "postgres:16-alpine"], check=True, capture_output=True)
+    stand = make("postgres:16-alpine")
+    stand.sql("CREATE TABLE orders AS SELECT g AS id FROM generate_series(1, 50) g")
+    keep(stand)
+    stand.sql("INSERT INTO orders SELECT g FROM generate_series(51, 60) g")
+    recover_to(stand.storage, stand.intent, "db", None)
+    assert stand.sql("SELECT count(*) FROM orders") == "60"
+    place = place_of(stand.server, stand.name, "db")
+    place.ask(("sh", "-c", "mkdir /srv/space && chown postgres /srv/space"))
+    stand.sql("CREATE TABLESPACE elsewhere LOCATION '/srv/space'")
+    with pytest.raises(FailedError, match="tablespace"):
+        keep_wal(stand.storage, stand.intent, base=True)
+
+
+def test_old_bases_go_with_their_log_and_never_the_last(make: Callable[..., Stand]) -> None:
+    stand = make(manifest="backups:\n  db: {pitr: {keep: 1s}}\n")
+    keep(stand)
+    time.sleep(1.2)
+    stand.sql("SELECT pg_switch_wal()")
+    archive = keep_wal(stand.storage, stand.intent, base=True)[0][1]
+    time.sleep(1.2)
+    archive = keep_wal(stand.storage, stand.intent, base=True)[0][1]
+    assert len(archive.bases) <= 2
+    repository = stand.storage.repository(stand.storage.default_url)
+    stored = {tag for listed in repository.snapshots() for tag in listed.tags if tag.startswith("backup=")}
+    assert stored == {f"backup={one.id}" for one in (*archive.bases, *archive.shipments)}
+    stand.sql("CREATE TABLE after AS SELECT 1 AS one")
+    recover_to(stand.storage, stand.intent, "db", None)
+    assert stand.sql("SELECT one FROM after") == "1"
+
+
+def test_a_lost_server_comes_back_to_its_last_shipment(make: Callable[..., Stand], tmp_path: Path) -> None:
+    repository = str(tmp_path / "elsewhere")
+    stand = make(manifest=f"backups:\n  db: {{to: [{repository}], pitr: true}}\n")
+    stand.sql("CREATE TABLE letters AS SELECT g AS id FROM generate_series(1, 100) g")
+    keep(stand)
+    keep_configuration(stand.storage, stand.intent, "havre.yaml")
+    stand.sql("INSERT INTO letters SELECT g FROM generate_series(101, 150) g")
+    keep(stand)
+    key = stand.storage.vault.password()
+    end_receivers(stand.server, stand.name)
+    stand.tear_down()
+    shutil.rmtree(stand.directory)
+
+    state = State(tmp_path / "new-server/state")
+    opened = Repository(repository, key, program=str(restic()), cache=state.backups / "cache")
+    record = fetch(opened, state, None)
+    stand.state = state
+    stand.server = stand.new_server()
+    stand.storage.vault.adopt(key)
+    revived = revive(stand.storage, stand.read(), record, repository, started=time.monotonic())
+    assert stand.sql("SELECT count(*) FROM letters") == "150"
+    assert "and its log" in revived.restored[0].source
+    assert problems(stand) == ""
+
+
+def test_a_policy_without_pitr_says_how_to_turn_it_on(make: Callable[..., Stand]) -> None:
+    stand = make(manifest="")
+    with pytest.raises(InputError, match="no service's write-ahead log is kept"):
+        keep_wal(stand.storage, stand.intent)
+    without = replace(stand.intent, app=replace(stand.intent.app, backups=()))
+    with pytest.raises(InputError, match="is not kept"):
+        keep_wal(stand.storage, without, ["db"])
