@@ -177,14 +177,22 @@ class _One:
         self.keeper.end_chain(f"restored to {'the newest' if self.at is None else clock.show_time(self.at)}")
         workshop.end()
         with requests_held(server, self._instance):
-            grace = max(self._service.stop_grace, 30.0)
-            server.engine.perform(StopReplica(service=self.service, slot=live.slot, grace=grace), self._context)
+            self._restarted(live, workshop.swap)
             try:
-                workshop.swap()
-            finally:
-                server.engine.perform(RestartReplica(service=self.service, slot=live.slot), self._context)
-            prove(server.engine, self._service, live.slot, self._context, Cancellation())
+                prove(server.engine, self._service, live.slot, self._context, Cancellation())
+            except HavreError:
+                self._restarted(live, workshop.swap_back)
+                raise
         self.progress(f"swapped; what was live is kept as {workshop.kept} in the data directory")
+
+    def _restarted(self, live: ObservedReplica, change: Callable[[], None]) -> None:
+        """The live server stands still for the change, and runs again however it ends."""
+        engine, grace = self.storage.server.engine, max(self._service.stop_grace, 30.0)
+        engine.perform(StopReplica(service=self.service, slot=live.slot, grace=grace), self._context)
+        try:
+            change()
+        finally:
+            engine.perform(RestartReplica(service=self.service, slot=live.slot), self._context)
 
     def _live_replica(self) -> ObservedReplica:
         """The replica whose data it is, running or not: it may be here because it cannot start any more."""

@@ -58,7 +58,7 @@ exec docker-entrypoint.sh "$@" -c "restore_command=cp '$new.wal/%f' '%p'"
 _SWAP = """
 set -eu
 cd "$live"
-new="pgsql_tmp.havre-new-$mark" old="pgsql_tmp.havre-before-$mark" phase=out
+new="$1" old="$2" phase=out
 [ -e "$new/PG_VERSION" ]
 entries() { find "$1" -mindepth 1 -maxdepth 1 ! -name 'pgsql_tmp.havre-*' ! -name lost+found; }
 move() { entries "$1" | while IFS= read -r entry; do mv "$entry" "$2/"; done; }
@@ -76,8 +76,8 @@ move "$new" .
 rm -f postmaster.pid
 phase=done
 rmdir "$new"
-rm -rf "$new.wal"
 """
+"""Everything in the data directory goes to one directory in it, what is in the other comes out; all or nothing."""
 _REMOVE = 'rm -rf "$new" "$new.wal"'
 
 
@@ -165,12 +165,20 @@ class Workshop:
 
     def swap(self) -> None:
         """The recovered files become the live ones, while no server runs on either; all or nothing."""
-        self._task(_SWAP)
+        self._task(_SWAP, self._new, self.kept)
+
+    def swap_back(self) -> None:
+        """What was live is live again."""
+        self._task(_SWAP, self.kept, self._new)
 
     def remove(self) -> None:
         """Nothing of the recovery stays."""
         self.end()
         self._task(_REMOVE)
+
+    @property
+    def _new(self) -> str:
+        return f"{postgres.BESIDE}new-{self.mark}"
 
     @property
     def place(self) -> ReplicaPlace:
@@ -203,8 +211,8 @@ class Workshop:
     def _shell(self, script: str) -> tuple[str, ...]:
         return ("sh", "-c", _LIVE + script, "havre", self.mark)
 
-    def _task(self, script: str) -> None:
-        task = replace(self._stripped, entrypoint=self._shell(script), command=(), user="0")
+    def _task(self, script: str, *words: str) -> None:
+        task = replace(self._stripped, entrypoint=(*self._shell(script), *words), command=(), user="0")
         self.server.engine.perform(RunTask(service=task, command=(), title="swap", timeout=3600.0), self.context)
 
     def _run(self, entrypoint: tuple[str, ...], command: Sequence[str] = ()) -> None:

@@ -64,3 +64,19 @@ def test_a_damaged_header_is_said() -> None:
     content[0] ^= 0xFF
     with pytest.raises(TarError, match="checksum"):
         read(bytes(content))
+
+
+def test_small_files_that_are_wanted_are_kept_however_the_pieces_fall() -> None:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as made:
+        for name, content in (("base/1", b"x" * 5000), ("backup_label", b"START WAL\n" * 70), ("empty", b"")):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            made.addfile(entry, io.BytesIO(content))
+    data = archive.getvalue()
+    for size in (1, 511, 513, len(data)):
+        reader = TarReader(wanted=frozenset({"backup_label", "empty"}))
+        for start in range(0, len(data), size):
+            reader.feed(data[start : start + size])
+        reader.finish()
+        assert reader.kept == {"backup_label": b"START WAL\n" * 70, "empty": b""}
