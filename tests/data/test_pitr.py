@@ -241,7 +241,8 @@ def test_old_bases_go_with_their_log_and_never_the_last(make: Callable[..., Stan
     assert len(archive.bases) <= 2
     repository = stand.storage.repository(stand.storage.default_url)
     stored = {tag for listed in repository.snapshots() for tag in listed.tags if tag.startswith("backup=")}
-    assert stored == {f"backup={one.id}" for one in (*archive.bases, *archive.shipments)}
+    known = {*(base.id for base in archive.bases), *(shipment.id for shipment in archive.shipments)}
+    assert stored == {f"backup={name}" for name in known}
     stand.sql("CREATE TABLE after AS SELECT 1 AS one")
     recover_to(stand.storage, stand.intent, "db", None)
     assert stand.sql("SELECT one FROM after") == "1"
