@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,13 @@ from pathlib import Path
 import pytest
 from data_stand import Stand
 
-from havre.model.backup import BackupPolicy
+from havre.model.backup import BackupPolicy, PitrPolicy
 from havre.workflows.backup import back_up
 from havre.workflows.drill import drill, refuse_failed
+from havre.workflows.receiver import end_receivers
+from havre.workflows.recovery import recover_to
 from havre.workflows.restore import restore
+from havre.workflows.wal import keep_wal
 
 pytestmark = pytest.mark.process
 
@@ -54,3 +58,21 @@ def test_redis_and_its_volume_come_back(local: Stand) -> None:
     local.redis("FLUSHALL")
     restore(local.storage, intent, "cache", files.id)
     assert local.redis("DBSIZE") == "2"
+
+
+def test_a_moment_of_the_database_is_restored(local: Stand) -> None:
+    policy = BackupPolicy(service="db", pitr=PitrPolicy())
+    intent = replace(local.intent, app=replace(local.intent.app, backups=(policy,)))
+    try:
+        local.sql("CREATE TABLE letters AS SELECT g AS id FROM generate_series(1, 40) g")
+        keep_wal(local.storage, intent)
+        local.sql("INSERT INTO letters SELECT g FROM generate_series(41, 60) g")
+        time.sleep(1.1)
+        moment = time.time()
+        time.sleep(1.1)
+        local.sql("DROP TABLE letters")
+        recover_to(local.storage, intent, "db", moment)
+        assert local.sql("SELECT count(*) FROM letters") == "60"
+        assert local.sql("SELECT count(*) FROM pg_replication_slots WHERE active") == "1"
+    finally:
+        end_receivers(local.server, local.name)
