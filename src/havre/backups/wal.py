@@ -83,9 +83,10 @@ def base_for(archive: Archive, at: float | None) -> Base | None:
 
 
 def shipments_for(archive: Archive, base: Base) -> tuple[Shipment, ...]:
-    """The shipments that hold what follows a base, oldest first."""
-    first = base.start // base.chain.segment
-    return tuple(shipment for shipment in archive.of_chain(base.chain.id) if shipment.last >= first)
+    """The shipments that hold what follows a base, oldest first, each file in as few of them as can be."""
+    first, repeated = base.start // base.chain.segment, superseded(archive, base.chain.id)
+    log = (shipment for shipment in archive.of_chain(base.chain.id) if shipment.last >= first)
+    return tuple(shipment for shipment in log if shipment not in repeated)
 
 
 def superseded(archive: Archive, chain: str) -> tuple[Shipment, ...]:

@@ -18,6 +18,9 @@ from havre.workflows.receiver import Receiver
 BATCH = 32
 """So many whole files stay on this server after they were shipped: the next shipment then replaces the last one."""
 
+MANY = 12
+"""So many shipments that later ones repeat go together."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shipper:
@@ -45,12 +48,11 @@ class Shipper:
             position=position,
             size=len(files) * chain.segment,
         )
+        if not archive.shipments:
+            self.repository.make()  # only the first time: a repository that vanished later must be noticed
         self._store(spool, files, shipment)
-        archive = replace(archive, shipments=(*archive.shipments, shipment))
-        old = superseded(archive, chain.id)
-        self.forget([one.id for one in old])
         _make_room(spool, files)
-        return replace(archive, shipments=tuple(one for one in archive.shipments if one not in old))
+        return self._tidied(replace(archive, shipments=(*archive.shipments, shipment)), chain)
 
     def hole(self, archive: Archive, chain: Chain) -> str | None:
         """Why what lies here cannot be added to what was shipped, or None."""
@@ -83,7 +85,6 @@ class Shipper:
 
     def _store(self, spool: Path, files: Sequence[Segment], shipment: Shipment) -> None:
         """From a directory of links: what the receiver renames meanwhile does not matter."""
-        self.repository.make()
         staging = spool.parent / "shipping"
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(mode=0o700)
@@ -95,6 +96,14 @@ class Shipper:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         self.copy(shipment.id)
+
+    def _tidied(self, archive: Archive, chain: Chain) -> Archive:
+        """Without the shipments that later ones repeat, many at a time: each forgetting costs a storage a round."""
+        old = superseded(archive, chain.id)
+        if len(old) < MANY:
+            return archive
+        self.forget([one.id for one in old])
+        return replace(archive, shipments=tuple(one for one in archive.shipments if one not in old))
 
     def _files(self, chain: Chain) -> tuple[Segment, ...]:
         found = segments_among(spooled(self.receiver.spool(chain)), chain.segment)

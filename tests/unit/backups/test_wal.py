@@ -80,7 +80,7 @@ def test_the_newest_base_before_the_moment_is_replayed_with_the_log_behind_it_on
     archive = Archive(
         chains=(CHAIN,),
         bases=(base("a", 100.0), base("b", 300.0, segment=6)),
-        shipments=(shipped(0, 4, 250.0), shipped(4, 8, 350.0), shipped(8, 9, 450.0)),
+        shipments=(shipped(0, 4, 250.0), shipped(4, 8, 350.0), shipped(8, 8, 400.0), shipped(8, 9, 450.0)),
         known_until=450.0,
     )
     assert (base_for(archive, 299.0) or base("", 0)).id == "a"
