@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from havre.backups import pipe
 from havre.host import clock
@@ -16,6 +17,14 @@ from havre.host.files import write_atomic
 _POLL = 0.1
 
 Look = Callable[[bytes], None]
+
+
+class Writable(Protocol):
+    """What a stream is written to."""
+
+    def write(self, piece: bytes, /) -> int:
+        """Take a piece."""
+        ...
 
 
 class ReceiverGoneError(Exception):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from havre.backups.place import Keep, Place, Taken, Writable, produced
+from havre.backups.feeding import Writable
+from havre.backups.place import Keep, Place, Taken, produced
 from havre.backups.tararchive import TarError, TarReader
 from havre.errors import FailedError, Problem
 from havre.model.backup import Part

@@ -38,6 +38,9 @@ class ArchiveReader:
 
     server_version: str = ""
     entries: tuple[Entry, ...] = ()
+    block_starts: list[int] = field(default_factory=list)
+    """Where the blocks begin that the last piece brought, in bytes from the beginning of the dump."""
+    _fed: int = 0
     _rest: bytes = b""
     _awaited: int = _LEAST_TO_READ
     _rows: dict[int, int] = field(default_factory=dict)
@@ -54,6 +57,8 @@ class ArchiveReader:
 
     def feed(self, piece: bytes) -> None:
         """The next piece; raises ArchiveError when it cannot be part of a dump."""
+        self.block_starts.clear()
+        self._fed += len(piece)
         if not self.entries:
             self._rest += piece
             if len(self._rest) < self._awaited:
@@ -120,6 +125,7 @@ class ArchiveReader:
         if len(data) - position < 6:
             return position
         self._kind = data[position]
+        self.block_starts.append(self._fed - len(data) + position)
         _, self._current = self._head.unpack_from(data, position + 1)
         if self._kind not in (_DATA, _BLOBS):
             raise ArchiveError(f"an unknown block (kind {self._kind}) stands where data should begin")

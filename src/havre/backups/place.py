@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
+from havre.backups.feeding import Writable
 from havre.backups.restic import Produce, Stored
 from havre.errors import FailedError, Problem
 from havre.model.backup import Part, Streamed
@@ -47,14 +48,6 @@ class Place(Protocol):
 
     def write_files(self, path: str, source: BinaryIO) -> None:
         """Unpack a tar stream below `path`; works for a stopped replica too."""
-        ...
-
-
-class Writable(Protocol):
-    """What a stream is written to."""
-
-    def write(self, piece: bytes, /) -> int:
-        """Take a piece."""
         ...
 
 

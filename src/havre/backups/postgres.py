@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
+from havre.backups.feeding import Writable
+from havre.backups.frames import ENDING, Framed
 from havre.backups.pgarchive import ArchiveError, ArchiveReader
 from havre.backups.place import Collected, Keep, Place, Taken, answered, command_failed, produced
 from havre.errors import FailedError, InputError, Problem
@@ -270,15 +272,24 @@ def literal(text: str) -> str:
 
 def _dump(place: Place, keep: Keep, database: str) -> tuple[Part, list[str]]:
     reader = ArchiveReader()
-    file = f"{database.replace('/', '_')}.pgdump"
+    file = f"{database.replace('/', '_')}.pgdump{ENDING}"
     command = owner("pg_dump", "-Fc", "-Z0", "--no-password", "-d", database)
+    sizes = []
+
+    def produce(sink: Writable) -> int:
+        framed = Framed(sink, reader)
+        produced(place, command)(framed)
+        framed.finish()
+        sizes.append(framed.size)
+        return 0
+
     try:
-        stored = keep(file, produced(place, command), reader.feed)
+        stored = keep(file, produce, lambda _: None)
         counts = reader.finish()
     except ArchiveError as error:
         raise FailedError(_not_whole(place, database, error)) from error
     doubts = [] if counts or query(place, database, _RELATIONS) == "0" else [f"{database}: no table has data in it"]
-    part = Part(name=database, file=file, size=stored.size, counts=tuple(sorted(counts.items())), restic=stored.id)
+    part = Part(name=database, file=file, size=sizes[-1], counts=tuple(sorted(counts.items())), restic=stored.id)
     return part, doubts
 
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from havre.backups.frames import unframed
 from havre.backups.restic import Repository
 from havre.errors import FailedError, Problem
 from havre.model.backup import Part, Snapshot
@@ -20,11 +21,11 @@ class OpenPart:
 
     def __call__(self, restic: str, file: str, *, to_end: bool = True) -> AbstractContextManager[BinaryIO]:
         """A stored stream; with `to_end`, leaving the block raises FailedError unless restic delivered all of it."""
-        return self._open(restic, file, to_end=to_end)
+        return unframed(self._open(restic, file, to_end=to_end), file)
 
     def part(self, snapshot: Snapshot, part: Part, *, to_end: bool = True) -> AbstractContextManager[BinaryIO]:
         """A part of a snapshot, found by its tags where the repository is a copy of the first one."""
-        return self._open(self._locate(snapshot, part), part.file, to_end=to_end)
+        return unframed(self._open(self._locate(snapshot, part), part.file, to_end=to_end), part.file)
 
     @contextmanager
     def _open(self, restic: str, file: str, *, to_end: bool) -> Iterator[BinaryIO]:

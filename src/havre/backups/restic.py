@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from havre.backups.feeding import Feed, Look, ReceiverGoneError, Sink, feed
+from havre.backups.feeding import Feed, Look, ReceiverGoneError, Writable, feed
+from havre.backups.frames import ENDING
 from havre.errors import FailedError, HavreError, Problem, UnavailableError
 from havre.host.commands import find_program, run
 from havre.host.piping import Running, running
@@ -25,7 +26,7 @@ NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 10, 11, 12
 _LONG = 6 * 3600.0
 _RETRY_LOCK = "2m"
 
-Produce = Callable[[Sink], int]
+Produce = Callable[[Writable], int]
 """Writes a stream to the sink and returns the exit code of whatever made it."""
 
 
@@ -91,8 +92,8 @@ class Repository:
         """
         with feed() as pipe, tempfile.TemporaryFile() as output:
             argv = self._argv(
-                "backup", "--json", "--quiet", "--stdin-filename", name, *_tagged(tags), "--stdin-from-command", "--",
-                *pipe.command,
+                "backup", "--json", "--quiet", *_compression(name), "--stdin-filename", name, *_tagged(tags),
+                "--stdin-from-command", "--", *pipe.command,
             )  # fmt: skip
             with running(argv, environment=self._variables(), output=output) as process:
                 code, size = self._produce(pipe, process, produce, look)
@@ -110,7 +111,7 @@ class Repository:
     def store_small(self, name: str, tags: Sequence[str], content: bytes) -> Stored:
         """Store a few bytes as a snapshot with one file."""
 
-        def produce(sink: Sink) -> int:
+        def produce(sink: Writable) -> int:
             sink.write(content)
             return 0
 
@@ -263,6 +264,11 @@ def _how(code: int, patience: float) -> str:
 def _version(program: str) -> tuple[int, ...]:
     found = re.search(r"restic (\d+)\.(\d+)", run([program, "version"], check=False).stdout)
     return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _compression(name: str) -> list[str]:
+    """What comes compressed is stored as it comes."""
+    return ["--compression", "off"] if name.endswith(ENDING) else []
 
 
 def _tagged(tags: Sequence[str]) -> list[str]:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from havre.backups.place import Answer, Collected, Environment, Writable
+from havre.backups.feeding import Writable
+from havre.backups.place import Answer, Collected, Environment
 from havre.engines.base import Context, DataAccess
 from havre.errors import FailedError, Problem, RefusedError
 from havre.model.backup import Streamed

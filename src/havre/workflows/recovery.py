@@ -72,7 +72,7 @@ def recover_to(
         one = _One(storage, intent, service, at, progress)
         action = f"restore {service} to {'the newest' if at is None else clock.show_time(at)}"
         try:
-            done = one.run(to)
+            done = replace(one.run(to), seconds=clock.elapsed() - started)
         except HavreError as error:
             note(storage.server, intent.app.instance, action, f"failed: {error.problems[0].summary}")
             raise
@@ -80,12 +80,7 @@ def recover_to(
     if to is None and one.keeper.policy.pitr is not None:
         progress("a new base backup, so that the restored server is kept too")
         keep_wal(storage, intent, [service], progress=progress)
-    return replace(done, seconds=clock.elapsed() - started)
-
-
-def can_recover(storage: Storage, intent: Intent, service: str) -> bool:
-    """True when there is a base backup of the service."""
-    return bool(_One(storage, intent, service, None, lambda _: None).keeper.archive.bases)
+    return done
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import BinaryIO
 
 import pytest
 
-from havre.backups.place import Answer, Environment, Writable
+from havre.backups.feeding import Writable
+from havre.backups.place import Answer, Environment
 from havre.backups.redis import RdbReader, Server
 from havre.errors import FailedError
 from havre.model.backup import Streamed
