@@ -97,7 +97,7 @@ class Receiver:
 
     def _made(self, chain: Chain, database: ObservedReplica) -> Service:
         network, host = _companions(self._server).beside(self._instance, self._service.name, database.slot)
-        receive = owner("pg_receivewal", "-D", SPOOL, "-S", chain.slot, "--no-loop", "--no-password")
+        receive = owner("pg_receivewal", "-D", SPOOL, "-S", chain.slot, "-s", "1", "--no-loop", "--no-password")
         mounts = (*_settings(self._service), Mount(
             kind=MountKind.BIND, source=str(self.spool(chain)), target=SPOOL
         ))  # fmt: skip
