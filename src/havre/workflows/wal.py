@@ -53,7 +53,9 @@ def keep_wal(
         with wal_lock(storage, intent.app.instance):
             one = Keeper(storage, intent, policy, progress)
             try:
-                found.append((policy.service, one.run(base=base)))
+                archive, gap = one.run(base=base)
+                found.append((policy.service, archive))
+                problems += [gap] if gap else []
             except HavreError as error:
                 one.note_trouble(error)
                 problems += [replace(problem, subject=problem.subject or policy.service) for problem in error.problems]
@@ -100,8 +102,8 @@ class Keeper:
     policy: BackupPolicy
     progress: Progress
 
-    def run(self, *, base: bool = False) -> Archive:
-        """Receive, ship, take a base when one is due, tidy; raises the problem of a gap after it was mended."""
+    def run(self, *, base: bool = False) -> tuple[Archive, Problem | None]:
+        """Receive, ship, take a base when one is due, tidy; also the gap that was found, and mended."""
         if not isinstance(kind_of(self._service, self.policy), Postgres):
             raise InputError(_not_postgres(self._service))
         place = self._place_or_ship()
@@ -114,10 +116,7 @@ class Keeper:
         archive = self._ship(place, archive, chain)
         if base or self._is_due(archive, chain):
             archive = self._take_base(place, archive, chain)
-        archive = self._write(replace(self._tidy(archive), trouble=""))
-        if gap is not None:
-            raise FailedError(gap)
-        return archive
+        return self._write(replace(self._tidy(archive), trouble="")), gap
 
     def resume(self) -> None:
         """Receive again, where a chain is open."""
@@ -319,6 +318,7 @@ def _broken(chain: Chain, log: ServerLog) -> str | None:
 def _gap(service: str, reason: str) -> Problem:
     return Problem(
         summary=f"there is a gap in the write-ahead log of {service}: {reason}",
+        subject=service,
         effect="no moment from then until the new base backup can be restored",
         hint="nothing more to do: a new base was taken; `havre backup status` shows what can be restored",
         code="wal-gap",
