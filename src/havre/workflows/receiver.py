@@ -26,10 +26,15 @@ SPOOL = "/havre-wal"
 _PATIENCE = 20
 """Seconds it tries by itself to reach the database again, before it ends and is started anew by the engine."""
 _RECEIVE = f"""
+size="$1"
+shift
 trap 'kill "$receiver" 2>/dev/null; exit 0' TERM INT
 tried=0
 while [ "$tried" -lt {_PATIENCE} ]; do
     began=$(date +%s)
+    for file in {SPOOL}/*.partial; do
+        [ ! -s "$file" ] || [ "$(wc -c < "$file")" -eq "$size" ] || : > "$file"
+    done
     "$@" &
     receiver=$!
     wait "$receiver"
@@ -39,6 +44,7 @@ while [ "$tried" -lt {_PATIENCE} ]; do
 done
 exit 1
 """
+"""A file that a full disk let it prepare by half (it holds zeros only) makes pg_receivewal refuse for ever."""
 
 
 class Receiver:
@@ -102,7 +108,7 @@ class Receiver:
             kind=MountKind.BIND, source=str(self.spool(chain)), target=SPOOL
         ))  # fmt: skip
         return replace(
-            self._service, entrypoint=("sh", "-c", _RECEIVE, "havre-receiver"), command=receive, mounts=mounts,
+            self._service, entrypoint=("sh", "-c", _RECEIVE, "havre-receiver", str(chain.segment)), command=receive, mounts=mounts,
             networks=(), network_mode=network, ports=(), needs=(), replicas=1, container_name=None, labels=(),
             health=None, health_disabled=True, hostname=None, user=_user(), stop_signal="SIGTERM", options=(),
             environment=(*self._service.environment, ("PGHOST", host)), resources=Resources(), sysctls=(),

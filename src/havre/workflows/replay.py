@@ -30,6 +30,7 @@ from havre.model.plan import RemoveReplica, RunTask, StartReplica, StopReplica
 from havre.model.project import Restart, Service
 from havre.workflows.places import ReplicaPlace, data_access
 from havre.workflows.server import Server
+from havre.workflows.shipping import spooled
 
 TOLERANCE = 256 * 1024
 """The server may have flushed half a record that nothing followed: replaying ends so many bytes earlier at most."""
@@ -249,7 +250,7 @@ def _found(listed: dict[str, str], name: str, repository: Repository) -> str:
 def _pack(spool: Path, base: Base, sink: BinaryIO) -> None:
     """The log in a directory from the base on; the receiver may rename the last file meanwhile."""
     with tarfile.open(fileobj=sink, mode="w|") as archive:
-        for segment in segments_among([path.name for path in spool.iterdir()], base.chain.segment):
+        for segment in segments_among(spooled(spool, base.chain.segment), base.chain.segment):
             if segment.number >= base.start // base.chain.segment:
                 path = spool / segment.name
                 archive.add(path if path.exists() else path.with_suffix(""), arcname=segment.name)

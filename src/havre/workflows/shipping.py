@@ -106,7 +106,7 @@ class Shipper:
         return replace(archive, shipments=tuple(one for one in archive.shipments if one not in old))
 
     def _files(self, chain: Chain) -> tuple[Segment, ...]:
-        found = segments_among(spooled(self.receiver.spool(chain)), chain.segment)
+        found = segments_among(spooled(self.receiver.spool(chain), chain.segment), chain.segment)
         return tuple(one for one in found if one.timeline == chain.timeline)
 
 
@@ -129,9 +129,10 @@ def _make_room(spool: Path, files: Sequence[Segment]) -> None:
         (spool / segment.name).unlink(missing_ok=True)
 
 
-def spooled(spool: Path) -> tuple[str, ...]:
-    """The names of what lies there."""
-    return tuple(entry.name for entry in os.scandir(spool)) if spool.is_dir() else ()
+def spooled(spool: Path, size: int) -> tuple[str, ...]:
+    """The names of the log's files in a directory; one that is not as long as all are was never begun."""
+    found = os.scandir(spool) if spool.is_dir() else ()
+    return tuple(entry.name for entry in found if entry.is_file() and entry.stat().st_size == size)
 
 
 def _link(spool: Path, staging: Path, name: str) -> None:
