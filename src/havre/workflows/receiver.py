@@ -104,11 +104,10 @@ class Receiver:
     def _made(self, chain: Chain, database: ObservedReplica) -> Service:
         network, host = _companions(self._server).beside(self._instance, self._service.name, database.slot)
         receive = owner("pg_receivewal", "-D", SPOOL, "-S", chain.slot, "-s", "1", "--no-loop", "--no-password")
-        mounts = (*_settings(self._service), Mount(
-            kind=MountKind.BIND, source=str(self.spool(chain)), target=SPOOL
-        ))  # fmt: skip
+        spool = Mount(kind=MountKind.BIND, source=str(self.spool(chain)), target=SPOOL)
+        script = ("sh", "-c", _RECEIVE, "havre-receiver", str(chain.segment))
         return replace(
-            self._service, entrypoint=("sh", "-c", _RECEIVE, "havre-receiver", str(chain.segment)), command=receive, mounts=mounts,
+            self._service, entrypoint=script, command=receive, mounts=(*_settings(self._service), spool),
             networks=(), network_mode=network, ports=(), needs=(), replicas=1, container_name=None, labels=(),
             health=None, health_disabled=True, hostname=None, user=_user(), stop_signal="SIGTERM", options=(),
             environment=(*self._service.environment, ("PGHOST", host)), resources=Resources(), sysctls=(),
