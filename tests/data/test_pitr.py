@@ -123,11 +123,9 @@ def test_a_row_committed_just_before_the_kill_comes_back_though_the_data_is_lost
 
 
 def test_any_moment_is_restored_and_what_was_live_is_kept(stand: Stand) -> None:
-    with pytest.raises(InputError, match="nothing is kept yet"):
-        recover_to(stand.storage, stand.intent, "db", None)
     stand.sql("CREATE TABLE letters AS SELECT g AS id FROM generate_series(1, 500) g")
     first = keep(stand)
-    assert len(first.bases) == 1
+    chains = len(first.chains)
     stand.sql("INSERT INTO letters SELECT g FROM generate_series(501, 700) g")
     time.sleep(1.1)
     moment = time.time()
@@ -148,7 +146,7 @@ def test_any_moment_is_restored_and_what_was_live_is_kept(stand: Stand) -> None:
     assert [replica.service for replica in stand.server.engine.observe(stand.name).replicas] == ["db"]
 
     again = archive_of(stand)
-    assert [chain.is_open for chain in again.chains] == [False, True]
+    assert len(again.chains) == chains + 1
     assert again.bases[-1].size < 1.5 * first.bases[0].size  # what is kept in the data directory is not backed up
     assert problems(stand) == ""
     drop_kept(stand.storage, stand.intent, "db")
@@ -156,6 +154,9 @@ def test_any_moment_is_restored_and_what_was_live_is_kept(stand: Stand) -> None:
 
 
 def test_a_moment_that_is_not_kept_is_refused_with_what_is(stand: Stand) -> None:
+    unknown = replace(stand.intent, app=replace(stand.intent.app, name=f"{stand.name}-other"))
+    with pytest.raises(InputError, match="nothing is kept yet"):
+        recover_to(stand.storage, unknown, "db", None)
     archive = keep(stand)
     for at in (archive.bases[0].ended - 60, time.time() + 3600):
         with pytest.raises(InputError, match="that is not kept") as refused:
