@@ -33,7 +33,7 @@ from havre.workflows.shipping import Shipper
 
 Progress = Callable[[str], None]
 CATCH_UP = 30.0
-"""Seconds that the receiver gets to have what the server has written."""
+"""Seconds in which the receiver must get further, until it has what the server has written."""
 
 
 def keep_wal(
@@ -214,8 +214,10 @@ class Keeper:
 
     def _caught_up(self, place: Place, chain: Chain) -> ServerLog:
         """Wait until the receiver has what the server had written when we came."""
-        wanted, deadline = look(place, chain.slot).written, clock.elapsed() + CATCH_UP
+        wanted, newest, deadline = look(place, chain.slot).written, -1, clock.elapsed() + CATCH_UP
         while (log := look(place, chain.slot)).received is None or log.received < wanted:
+            if log.received is not None and log.received > newest:
+                newest, deadline = log.received, clock.elapsed() + CATCH_UP
             if clock.elapsed() >= deadline:
                 raise FailedError(not_received(self._receiver))
             clock.sleep(0.2)
