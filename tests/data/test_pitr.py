@@ -209,7 +209,7 @@ def test_a_full_spool_alarms_and_costs_nothing_once_there_is_room(make: Callable
     stand = make()
     spool = spool_of(stand.server, stand.name, "db")
     spool.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", spool], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=72m", "tmpfs", spool], check=True)
     try:
         keep(stand)
         stand.sql(
