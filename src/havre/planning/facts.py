@@ -25,6 +25,8 @@ class EdgeFacts:
     leaving: Slots = ()
     """Slots that it no longer leads to but that may still be answering, after a release cut short."""
     routes_changed: bool = False
+    is_astray: bool = False
+    """A replica has another address than the edge leads to."""
     hold_limit: float = 15.0
 
     @property

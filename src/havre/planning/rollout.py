@@ -86,7 +86,7 @@ def _switch(
     """Move all traffic in one step once everything new is proven; returns what retiring must wait for."""
     kept = {replica.service for replica in kept_orphans}
     wanted = ordered((*targets(changes, edge), *((s, slots) for s, slots in edge.now if s in kept)))
-    if wanted == ordered(starting.leads_to) and not starting.held and not edge.routes_changed:
+    if wanted == ordered(starting.leads_to) and not (starting.held or edge.routes_changed or edge.is_astray):
         return starting.proof
     step = Switch(to=wanted, back=ordered(edge.now))
     reason = _why_switch(changes, edge, wanted)
@@ -97,6 +97,8 @@ def _why_switch(changes: Mapping[str, Change], edge: EdgeFacts, wanted: Slots) -
     new = sum(len(change.start) for name, change in changes.items() if not change.is_job)
     if new:
         return f"{counted(new, 'new replica')} proven"
+    if edge.is_astray:
+        return "replicas have other addresses now"
     if edge.routes_changed:
         return "the routes changed"
     if {service for service, _ in edge.now} - {service for service, _ in wanted}:

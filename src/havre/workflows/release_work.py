@@ -20,7 +20,7 @@ from havre.workflows.journal import Journal
 from havre.workflows.perform import Performer, Work, meet_inside
 from havre.workflows.record import Recorded, pinned_images
 from havre.workflows.routing import app_edge, inside_ports, published
-from havre.workflows.server import Server, slots_by_service
+from havre.workflows.server import Server, led_to_where_they_are, slots_by_service
 
 
 def look(server: Server, intent: Intent) -> Observed:
@@ -56,8 +56,13 @@ def edge_facts(server: Server, intent: Intent, observed: Observed, ports: Mappin
         inside=frozenset(ports),
         now=tuple(sorted(slots_by_service(applied).items())),
         routes_changed=_apart_from_replicas(applied) != _apart_from_replicas(wanted),
+        is_astray=_leads_astray(applied, observed),
         hold_limit=app.hold_limit,
     )
+
+
+def _leads_astray(edge: AppEdge | None, observed: Observed) -> bool:
+    return edge is not None and led_to_where_they_are(edge, observed) != edge
 
 
 def _apart_from_replicas(edge: AppEdge | None) -> AppEdge | None:

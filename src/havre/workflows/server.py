@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from havre.engines.base import Engine
 from havre.errors import Problem
+from havre.model.observed import Observed
 from havre.model.route import AppEdge, Endpoint, Upstream
 from havre.store.state import State
 
@@ -115,3 +116,15 @@ def upstreams_for(
         )
         for service, port in endpoints
     }
+
+
+def led_to_where_they_are(edge: AppEdge, observed: Observed) -> AppEdge:
+    """The same with the addresses that running replicas have now: an engine may start one again under another."""
+    now = {upstream_name(one.service, one.slot): one.addresses for one in observed.replicas if one.is_running}
+
+    def moved(upstream: Upstream) -> Upstream:
+        addresses = [address for _, address in now.get(upstream.name, ())]
+        return replace(upstream, address=addresses[0]) if addresses and upstream.address not in addresses else upstream
+
+    upstreams = tuple((endpoint, tuple(moved(one) for one in replicas)) for endpoint, replicas in edge.upstreams)
+    return replace(edge, upstreams=upstreams)

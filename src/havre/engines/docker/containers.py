@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import math
 import tarfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from havre.engines.base import Context, Executed
-from havre.engines.docker import labels
+from havre.engines.docker import addresses, labels
 from havre.engines.docker.client import DockerClient
 from havre.engines.docker.execution import run_in
 from havre.engines.docker.mounts import PlacedFile, placed_files
@@ -34,6 +35,8 @@ class Containers:
 
     def __init__(self, client: DockerClient) -> None:
         self._client = client
+        self._choosing = threading.Lock()
+        """Held from the choice of an address until it is taken."""
 
     def listed(self, instance: str, service: str | None = None, slot: int | None = None) -> list[Json]:
         """Those of an instance, running or not, as the engine lists them."""
@@ -73,7 +76,9 @@ class Containers:
                 return
             self._make_room(existing, context, fingerprint)
         placement = self.placement(service, context, slot=slot, fingerprint=fingerprint)
-        made = self.create(service, context, placement)
+        with self._choosing:
+            kept = replace(placement, addresses=self._addresses(service, context))
+            made = self.create(service, context, kept)
         self.start(made, doing=f"start {service.name}.{slot}")
         self._run_hooks(made, hooks_text(service, POST_START), doing=f"run post_start of {service.name}.{slot}")
 
@@ -167,6 +172,22 @@ class Containers:
             if found["State"]["Status"] != "removing" or clock.elapsed() >= deadline:
                 raise FailedError(_not_removed(doing, found))
             clock.sleep(0.05)
+
+    def _addresses(self, service: Service, context: Context) -> dict[str, str]:
+        """Addresses that a replica keeps whenever it is started again, by network, where they can be chosen."""
+        found: dict[str, str] = {}
+        reserved = {one.ipv4_address for other in context.project.services for one in other.networks}
+        for attachment in service.networks if service.network_mode is None else ():
+            name, doing = context.network(attachment.network).name, f"find an address for {service.name}"
+            network = self._client.find(f"/networks/{name}", doing=doing)
+            if attachment.ipv4_address or network is None or not addresses.is_fixed(network):
+                continue
+            query = {"all": True, "filters": {"network": [name]}}  # by id it would miss those that never ran
+            there = self._client.get("/containers/json", query, doing=doing)
+            taken = addresses.taken_addresses(name, there) | {one for one in reserved if one}
+            if chosen := addresses.choose(network, taken, context.instance):
+                found[name] = chosen
+        return found
 
     def _make_room(self, existing: Json, context: Context, fingerprint: str) -> None:
         """A start that was cut short is begun anew; somebody else's replica in the slot is never touched."""

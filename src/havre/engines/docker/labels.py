@@ -12,6 +12,8 @@ FINGERPRINT = "havre.fingerprint"
 ROLE = "havre.role"
 TASK = "havre.task"
 """On one-off containers: a digest of the command, so that a step done again finds the run it began."""
+ADDRESSES = "havre.addresses"
+"""On networks: `fixed` where the subnet was asked for, which is when Docker lets addresses be chosen."""
 PRE_STOP = "havre.pre-stop"
 """The replica's own `pre_stop` hooks: they must run even when the project has changed since."""
 

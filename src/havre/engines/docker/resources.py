@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from havre.engines.docker import labels
+from havre.engines.docker import addresses, labels
 from havre.engines.docker.client import DockerClient
 from havre.engines.docker.translate import network_body, volume_body
 from havre.errors import FailedError, Problem, RefusedError
@@ -38,9 +38,24 @@ class Resources:
         if network.external:
             raise FailedError(_external_missing("network", network.name, instance))
         doing = f"create network {network.name}"
-        reply = self._client.post("/networks/create", network_body(network, instance), doing=doing, accept=(403, 409))
+        body = network_body(network, instance)
+        reply = self._client.post("/networks/create", body, doing=doing, accept=(403, 409))
         if reply.status >= 400 and not self._exists(network.name):
             raise FailedError(_no_network(network, reply.json().get("message", ""), existing, instance))
+        if reply.status < 400 and body["Driver"] == "bridge" and "IPAM" not in body:
+            self._settle_subnets(reply.json()["Id"], body, doing=doing)
+
+    def _settle_subnets(self, made: str, body: dict[str, Any], *, doing: str) -> None:
+        """Make a network anew with the subnets that the engine found for it: only then can addresses be chosen.
+
+        Somebody may take them in between: then it stays as the engine makes it.
+        """
+        given = addresses.ranges(self._client.get(f"/networks/{made}", doing=doing))
+        self._client.delete(f"/networks/{made}", doing=doing)
+        fixed = {"IPAM": {"Driver": "default", "Config": given}, "Labels": body["Labels"] | {labels.ADDRESSES: "fixed"}}
+        reply = self._client.post("/networks/create", body | fixed, doing=doing, accept=(403, 409))
+        if reply.status >= 400:
+            self._client.post("/networks/create", body, doing=doing, accept=(409,))
 
     def remove_network(self, name: str, instance: str) -> None:
         """Remove a network of this instance; RefusedError when it is somebody else's."""

@@ -27,6 +27,7 @@ class Placement:
 
     `command` replaces the service's own in a one-off. `peers` are the containers of other services that this one
     joins (`network_mode: service:db`), by service name. `seccomp` are the contents of seccomp profiles by file.
+    `addresses` are those it is to keep, by network, where the Compose file says none.
     """
 
     slot: int
@@ -36,6 +37,7 @@ class Placement:
     api: tuple[int, int] = (1, 41)
     peers: Mapping[str, str] = field(default_factory=dict)
     seccomp: Mapping[str, str] = field(default_factory=dict)
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
 
 def container_body(service: Service, context: Context, placement: Placement) -> Body:
@@ -96,6 +98,8 @@ def network_body(network: Network, instance: str) -> Body:
     }
     if ranges or network.ipam_driver:
         body["IPAM"] = {"Driver": network.ipam_driver or "default", "Config": ranges}
+    if ranges and body["Driver"] == "bridge" and network.ipam_driver in {None, "default"}:
+        body["Labels"][labels.ADDRESSES] = "fixed"
     for name, value in network.options:
         _network_option(body, name, msgspec.json.decode(value))
     return body
@@ -286,8 +290,9 @@ def _first_endpoint(service: Service, context: Context, placement: Placement) ->
 
 def _endpoint(service: Service, attachment: Attachment, context: Context, placement: Placement) -> Body:
     found: Body = {"Aliases": _aliases(service, attachment, context, placement)}
+    chosen = placement.addresses.get(context.network(attachment.network).name)
     fixed = {
-        "IPv4Address": attachment.ipv4_address,
+        "IPv4Address": attachment.ipv4_address or chosen,
         "IPv6Address": attachment.ipv6_address,
         "LinkLocalIPs": list(attachment.link_local_ips) or None,
     }
