@@ -2,7 +2,8 @@
 
     doomed.py FAULT STEP MOMENT STATE -- deploy -y
 
-FAULT is what is killed with SIGKILL: `havre` (this process), `edge` (every process of HAProxy) or `both`.
+FAULT is what is killed with SIGKILL: `havre` (this process), `edge` (every process of HAProxy), `both` of them, or
+`dockerd` (whose process id is in the file that DOCKERD_PID names); `restart` asks dockerd to end.
 STEP is the number of a step; 0 is before the first one, 99 after the last one and before the record is closed.
 MOMENT is `started` (recorded as started, nothing done), `performed` (done, not yet recorded), `done` (recorded), or
 `mid:SECONDS` after its start. What is killed is real, and so is the process that has no chance to clean up.
@@ -75,6 +76,9 @@ class Fate:
         print("-- struck", time.time(), flush=True)
         if self.fault in ("edge", "both"):
             kill_edge(self.state)
+        if self.fault in ("dockerd", "restart"):
+            dockerd = int(Path(os.environ["DOCKERD_PID"]).read_text())
+            os.kill(dockerd, signal.SIGKILL if self.fault == "dockerd" else signal.SIGTERM)
         if self.fault in ("havre", "both"):
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import click
 
+from havre.cli.boot import survive_reboots
 from havre.cli.options import Chosen, app_options, json_option, wait_option, yes_option
 from havre.cli.progress import Progress
 from havre.cli.recover import settle_first
@@ -101,6 +102,7 @@ def deploy_command(
         show_json(release)
     else:
         show_release(release)
+    survive_reboots(server.state, release, quiet=as_json)
 
 
 def confirm(server: Server, *, yes: bool, what: str) -> None:

@@ -79,6 +79,7 @@ GROUPS: tuple[tuple[str, dict[str, Entry]], ...] = (
         {
             "server": Entry("server", "Show what this machine is, and the apps that share it."),
             "edge": Entry("edge", "Show, restart or stop the proxy in front of all apps."),
+            "boot": Entry("boot", "Bring all apps back after a reboot, by itself or now."),
             "audit": Entry("audit", "Show who did what on this server, and how it ended."),
             "certs": Entry("edge", "List certificates and the days they have left; renew them."),
             "export": Entry("export", "Print a vhost for a Caddy or nginx in front, or a release for another server."),

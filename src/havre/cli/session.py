@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import pwd
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,9 @@ from havre.compose import LoadedProject
 from havre.compose.lower import lower
 from havre.engines.base import Engine
 from havre.errors import Problem, Severity, UnavailableError
-from havre.model.app import App
+from havre.model.app import App, ProcessSpec
 from havre.model.project import Project
+from havre.store.instances import KnownInstance
 from havre.store.state import State, default_directory
 from havre.workflows.intent import (
     Intent,
@@ -102,7 +103,15 @@ def open_instance(chosen: Chosen) -> tuple[Server, str]:
 def open_server(chosen: Chosen, app: App) -> Server:
     """Everything a workflow needs, for this app."""
     state = open_state(chosen)
-    engine = open_engine(chosen, app, state)
+    return _server(state, open_engine(chosen, app, state))
+
+
+def open_known(state: State, known: KnownInstance) -> Server:
+    """Everything a workflow needs for an instance that was deployed, wherever its files are now."""
+    return _server(state, _process((), state) if known.engine == "process" else _docker())
+
+
+def _server(state: State, engine: Engine) -> Server:
     return Server(
         state=state,
         engine=engine,
@@ -137,11 +146,11 @@ def open_engine(chosen: Chosen, app: App, state: State) -> Engine:
     """The engine asked for; without a wish docker where it answers, else process (and it is said which)."""
     wanted = chosen.engine or app.engine or _deployed_with(app, state)
     if wanted == "process":
-        return _process(app, state)
+        return _process(app.processes, state)
     docker = _docker()
     if wanted == "docker" or _answers(docker):
         return docker
-    return _process(app, state)
+    return _process(app.processes, state)
 
 
 def engine_found(chosen: Chosen, app: App, server: Server) -> Problem | None:
@@ -194,10 +203,10 @@ def _answers(docker: DockerEngine) -> bool:
     return True
 
 
-def _process(app: App, state: State) -> Engine:
+def _process(processes: Sequence[ProcessSpec], state: State) -> Engine:
     from havre.engines.process.engine import ProcessEngine
 
-    return ProcessEngine(state.processes, processes=app.processes)
+    return ProcessEngine(state.processes, processes=processes)
 
 
 def _seal(state: State, content: bytes) -> bytes:

@@ -148,6 +148,13 @@ class Engine(Protocol):
         """Current memory and CPU of every running replica; CPU takes a moment to measure, memory alone does not."""
         ...
 
+    def resume(self) -> None:
+        """After a restart of the machine: have the replicas run again that are to; returns once the engine answers.
+
+        What runs already is not touched.
+        """
+        ...
+
     def shut_down(self) -> None:
         """End the engine's own helper processes, if it has any; replicas are not touched."""
         ...

@@ -153,6 +153,9 @@ class MemoryEngine:
         shared = (context.network(place.network).name for place in service.networks if place.network in theirs)
         return next((self._networks[name].gateway for name in shared if name in self._networks), None)
 
+    def resume(self) -> None:
+        """Nothing: it lives no longer than its process."""
+
     def shut_down(self) -> None:
         """Nothing runs beside the test."""
 

@@ -1,4 +1,4 @@
-"""After a reboot: every process is gone, pids are other people's, and the unit's command brings everything back."""
+"""After a reboot: every process is gone, pids are other people's, and what `havre boot now` asks brings all back."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from tests.integration.process.conftest import Stage, until
@@ -19,7 +17,6 @@ from tests.integration.process.test_servers import DATABASE
 
 from havre.engines.process import proctable
 from havre.engines.process.records import Status, read_launch, read_status, write_status
-from havre.engines.process.unit import unit_text
 from havre.model.health import HealthState
 from havre.model.observed import ReplicaState
 from havre.model.project import Restart, Volume
@@ -39,36 +36,15 @@ def test_everything_returns_after_a_reboot_and_nobody_else_is_touched(stage: Sta
 
     with _bystander(stage) as bystander:
         _reboot(stage, given_to=bystander.pid)
-        with _unit_of(stage):
-            assert stage.wait(web).state is HealthState.HEALTHY, stage.texts(web)
-            assert stage.wait(DATABASE, seconds=40).state is HealthState.HEALTHY, stage.texts(DATABASE)
-            answer = stage.engine.execute("shop", "postgres", 1, ["psql", "-XtAc", "select answer from t"])
-            assert answer.output.strip() == "42"
-            assert stage.observed(resting).state is ReplicaState.EXITED, "stopped is stopped, after a reboot too"
-            assert bystander.poll() is None, "whoever has an old pid of ours now is left alone"
-            stage.stop(web)
-            assert bystander.poll() is None
-
-
-@contextmanager
-def _unit_of(stage: Stage) -> Iterator[None]:
-    """What systemd runs after a boot: the command of the generated unit."""
-    text = unit_text(str(stage.directory / "state"), sys.executable, is_root=os.geteuid() == 0)
-    command = next(line for line in text.splitlines() if line.startswith("ExecStart=")).partition("=")[2]
-    plain = [] if stage.engine._client._options == ("--detach",) else ["--plain"]
-    running = subprocess.Popen([*command.split(), *plain], env=_clean_environment())
-    try:
-        assert until(lambda: (stage.directory / "state" / "supervisor.sock").exists())
-        yield
-    finally:
-        running.send_signal(signal.SIGTERM)
-        running.wait(10)
-
-
-def _clean_environment() -> dict[str, str]:
-    """What systemd gives to a service, and where our source is."""
-    source = str(Path(proctable.__file__).parents[3])
-    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": f"{source}:{os.environ.get('PYTHONPATH', '')}"}
+        stage.engine.resume()
+        assert stage.wait(web).state is HealthState.HEALTHY, stage.texts(web)
+        assert stage.wait(DATABASE, seconds=40).state is HealthState.HEALTHY, stage.texts(DATABASE)
+        answer = stage.engine.execute("shop", "postgres", 1, ["psql", "-XtAc", "select answer from t"])
+        assert answer.output.strip() == "42"
+        assert stage.observed(resting).state is ReplicaState.EXITED, "stopped is stopped, after a reboot too"
+        assert bystander.poll() is None, "whoever has an old pid of ours now is left alone"
+        stage.stop(web)
+        assert bystander.poll() is None
 
 
 def _reboot(stage: Stage, *, given_to: int) -> None:

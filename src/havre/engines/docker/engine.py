@@ -22,7 +22,7 @@ from havre.engines.docker.streaming import read_files, stream_in, write_files
 from havre.engines.docker.tasks import Tasks
 from havre.engines.docker.upkeep import Upkeep
 from havre.engines.docker.usage import usage_of
-from havre.errors import FailedError, Problem
+from havre.errors import FailedError, Problem, UnavailableError
 from havre.host import clock
 from havre.host.busy import Owner
 from havre.host.listening import listening_addresses
@@ -49,6 +49,8 @@ from havre.model.project import Service
 from havre.model.upkeep import Stored
 
 _PARALLEL = 8
+_START_LIMIT = 180.0
+"""Seconds that the engine may take to answer after the machine was started."""
 
 
 class DockerEngine:
@@ -276,6 +278,18 @@ class DockerEngine:
     def discard(self, one: Stored) -> bool:
         """Remove an image, a rotated log, the build cache; False when it is needed meanwhile."""
         return self._upkeep.discard(one)
+
+    def resume(self) -> None:
+        """Wait for the engine, which starts its containers again by itself, as their `restart:` says."""
+        deadline = clock.elapsed() + _START_LIMIT
+        while True:
+            try:
+                self.describe()
+                return
+            except UnavailableError:
+                if clock.elapsed() >= deadline:
+                    raise
+                clock.sleep(1.0)
 
     def shut_down(self) -> None:
         """Nothing: the Docker Engine is not ours to stop."""

@@ -178,6 +178,11 @@ class ProcessEngine:
         """Remove a prepared source tree, prepared dependencies or a rotated log."""
         return self._upkeep.discard(one)
 
+    def resume(self) -> None:
+        """Start the supervisor: it takes over what runs, and starts what `restart:` allows."""
+        if self._replicas.instances():
+            self._client.facts()
+
     def shut_down(self) -> None:
         """Let the supervisor leave; replicas that still run are adopted by the next one."""
         if self._client.is_running():
