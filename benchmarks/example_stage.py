@@ -42,19 +42,15 @@ print("calls", sum(one.calls for one in made))
 
 @dataclass
 class Stage:
-    """A copy of the example in a directory, with free ports."""
+    """A copy of the example in a directory, with free ports; `app` is where the Compose file is."""
 
     directory: Path
+    app: Path
     engine: str
     name: str
     http_port: int
     frontend_port: int
     backend_port: int
-
-    @property
-    def app(self) -> Path:
-        """Where the Compose file is."""
-        return self.directory / "app"
 
     def environment(self) -> dict[str, str]:
         """What commands see: as installed, with compiled modules kept."""
@@ -126,7 +122,7 @@ def prepare(directory: Path, engine: str, name: str) -> Stage:
     first = free_port(21000 + os.getpid() % 4000)
     second = free_port(first + 1)
     third = free_port(second + 1)
-    stage = Stage(directory, engine, name, first, second, third)
+    stage = Stage(directory, directory / "app", engine, name, first, second, third)
     shutil.copytree(EXAMPLE, stage.app, ignore=shutil.ignore_patterns("__pycache__", ".env.prod"))
     secrets = {key: f"benchmark{key.lower()[:3]}1234567890abcdef" for key in _needed()}
     values = {**secrets, "POSTGRES_PORT": str(free_port(third + 1)), "UVICORN_WORKERS": "2"}

@@ -18,9 +18,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import long_lived
 from example_stage import HOST, Stage, compose_v2, staged
 from strict_client import Client, Load, Tally
 
@@ -75,6 +76,8 @@ def main() -> int:
         _show(parts[-1])
         parts.append(_rollbacks(stage, given.rollbacks))
         _show(parts[-1])
+        parts.append(_open_connections(stage))
+        _show(parts[-1])
         for bad in _bad_releases(stage):
             parts.append(bad)
             _show(bad)
@@ -105,6 +108,22 @@ def _rollbacks(stage: Stage, count: int) -> Part:
             stage.deploy()
             stage.havre("rollback", "-y")
             part.times += 1
+    return part
+
+
+def _open_connections(stage: Stage) -> Part:
+    """Websockets and event streams across a release of an app beside the example, behind the same edge."""
+    name, directory = f"{stage.name}talk", stage.directory / "talk"
+    part = Part(f"havre deploy, {stage.engine}: {2 * long_lived.EACH} open websockets, streams", times=1)
+    beside = replace(stage, app=directory)
+    long_lived.write(directory, name, "1")
+    beside.deploy()
+    try:
+        outcome = long_lived.measure(directory, name, stage.http_port, beside.deploy)
+    finally:
+        beside.havre("down", "-y", check=False)
+    part.requests, part.failed = outcome.messages, outcome.early
+    part.note = f"lived {min(outcome.lived)}-{max(outcome.lived)} s after the switch, limit {long_lived.DRAIN:g} s"
     return part
 
 

@@ -6,8 +6,9 @@ import sys
 
 import click
 
+from havre.cli.edge import edge_for
 from havre.cli.options import Chosen, app_options
-from havre.cli.session import load_app, open_edge, open_server, open_state
+from havre.cli.session import load_app, open_server, open_state
 from havre.cli.show import say
 from havre.errors import InputError, Problem
 from havre.model.app import App
@@ -80,9 +81,10 @@ def _print_vhost(chosen: Chosen, kind: str) -> None:
     app = load_app(chosen)
     if not app.routes:
         raise InputError(_no_routes(app))
-    address, port, _ = open_edge(open_state(chosen)).entrance()
+    server_edge = edge_for(open_state(chosen))
+    address, port, _ = server_edge.entrance()
     edge = AppEdge(instance=app.instance, routes=app.routes)
-    front = Front(edge=f"{address}:{port}")
+    front = Front(edge=f"{address}:{port}", proxies=server_edge.settings.trusted_proxies)
     click.echo(caddyfile(edge, front) if kind == "caddy" else nginx_conf(edge, front), nl=False)
 
 

@@ -7,7 +7,7 @@ certificates.listed()         # `havre certs`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,44 +82,49 @@ class Certificates:
         found = [self._described(file, attempts) for file in files]
         return tuple(sorted(found, key=lambda one: (one.days_left is not None, one.days_left or 0.0, one.hosts)))
 
-    def renew(self, instance: str | None = None, *, force: bool = False) -> RenewReport:
-        """Order what is missing or due (for one instance, or all); one host's failure stops no other.
+    def renew(self, hosts: Sequence[str] = (), *, instance: str | None = None, force: bool = False) -> RenewReport:
+        """Bring what is missing or due up to date, of these hosts or all; one host's failure stops no other.
 
-        A host that failed is left alone until its pause is over, unless `force` asks for every one again.
+        Self-signed ones are made anew in time, own ones are read again when their files changed. A host whose order
+        failed is left alone until its pause is over; `force` asks for every one again, due or not.
         """
-        renewed, failed = [], []
-        for app in self._apps():
-            if instance not in {None, app.instance}:
-                continue
-            for file in wanted_files(self._edge.layout, app):
-                if file.kind == "acme" and (force or self._is_due(file)):
-                    problems = self._renew(app, file)
-                    failed += problems
-                    renewed += [] if problems else [file.hosts[0]]
-            failed += self._refresh_local(app)
+        renewed: list[str] = []
+        failed: list[Problem] = []
+        for app, file in self._files(instance, hosts):
+            try:
+                renewed += [file.hosts[0]] if self._is_renewed(app, file, force=force) else []
+            except HavreError as error:
+                failed += error.problems
         return RenewReport(renewed=tuple(renewed), problems=tuple(failed))
 
-    def _renew(self, app: AppEdge, file: CertificateFile) -> list[Problem]:
+    def _is_renewed(self, app: AppEdge, file: CertificateFile, *, force: bool) -> bool:
+        """Renew one when it is due (or asked for); True when another one is shown now."""
+        if file.kind == "acme":
+            due = force or self._is_due(file)
+            if due:
+                self._order(app, file)
+            return due
+        if file.kind == "self-signed" and force:
+            self._edge.install_certificate(app.instance, file.hosts, x509.self_signed(file.hosts))
+            return True
+        return self._edge.refresh_certificate(app.instance)
+
+    def _order(self, app: AppEdge, file: CertificateFile) -> None:
         host = file.hosts[0]
         try:
             self._edge.set_thumbprint(self._authority.thumbprint())
-            pem = self._authority.order((host,), dns_hook=app.tls.dns_hook)
-            self._edge.install_certificate(app.instance, host, pem)
+            pem = self._authority.order(file.hosts, dns_hook=app.tls.dns_hook)
+            self._edge.install_certificate(app.instance, file.hosts, pem)
         except HavreError as error:
             self._note_failure(host, str(error.problems[0].summary))
-            return list(error.problems)
+            raise
         self._note_success(host)
-        return []
 
-    def _refresh_local(self, app: AppEdge) -> list[Problem]:
-        """Self-signed certificates are made anew in time; own ones are read again when their files changed."""
-        if app.tls.mode not in {"own", "self-signed"}:
-            return []
-        try:
-            self._edge.refresh_certificate(app.instance)
-        except HavreError as error:
-            return list(error.problems)
-        return []
+    def _files(self, instance: str | None, hosts: Sequence[str]) -> Iterator[tuple[AppEdge, CertificateFile]]:
+        for app in self._apps():
+            for file in wanted_files(self._edge.layout, app) if instance in {None, app.instance} else ():
+                if not hosts or set(hosts) & set(file.hosts):
+                    yield app, file
 
     def _is_due(self, file: CertificateFile) -> bool:
         attempt = self._attempts().get(file.hosts[0])

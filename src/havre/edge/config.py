@@ -285,14 +285,17 @@ def _answering_backends(settings: EdgeSettings, layout: Layout) -> str:
 
 
 def _limits(pool: Pool) -> list[str]:
-    """Refused requests are not counted, so a client that keeps asking still gets its share."""
+    """Refused requests are not counted, so a client that keeps asking still gets its share.
+
+    Who has an IPv6 address has a whole /64 of them, so that network counts as one client.
+    """
     rules = [f"  http-request set-var(txn.limit) var(txn.route),field({LIMIT},|),add(0) if {_has(Flag.LIMIT)}"]
     limited = "{ var(txn.limit) -m found }"
     for period in pool.periods:
         table = rate_table(period)
         only = "" if len(pool.periods) == 1 else f" {{ var(txn.route),field({PERIOD},|) -m str {period} }}"
         rules += [
-            f"  http-request track-sc0 src,concat(|,txn.key) table {table} if {limited}{only}",
+            f"  http-request track-sc0 src,ipmask(32,64),concat(|,txn.key) table {table} if {limited}{only}",
             (
                 f"  http-request deny deny_status 429 hdr Retry-After {period} if {limited}{only}"
                 f" {{ sc0_gpc0_rate({table}),sub(txn.limit) ge 0 }}"

@@ -16,12 +16,14 @@ from havre.model.route import AppEdge
 class Front:
     """Where the front proxy reaches the edge, and (nginx) where it finds each host's certificate.
 
-    `certificate` and `key` may contain `{host}`.
+    `certificate` and `key` may contain `{host}`. `proxies` are networks of proxies before it (a CDN), whose word about
+    the visitor it is to pass on; the edge believes only those that it trusts itself.
     """
 
     edge: str = "127.0.0.1:8080"
     certificate: str = "/etc/letsencrypt/live/{host}/fullchain.pem"
     key: str = "/etc/letsencrypt/live/{host}/privkey.pem"
+    proxies: tuple[str, ...] = ()
 
 
 def caddyfile(app: AppEdge, front: Front) -> str:
@@ -41,9 +43,11 @@ def nginx_conf(app: AppEdge, front: Front) -> str:
 
 def _caddy_host(hosts: Sequence[str], front: Front) -> str:
     """`flush_interval -1` lets server-sent events through at once."""
+    believed = f"\t\ttrusted_proxies {' '.join(front.proxies)}\n" if front.proxies else ""
     return (
         f"{', '.join(hosts)} {{\n"
         f"\treverse_proxy {front.edge} {{\n"
+        f"{believed}"
         "\t\theader_up X-Real-IP {remote_host}\n"
         "\t\tflush_interval -1\n"
         "\t}\n"
@@ -74,7 +78,7 @@ server {{
         proxy_http_version 1.1;
         proxy_set_header Host $host;
         proxy_set_header X-Real-IP $remote_addr;
-        proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
         proxy_set_header X-Forwarded-Proto $scheme;
         proxy_set_header X-Forwarded-Host $host;
         proxy_set_header Upgrade $http_upgrade;

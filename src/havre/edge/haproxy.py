@@ -20,7 +20,7 @@ from havre.edge.maps import owner, read_map, redirect_lines, route_lines
 from havre.edge.runner import EdgeRunner
 from havre.edge.runtime import Runtime, Socket
 from havre.edge.state import Applied, Backend, Pool, load_applied, load_pool
-from havre.errors import FailedError, HavreError, RefusedError, UnavailableError
+from havre.errors import FailedError, HavreError, Problem, RefusedError, UnavailableError
 from havre.host import clock, locks
 from havre.host.files import write_atomic
 from havre.model.route import AppEdge, EdgeSettings, Endpoint, Upstream
@@ -71,6 +71,12 @@ class Edge:
     def is_running(self) -> bool:
         """True when HAProxy answers."""
         return self._runner.is_running(self.layout) and self.runtime.admin.answers()
+
+    def why_down(self) -> Problem | None:
+        """Why it does not run, as far as its configuration and its last words tell; None when it runs or never did."""
+        if self.is_running() or not self.layout.base.exists():
+            return None
+        return problems.down(self.layout, self._runner.validate(self.layout, (self.layout.configuration,)).complaints)
 
     def read(self, instance: str) -> AppEdge | None:
         """What is applied now for an instance; its upstreams are the replicas that take traffic."""
@@ -169,26 +175,27 @@ class Edge:
                 self._disk.write_pool(replace(pool, thumbprint=thumbprint, generation=pool.generation + 1))
                 self._reload(load_pool(self.layout).generation)
 
-    def install_certificate(self, instance: str, host: str, pem: bytes) -> None:
-        """Show `pem` (chain and key) for a host of an app from now on; open connections are not touched."""
-        with self._locked(f"install the certificate of {host}"):
+    def install_certificate(self, instance: str, hosts: Sequence[str], pem: bytes) -> None:
+        """Show `pem` (chain and key) for these hosts of an app from now on; open connections are not touched."""
+        with self._locked(f"install the certificate of {hosts[0]}"):
             self._ensure_running()
             applied = load_applied(self.layout, instance)
             files = certificate_files.wanted_files(self.layout, applied.app) if applied else ()
             for file in files:
-                if file.hosts == (host,):
+                if file.hosts == tuple(hosts):
                     write_atomic(file.path, pem, mode=0o600)
                     certificate_files.change_list(self.layout, (), (file,))
                     certificate_files.load(self.runtime, self.layout, file)
 
-    def refresh_certificate(self, instance: str) -> None:
-        """Read an app's own certificate again, or make its self-signed one anew when that is due."""
+    def refresh_certificate(self, instance: str) -> bool:
+        """Read an app's own certificate again, or make a self-signed one anew when it is due; True when it changed."""
         with self._locked(f"refresh the certificate of {instance}"):
             self._ensure_running()
             applied = load_applied(self.layout, instance)
             pem = certificate_files.local_pem(self.layout, applied.app) if applied else None
             if applied is not None and pem is not None:
                 self._certify(applied.app, applied.app, pem)
+            return pem is not None
 
     # ---------------------------------------------------------------- how
 

@@ -29,12 +29,28 @@ def rejected(instance: str, how: str, complaints: tuple[str, ...]) -> Problem:
 
 def not_started(layout: Layout, effect: str) -> Problem:
     """HAProxy did not come up, or kept its old worker."""
-    text = layout.messages.read_text(errors="replace") if layout.messages.exists() else ""
-    words = [line.split(": ", 1)[-1] for line in text.splitlines()[-40:] if line.startswith("[ALERT]")]
     return Problem(
         summary="HAProxy did not take its new configuration",
-        evidence=tuple(words[-5:]) or ("it gave no reason",),
+        evidence=_last_words(layout) or ("it gave no reason",),
         effect=effect,
         hint="correct what the lines above name; `havre edge restart` tries again",
         code="edge-not-started",
     )
+
+
+def down(layout: Layout, complaints: tuple[str, ...]) -> Problem:
+    """HAProxy does not run; `complaints` is what it says of its configuration, nothing when that is accepted."""
+    told = tuple(f"configuration: {line}" for line in complaints) or ("its configuration is accepted",)
+    return Problem(
+        summary="the edge does not run",
+        evidence=(*told, *(f"last words: {line}" for line in _last_words(layout))),
+        effect="no app of this server is reached",
+        hint=f"`havre edge restart` starts it with the routes it had; all it said is in {layout.messages}",
+        code="edge-down",
+    )
+
+
+def _last_words(layout: Layout) -> tuple[str, ...]:
+    text = layout.messages.read_text(errors="replace") if layout.messages.exists() else ""
+    words = [line.split(": ", 1)[-1] for line in text.splitlines()[-40:] if line.startswith("[ALERT]")]
+    return tuple(words[-5:])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from havre.errors import Problem
@@ -84,10 +85,24 @@ def problems(certificate: bytes, key: bytes, hosts: Sequence[str], *, subject: s
         yield _bad(subject, "the key does not belong to the certificate", "give the key the certificate was made for")
     if contents.not_after <= clock.now():
         yield _bad(subject, "the certificate has expired", "install a current one")
+    yield from _chain_problems(certificate, subject)
     missing = [host for host in hosts if not covers(contents.names, host)]
     if missing:
         names = ", ".join(contents.names) or "no name"
         yield _bad(subject, f"the certificate is not for {', '.join(missing)}", f"it is for {names}")
+
+
+def _chain_problems(certificate: bytes, subject: str) -> Iterator[Problem]:
+    """Visitors follow the chain from the leaf: each certificate must be signed by the one below it in the file."""
+    from cryptography import exceptions, x509
+
+    chain = x509.load_pem_x509_certificates(certificate)
+    for number, (signed, signer) in enumerate(pairwise(chain), 1):
+        try:
+            signed.verify_directly_issued_by(signer)
+        except (ValueError, TypeError, exceptions.InvalidSignature):
+            summary = f"certificate {number + 1} in the file is not the one that signed certificate {number}"
+            yield _bad(subject, summary, "put the leaf first, then each issuer of the one before (`fullchain.pem`)")
 
 
 def self_signed(names: Sequence[str], *, days: int = 825) -> bytes:

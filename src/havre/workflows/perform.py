@@ -120,13 +120,19 @@ class Performer:
             instance=self.work.app.instance, release=self.work.number, project=self.work.project, names=names
         )
 
-    def _edge(self, to: Mapping[str, tuple[int, ...]], *, routes: bool) -> AppEdge:
-        inside = self._inside() if self.work.ports else Inside()
-        wanted = self._wanted(inside, {})
-        if not routes:
-            wanted = _without_outside(wanted)
-        found = upstreams_for(wanted.endpoints, to, self._address)
-        return self._wanted(inside, found) if routes else _with(wanted, found)
+    def _everything(self, to: Mapping[str, tuple[int, ...]]) -> AppEdge:
+        """Routes, published ports and inside listeners, led to these slots."""
+        inside = self._listeners()
+        found = upstreams_for(self._wanted(inside, {}).endpoints, to, self._address)
+        return self._wanted(inside, found)
+
+    def _only_inside(self, to: Mapping[str, tuple[int, ...]]) -> AppEdge:
+        """The inside listeners alone, led to these slots."""
+        wanted = _without_outside(self._wanted(self._listeners(), {}))
+        return _with(wanted, upstreams_for(wanted.endpoints, to, self._address))
+
+    def _listeners(self) -> Inside:
+        return self._inside() if self.work.ports else Inside()
 
     def _wanted(self, inside: Inside, upstreams: Mapping[Endpoint, tuple[Upstream, ...]]) -> AppEdge:
         return app_edge(self.work.app, self.work.project, inside, upstreams, ends_tls=self.server.ends_tls)
@@ -138,7 +144,7 @@ class Performer:
         if self.work.going_back:
             self._switch_back(to)
             return
-        wanted = self._edge(to, routes=True)
+        wanted = self._everything(to)
         if wanted.endpoints or wanted.routes:
             self.server.traffic.ensure_running()
             self.server.traffic.apply(wanted)
@@ -191,7 +197,7 @@ class Performer:
             self._early.setdefault(service.name, set()).add(slot)
             serving = slots_by_service(self.work.before)
             to = {**serving, **{name: tuple(sorted(slots)) for name, slots in self._early.items()}}
-            early = self._edge(to, routes=False)
+            early = self._only_inside(to)
             if early.inside:
                 self.server.traffic.ensure_running()
                 self.server.traffic.apply(_beside(self.work.before, early), hold=tuple(self._held))

@@ -12,6 +12,7 @@ from havre.errors import InputError, Location, Problem
 from havre.model.route import EdgeSettings
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
+STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class ServerSettings:
     `trusted_proxies` are networks whose forwarded headers are believed; `reserve` is the memory in bytes kept
     free of apps, for the system; `addresses` are the public ones that lead here where the server itself does not have
     them (behind NAT, a load balancer, a CDN), `resolvers` the DNS servers to ask instead of the system's own.
+    `acme_directory` is an address, or `staging` for Let's Encrypt's own tests.
     """
 
     http_port: int | None = None
@@ -48,7 +50,7 @@ class ServerSettings:
             metrics=self.metrics,
             nonlocal_bind=is_root,
             acme_email=self.acme_email,
-            acme_directory=self.acme_directory,
+            acme_directory=STAGING if self.acme_directory == "staging" else self.acme_directory,
             acme_ca_file=self.acme_ca_file,
         )
 

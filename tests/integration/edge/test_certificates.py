@@ -10,6 +10,7 @@ import pytest
 from tls_visitor import shown
 
 from havre.edge import x509
+from havre.edge.certificates import Certificates
 from havre.errors import RefusedError
 from havre.model.route import AppEdge, Route, Tls
 
@@ -84,3 +85,30 @@ def test_plain_requests_are_redirected_to_tls(make_world: Any, tls_port: int) ->
     answer = world.ask("/a?b=c", host="one.localhost")
     assert (answer.status, answer.headers["location"]) == (301, f"https://one.localhost:{tls_port}/a?b=c")
     assert world.ask("/a", host="one.localhost", method="POST", body=b"x").status == 308
+
+
+def test_a_forced_renewal_replaces_self_signed_certificates_under_open_connections(
+    make_world: Any, tls_port: int
+) -> None:
+    world = make_world(https_port=tls_port)
+    for name in ("one", "two"):
+        world.edge.apply(app(name, f"{name}.localhost", Tls(mode="self-signed")))
+    before = {name: shown(tls_port, f"{name}.localhost").serial for name in ("one", "two")}
+    certificates = Certificates(world.edge)
+    assert certificates.renew().renewed == ()
+    assert certificates.renew(("two.localhost",), force=True).renewed == ("two.localhost",)
+    assert shown(tls_port, "one.localhost").serial == before["one"]
+    assert shown(tls_port, "two.localhost").serial != before["two"]
+    assert set(certificates.renew(force=True).renewed) == {"one.localhost", "two.localhost"}
+    assert shown(tls_port, "one.localhost").serial != before["one"]
+
+
+def test_an_own_certificate_that_was_replaced_on_disk_is_shown_after_the_next_round(
+    make_world: Any, tls_port: int, tmp_path: Path
+) -> None:
+    world = make_world(https_port=tls_port)
+    world.edge.apply(app("two", "two.example", own(tmp_path, "two.example")))
+    before = shown(tls_port, "two.example").serial
+    own(tmp_path, "two.example")
+    assert Certificates(world.edge).renew().renewed == ("two.example",)
+    assert shown(tls_port, "two.example").serial != before
