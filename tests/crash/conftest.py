@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from shop import Shop
-from wreck import Result, close
-
-from havre.workflows.demo import free_port
+from wreck import Result, close, open_shop
 
 ENGINES = [pytest.param("docker", marks=pytest.mark.docker), pytest.param("process", marks=pytest.mark.process)]
 RESULTS = pytest.StashKey[list[Result]]()
@@ -21,7 +17,7 @@ RESULTS = pytest.StashKey[list[Result]]()
 @pytest.fixture(scope="module", params=ENGINES)
 def standing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """A shop that is deployed already and lives through all tests of the module."""
-    shop = _open(request.param, tmp_path_factory.mktemp(request.param))
+    shop = open_shop(request.param, tmp_path_factory.mktemp(request.param))
     shop.deploy()
     yield shop
     close(shop)
@@ -30,7 +26,7 @@ def standing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(params=ENGINES)
 def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
     """A shop of which nothing was deployed yet."""
-    shop = _open(request.param, tmp_path)
+    shop = open_shop(request.param, tmp_path)
     yield shop
     close(shop)
 
@@ -64,16 +60,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
                 one.requests, one.failed, f"{one.down:.2f}",
             )
         )  # fmt: skip
-
-
-def _open(engine: str, directory: Path) -> Shop:
-    port = free_port(25000 + os.getpid() % 4000)
-    shop = Shop(
-        directory=directory,
-        engine=engine,
-        http_port=port,
-        db_port=free_port(port + 1),
-        name=f"crash{uuid.uuid4().hex[:6]}",
-    )
-    shop.write()
-    return shop

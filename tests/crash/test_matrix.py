@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 from doomed import AFTER_ALL, BEFORE_ALL
 from shop import Shop
-from wreck import Cell, Probe, Result, book, hit, last_step, leftovers, versions, visitors
+from wreck import Cell, Probe, Result, book, hit, last_step, leftovers, settled, versions, visitors
 
 FULL = os.environ.get("HAVRE_CRASH_MATRIX") == "full"
 STEPS = {"rolling": 12, "stop-first": 19}
@@ -74,7 +74,7 @@ def test_a_crash_leaves_one_whole_release_serving(
         time.sleep(0.3)
     result.requests, result.failed, result.kinds = tally.requests, tally.failed, dict(tally.kinds)
     result.down = probe.longest
-    result.settled = _settled(standing, cell)
+    result.settled = settled(standing, cell)
     serving = versions(standing)
     result.version = "new" if serving == (new, new) else "old" if serving == old else "MIXED"
     assert after.returncode == 0, f"{after.stdout}\n{after.stderr}"
@@ -94,16 +94,6 @@ def test_a_crash_leaves_one_whole_release_serving(
 
 def _then(shop: Shop, cell: Cell) -> tuple[str, ...]:
     return ("recover",) if cell.then == "recover" else ("deploy", "-y", "--engine", shop.engine)
-
-
-def _settled(shop: Shop, cell: Cell) -> str:
-    """How the release that was hit ended, whatever came after it."""
-    rows = book(shop)
-    return str(rows[0]["state"] if cell.then == "recover" or len(rows) < 2 else _hit_release(rows)["state"])
-
-
-def _hit_release(rows: list[dict[str, object]]) -> dict[str, object]:
-    return rows[0] if rows[1]["state"] == "superseded" else rows[1]
 
 
 def _db_version(shop: Shop) -> str:

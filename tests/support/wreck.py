@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from command import HAVRE
 from ending import end_helpers
 from shop import HOST, Shop
 
+from havre.workflows.demo import free_port
 from strict_client import Client, Load, Tally
 
 DOOMED = [sys.executable, str(Path(__file__).with_name("doomed.py"))]
@@ -141,6 +144,16 @@ def _rows(shop: Shop, query: str) -> list[dict[str, Any]]:
         return [dict(row) for row in sql.execute(query, (shop.name,))]
 
 
+def settled(shop: Shop, cell: Cell) -> str:
+    """How the release that was hit ended, whatever came after it."""
+    rows = book(shop)
+    return str(rows[0]["state"] if cell.then == "recover" or len(rows) < 2 else _hit_release(rows)["state"])
+
+
+def _hit_release(rows: list[dict[str, object]]) -> dict[str, object]:
+    return rows[0] if rows[1]["state"] == "superseded" else rows[1]
+
+
 def versions(shop: Shop) -> tuple[str, str]:
     """(web, api) as a visitor sees them."""
     status, body = shop.get("/")
@@ -238,3 +251,17 @@ def close(shop: Shop) -> None:
         subprocess.run(
             ["sh", "-c", f"docker images -q '{shop.name}/*' | xargs -r docker rmi -f"], capture_output=True, check=False
         )
+
+
+def open_shop(engine: str, directory: Path) -> Shop:
+    """A shop with a name and ports of its own; nothing is deployed yet."""
+    port = free_port(25000 + os.getpid() % 4000)
+    shop = Shop(
+        directory=directory,
+        engine=engine,
+        http_port=port,
+        db_port=free_port(port + 1),
+        name=f"crash{uuid.uuid4().hex[:6]}",
+    )
+    shop.write()
+    return shop
