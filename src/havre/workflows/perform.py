@@ -159,8 +159,18 @@ class Performer:
         if before is None:
             self.server.traffic.remove(self.work.app.instance)
             return
-        found = upstreams_for(before.endpoints, to, self._address)
-        self.server.traffic.apply(_with(before, found))
+        known = {one.name: one.address for _, replicas in before.upstreams for one in replicas}
+
+        def address(service: str, slot: int) -> str:
+            """Where it is, or was when it served: an undoing must not fail because something else is down too."""
+            try:
+                return self._address(service, slot)
+            except FailedError:
+                if upstream_name(service, slot) not in known:
+                    raise
+                return known[upstream_name(service, slot)]
+
+        self.server.traffic.apply(_with(before, upstreams_for(before.endpoints, to, address)))
 
     def _hold(self, step: Hold) -> None:
         applied = self.server.traffic.read(self.work.app.instance)
