@@ -1,6 +1,6 @@
 """From `git clone` to the app answering through the edge, phase by phase, as a fresh user without Docker.
 
-    python benchmarks/first_start.py [--user NAME] [--warm-only]
+    python benchmarks/first_start.py [--user NAME]
 
 A home directory without anything in it, a clone of this repository, `make setup`, `havre demo`: once with no package
 cache (cold), once with the caches that the first run left (warm), each time until the application answers, and on to
@@ -16,7 +16,9 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -108,17 +110,17 @@ def main() -> int:
     """Measure, print the table and the verdict."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--user", default="nobody", help="as root: who does it [%(default)s]; otherwise you do")
-    parser.add_argument("--warm-only", action="store_true", help="fill the caches unmeasured")
     given = parser.parse_args()
     user = given.user if os.geteuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is stopped all the same
     with _home(user) as home:
-        cold = _first(Fresh(user, home))
-        _end(cold)
-        warm = _first(Fresh(user, home))
-        _again(warm)
-        idle = idle_memory(user)
-        _end(warm)
-    return _report(user, {} if given.warm_only else cold.phases, warm.phases, idle)
+        with _started(Fresh(user, home)) as cold:
+            _story(cold)
+        with _started(Fresh(user, home)) as warm:
+            _story(warm)
+            _again(warm)
+            idle = idle_memory(user)
+    return _report(user, cold.phases, warm.phases, idle)
 
 
 @contextmanager
@@ -135,17 +137,26 @@ def _home(user: str) -> Iterator[Path]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _first(fresh: Fresh) -> Fresh:
-    """Clone, prepare, and the demo: until the app answers, and to the end of its story."""
+@contextmanager
+def _started(fresh: Fresh) -> Iterator[Fresh]:
+    """A clone of one's own, prepared; whatever the demo left running is removed in the end."""
     shutil.rmtree(fresh.clone, ignore_errors=True)
     fresh.run("git clone", "git", "clone", "--quiet", str(fresh.home / "origin.git"), str(fresh.clone))
     fresh.run("make setup", "make", "setup", cwd=fresh.clone)
+    try:
+        yield fresh
+    finally:
+        stop = fresh.command(".venv/bin/havre", "demo", "--stop")
+        subprocess.run(stop, cwd=fresh.clone, check=True, stdout=subprocess.DEVNULL)
+
+
+def _story(fresh: Fresh) -> None:
+    """The demo: until the app answers, and to the end of its story."""
     began = time.monotonic()
-    story = fresh.until_answer("havre demo, until the app answers", ".venv/bin/havre", "demo")
-    if story.wait(timeout=300) != 0:
-        raise SystemExit(f"havre demo ended with {story.returncode}")
+    demo = fresh.until_answer("havre demo, until the app answers", ".venv/bin/havre", "demo")
+    if demo.wait(timeout=600) != 0:
+        raise SystemExit(f"havre demo ended with {demo.returncode}")
     fresh.phases["havre demo, the whole story"] = time.monotonic() - began
-    return fresh
 
 
 def _again(fresh: Fresh) -> None:
@@ -154,10 +165,6 @@ def _again(fresh: Fresh) -> None:
     fresh.run("havre down", ".venv/bin/havre", "down", "-y", *chosen, cwd=fresh.clone)
     deploy = (".venv/bin/havre", "deploy", "-y", "--engine", "process", *chosen)
     fresh.until_answer("second start, until the app answers", *deploy).wait(timeout=120)
-
-
-def _end(fresh: Fresh) -> None:
-    subprocess.run(fresh.command(".venv/bin/havre", "demo", "--stop"), cwd=fresh.clone, check=True, capture_output=True)
 
 
 def idle_memory(user: str) -> dict[str, int]:
