@@ -70,7 +70,7 @@ def prepare_node(app: Path, base: str, caches: Path, tell: Tell, *, linked: bool
     programs = (*tools, *node.programs)
     prepared = Prepared(programs=programs, reveal=(node.home, *tools), caches=())
     files = tuple(_read_by_managers(app))
-    if not any(_asks_for_packages(app / file) for file in files if file.endswith("package.json")):
+    if not _asks_for_packages(app):
         return prepared
     key = content_key(manager.name, version, node.version, *(f"{file}\0{_text(app / file)}" for file in files))
     cache = caches / "node" / key
@@ -140,16 +140,7 @@ def _manager_programs(manager: Manager, version: str, node: Node, caches: Path, 
     directory = caches / "tools" / package.replace("/", "-")
     with made_once(directory, tell, package) as missing:
         if missing:
-            argv = (
-                "npm",
-                "install",
-                "--no-audit",
-                "--no-fund",
-                "--loglevel=error",
-                "--prefix",
-                str(directory),
-                package,
-            )
+            argv = ("npm", "install", *_QUIET, "--prefix", str(directory), package)
             _run_manager(argv, node.programs, caches)
     return (f"{directory}/node_modules/.bin",)
 
@@ -214,9 +205,11 @@ def _read_by_managers(app: Path) -> Iterator[str]:
             yield from sorted(str(path.relative_to(app)) for path in (app / name).rglob("*") if path.is_file())
 
 
-def _asks_for_packages(manifest: Path) -> bool:
-    content = _manifest(manifest)
-    return any(content.get(kind) for kind in ("dependencies", "devDependencies", "optionalDependencies", "workspaces"))
+def _asks_for_packages(app: Path) -> bool:
+    """Whether there is anything to install: for the tree itself, or for the workspaces that it names."""
+    content = _manifest(app / "package.json")
+    asked = ("dependencies", "devDependencies", "optionalDependencies", "workspaces")
+    return any(content.get(kind) for kind in asked) or (app / "pnpm-workspace.yaml").exists()
 
 
 def _manifest(path: Path) -> dict[str, object]:

@@ -93,9 +93,12 @@ def _project(app: Path) -> dict[str, dict[str, list[str]]] | None:
 
 
 def _with_included(listed: Path, app: Path) -> str:
-    """The requirements with all they include; a package from the tree itself makes them this tree's alone."""
+    """The requirements with all they include; a package from the tree itself makes them this tree's alone.
+
+    An included file that is not there is for the installer to tell.
+    """
     lines = []
-    for line in listed.read_text().splitlines():
+    for line in listed.read_text(errors="replace").splitlines() if listed.is_file() else ():
         lines.append(line)
         if included := re.match(r"(?:-r|-c|--requirement|--constraint)[ =]*(\S+)", line):
             lines.append(_with_included(listed.parent / included[1], app))
