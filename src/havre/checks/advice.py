@@ -14,6 +14,8 @@ ADVICE: Mapping[str, str] = {
     "missing-variable": "set {name} (`havre secrets set {name}` for a secret), then `havre deploy`",
     "missing-module": _IMAGE,
     "missing-program": _IMAGE,
+    "missing-interpreter": "check its path, and that its first line names an interpreter of the image and ends without "
+    "a Windows line end (`sed -i 's/\\r$//'`)",
     "missing-library": _IMAGE,
     "migration-failed": "`havre logs --tail 200 {service}` shows the first SQL error; correct it, then `havre deploy`",
     "disk-full": "`df -h` shows the full file system; make room (`havre prune`), then `havre restart {service}`",
@@ -34,6 +36,7 @@ ADVICE: Mapping[str, str] = {
     "wrong-platform": "build the image for this server's processor, or say which with `platform:`; then `havre deploy`",
     "locked": "`havre doctor` names who holds a lock in PostgreSQL; restart what was cut short in a migration",
     "pool-exhausted": "raise the pool of {service} (`pool_size`), or end what holds connections for long; then deploy",
+    "server-full": "raise its `maxmemory`, or give it a `maxmemory-policy` that makes room",
     "tls": "give {service} the authority's certificate (`SSL_CERT_FILE`, `NODE_EXTRA_CA_CERTS`, `sslrootcert`)",
     "refused": _AGAIN,
     "no-such-host": _AGAIN,

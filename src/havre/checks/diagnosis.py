@@ -27,6 +27,9 @@ LOOP = 3
 """Restarts from which on a replica that is up for less than RECENT is called looping."""
 
 COMPLAINS = "doctor-complains"
+REFUSES = frozenset({"server-full"})
+"""What a client says of a server that may look well by itself: it is told even when nothing else is found."""
+
 LOST_STATES = (ReleaseState.FAILED, ReleaseState.UNDONE, ReleaseState.INTERRUPTED)
 _MIB = 1024**2
 _STEPS = tuple(size * _MIB for size in (
@@ -184,15 +187,17 @@ def _complaining(facts: Facts, one: ReplicaFacts) -> Finding | None:
     found = blame(facts, one, symptom)
     if not found.because and not found.problem:
         return None
+    refuses = symptom.kind in REFUSES
     standing = Problem(
         summary=f"complains: {symptom.words}",
         subject=one.name,
         evidence=(f"log: {symptom.line}",),
-        hint=f"`havre doctor {found.because or one.service}`",
+        hint=advice(one.service, symptom) if refuses else f"`havre doctor {found.because or one.service}`",
         code=COMPLAINS,
         severity=Severity.WARNING,
     )
-    finding = Finding(problem=standing, rank=Rank.REACHING, about=one.service, stands=found.problem is not None)
+    stands = refuses or found.problem is not None
+    finding = Finding(problem=standing, rank=Rank.REACHING, about=one.service, stands=stands)
     return _blamed(finding, found, symptom)
 
 

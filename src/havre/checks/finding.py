@@ -59,13 +59,20 @@ def one_per_cause(findings: Iterable[Finding]) -> tuple[Problem, ...]:
 
 def only(findings: Sequence[Finding], service: str) -> tuple[Finding, ...]:
     """Those about a service, those that explain them, and those about the server as a whole."""
-    wanted = {service, way_to(service)} | {finding.because for finding in findings if finding.about == service}
+    wanted = {service, way_to(service), visit_of(service)} | {
+        finding.because for finding in findings if finding.about == service
+    }
     return tuple(finding for finding in findings if not finding.about or finding.about in wanted)
 
 
 def way_to(service: str) -> str:
     """What a finding about the way from the edge to a service is about."""
     return f"way to {service}"
+
+
+def visit_of(service: str) -> str:
+    """What a finding about what visitors of a service get is about."""
+    return f"visit of {service}"
 
 
 def _order(finding: Finding) -> tuple[bool, int, str, str]:

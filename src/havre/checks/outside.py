@@ -108,7 +108,7 @@ def _also_elsewhere(facts: Facts, answer: NameAnswer, foreign: Sequence[str]) ->
 def _nobody_answers(silent: Sequence[NameAnswer]) -> Problem:
     """A note: it says nothing about the app, and the next look may succeed."""
     return Problem(
-        summary=f"nobody could say where {', '.join(answer.host for answer in silent)} leads: DNS does not answer",
+        summary=f"DNS does not answer: where does {', '.join(answer.host for answer in silent)} lead?",
         subject="server",
         evidence=(silent[0].detail,),
         effect="names cannot be compared with this server, and programs here cannot look names up either",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from havre.checks.finding import Finding, Rank, way_to
+from havre.checks.finding import Finding, Rank, visit_of, way_to
 from havre.checks.reaching import targets
 from havre.checks.symptoms import read_kind, read_symptom
 from havre.errors import Problem, Severity
@@ -44,7 +44,7 @@ def visits(facts: Facts, found: Sequence[Finding]) -> Iterator[Finding]:
         if problem is not None:
             way = (about for name in _way(facts.project, visit.service) for about in (name, way_to(name)))
             because = next((about for about in way if about in troubled), visit.service)
-            yield Finding(problem=problem, rank=Rank.SLOW, because=because)
+            yield Finding(problem=problem, rank=Rank.SLOW, about=visit_of(visit.service), because=because)
 
 
 def busy(facts: Facts, found: Sequence[Finding]) -> Iterator[Finding]:
@@ -132,7 +132,7 @@ def _lock(fill: Fill) -> Problem:
     return Problem(
         summary=f"queries wait for a lock that {who} has held for {show_seconds(seconds)} ({state})",
         subject=fill.service,
-        evidence=(f"{len(fill.blocked)} connections hold locks that others wait for",),
+        evidence=(f"connections that hold locks others wait for: {len(fill.blocked)}",),
         effect="what needs the same rows or tables stands still; a migration may be behind it",
         hint=f"`havre restart {who}` lets go of it; end its transaction in the program for good"
         if who != "local"

@@ -186,11 +186,16 @@ _CLASSES = (
         r"heap out of memory|OutOfMemoryError|\bMemoryError\b|[Cc]annot allocate memory",
     ),
     _class("wrong-platform", "the image is for another processor", r"exec format error|cannot execute binary file"),
+    _exact(
+        "missing-interpreter",
+        "a program, or what its first line names, is not there:",
+        r"exec:? \"?(?P<name>/[\w./-]+)\"?: no such file or directory|(?P<name2>\S+): bad interpreter",
+    ),
     _class(
         "missing-program",
         "a program that the image lacks",
         r"executable file not found|(?:^|: )(?P<name>[\w./-]+): (?:command )?not found$"
-        r"|exec:? \"?(?P<name2>/[\w./-]+)\"?: no such file or directory",
+        r"|cannot start: No such file or directory: (?P<name2>\S+)",
     ),
     _class(
         "missing-file", "a file that is not there", r"FileNotFoundError|\bENOENT\b|no such file or directory"

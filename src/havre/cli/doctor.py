@@ -25,7 +25,8 @@ def doctor_command(chosen: Chosen, service: str | None, as_json: bool) -> int:
     per cause, each with what was seen and one command to run next. Nothing is changed.
 
     It looks at states, exit codes, memory, log lines, health checks (run now), connections between services,
-    databases, disks, the edge and certificates. The exit code is 1 when something is wrong.
+    databases, disks, the edge, what visitors of each route get, DNS and certificates. The exit code is 1 when
+    something is wrong.
 
     \b
     Examples:

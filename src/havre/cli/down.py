@@ -13,7 +13,7 @@ from havre.workflows.down import propose_down, take_down
 
 
 @click.command("down")
-@click.option("--volumes", is_flag=True, help="Also remove the app's volumes with all their data.")
+@click.option("--volumes", is_flag=True, help="Also remove the app's volumes with all their data, and its images.")
 @click.option("--confirm", "typed", metavar="NAME", help="The app's name: needed with --volumes where nobody asks.")
 @yes_option
 @wait_option

@@ -66,7 +66,7 @@ def _words(resolver: Resolver, error: Exception) -> str:
     """Who was asked and what came of it, in one line."""
     import dns.exception
 
-    asked = ", ".join(str(server) for server in resolver.nameservers)
+    asked = ", ".join(str(getattr(server, "address", server)) for server in resolver.nameservers)
     if isinstance(error, dns.exception.Timeout):
         return f"{asked}: no answer within {PATIENCE:g} s"
     return f"{asked}: {type(error).__name__}"

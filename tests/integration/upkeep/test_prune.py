@@ -24,6 +24,7 @@ services:
     command: {command}
     stop_grace_period: 1s
     mem_limit: 32m
+    logging: {{driver: json-file, options: {{max-size: 10k, max-file: "3"}}}}
     volumes: ["data:/data"]
 volumes: {{data: {{}}}}
 """
@@ -74,6 +75,8 @@ def apps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, App, A
         App(base / "two", states[0], f"prtwo{mark}"),
         App(base / "alien", states[1], f"pralien{mark}"),
     )
+    for app in made:
+        app.deploy(1)
     yield made
     for app in made:
         app.havre("down", "-y", "--volumes", "--confirm", app.name, check=False)
@@ -89,8 +92,7 @@ def pruned(app: App, *more: str) -> Any:
 
 def test_a_release_takes_the_images_of_those_that_are_no_longer_kept_with_it(apps: tuple[App, App, App]) -> None:
     app = apps[0]
-    for version in (1, 2):
-        app.deploy(version)
+    app.deploy(2)
     kept = app.images()
     app.deploy(3)
     assert len(kept) == 2
@@ -101,9 +103,7 @@ def test_a_release_takes_the_images_of_those_that_are_no_longer_kept_with_it(app
 
 def test_prune_shows_first_and_takes_only_what_no_release_needs(apps: tuple[App, App, App]) -> None:
     one, two, alien = apps
-    two.deploy(1)
     two.havre("stop", "-y")
-    alien.deploy(1)
     stranger = f"stranger{uuid.uuid4().hex[:6]}/tool:1"
     docker("build", "-t", stranger, "-", stdin=f"FROM {one.name}/web\nENV mine=1\n")
     one.write(77)
@@ -153,6 +153,41 @@ def test_an_app_that_a_command_holds_is_left_alone(apps: tuple[App, App, App]) -
     assert (found["held"], found["removals"]) == ([app.name], [])
     assert pruned(app, "-y")["held"] == []
     assert f"{app.name}/web:idle" not in docker("images", "--format", "{{.Repository}}:{{.Tag}}")
+
+
+def test_only_rotated_logs_that_are_old_go(apps: tuple[App, App, App]) -> None:
+    app = apps[0]
+    app.havre("exec", "web", "sh", "-c", "for n in 1 2 3 4; do seq 1 1500 > /proc/1/fd/1; sleep 0.3; done")
+    container = docker("ps", "-q", "--no-trunc", "--filter", f"label=havre.instance={app.name}").strip()
+    root = Path(docker("info", "-f", "{{.DockerRootDir}}").strip()) / "containers" / container
+    rotated = sorted(root.glob("*-json.log.*"))
+    assert len(rotated) == 2
+    os.utime(rotated[1], (0, 0))
+    assert [entry["id"] for entry in pruned(app, "-y")["removals"] if entry["kind"] == "log"] == [str(rotated[1])]
+    assert [path.exists() for path in (*rotated, root / f"{container}-json.log")] == [True, False, True]
+    assert "1500" in app.havre("logs", "--tail", "5", "web").stdout
+
+
+def test_a_full_disk_is_the_first_finding_and_names_what_takes_the_room(
+    apps: tuple[App, App, App], tmp_path: Path
+) -> None:
+    alien = apps[2]
+    state, small = (alien.directory / "state").resolve(), tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(small)], check=True)
+    try:
+        for part in ("havre.db", "keys", "server.yaml"):
+            subprocess.run(["cp", "-r", str(state / part), str(small)], check=True)
+        (small / "backups").mkdir()
+        (small / "backups" / "old").write_bytes(bytes(30_000_000))
+        done = run_havre(alien.directory, "doctor", "--state", str(small), check=False)
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    said = " ".join(done.stdout.replace("|", " ").split())
+    assert done.returncode == 1
+    assert said.startswith(f"error: server: the disk of {small} is full")
+    assert f"takes the room: 28.6 MiB backups {small}/backups" in said
+    assert "`havre prune` shows what may go" in said
 
 
 def test_disk_says_what_takes_the_room_and_whose_it_is(apps: tuple[App, App, App]) -> None:

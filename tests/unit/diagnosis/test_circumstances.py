@@ -176,6 +176,11 @@ def test_a_failing_page_is_the_effect_of_what_is_behind_it(shop: Shop) -> None:
     assert "visitors of shop.firm.org/ get 500" in found.effect
 
 
+def test_what_visitors_of_another_service_get_is_left_out_of_one_services_diagnosis(shop: Shop) -> None:
+    assert shop.problems(visits=(visit(status=500),), only="api") == ()
+    assert len(shop.problems(visits=(visit(status=500),), only="web")) == 1
+
+
 def test_an_empty_pool_is_told_beside_the_room_that_the_database_has(shop: Shop) -> None:
     shop.put(replica("api", lines=("QueuePool limit of size 5 overflow 10 reached, waiting for connection",)))
     fill = Fill(service="db", kind="postgres", used=20, limit=100, by=(("api", 15), ("web", 5)))
@@ -241,3 +246,10 @@ def test_a_database_that_does_not_exist_is_told_beside_the_one_that_does(shop: S
 def test_a_redis_in_protected_mode_is_told(shop: Shop) -> None:
     found = shop.put(refused("DENIED Redis is running in protected mode (db)")).one()
     assert "is refused by db: its protected mode" in found.summary
+
+
+def test_a_server_that_stores_no_more_is_told_though_it_looks_well(shop: Shop) -> None:
+    shop.put(replica("api", lines=("OOM command not allowed when used memory > 'maxmemory'. (db)",)))
+    found = shop.one()
+    assert found.summary == "cannot work with db (the server refuses to store more)"
+    assert "raise its `maxmemory`" in found.hint
