@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from havre.checks.room import is_low
+from havre.checks.slow import SLOW
 from havre.edge.haproxy import Edge
 from havre.engines.base import ImageDetails, Owners, Upkeep
 from havre.errors import HavreError
@@ -33,7 +34,6 @@ VISITED = 8
 PATIENCE = 6.0
 """Seconds a visitor waits."""
 
-SLOW = 3.0
 NOBODYS = (".localhost", ".test", ".invalid", ".example", ".local", ".internal", ".home.arpa", ".onion")
 """Names that are never in the public DNS (RFC 2606, 6761, 6762, 9476)."""
 
@@ -48,9 +48,11 @@ def names_of(server: Server, applied: AppEdge | None, system: System) -> Names:
     hosts = [host for host in applied.hosts if _is_in_dns(host)] if applied else []
     public = (*settings.addresses, *system.public_addresses)
     with ThreadPoolExecutor(VISITED) as pool:
-        answers = tuple(pool.map(lambda host: look_up(host, settings.resolvers), hosts[:VISITED]))
+        answers = tuple(pool.map(lambda host: look_up(_some(host), settings.resolvers), hosts[:VISITED]))
     return Names(
-        answers=tuple(_without_loopback(answer) for answer in answers),
+        answers=tuple(
+            replace(_without_loopback(answer), host=host) for host, answer in zip(hosts, answers, strict=False)
+        ),
         own=tuple(dict.fromkeys((*public, *system.addresses))),
         is_certain=bool(public),
     )
@@ -110,6 +112,11 @@ def _is_in_dns(host: str) -> bool:
     return not name.endswith((*NOBODYS, *(f".{known}" for known in _DOCUMENTATION))) and "." in host
 
 
+def _some(host: str) -> str:
+    """A host itself, or one of those that a wildcard stands for."""
+    return host.replace("*.", "havre.", 1)
+
+
 def _without_loopback(answer: NameAnswer) -> NameAnswer:
     """Some systems write their own name with a loopback address into the hosts file: that says nothing."""
     return replace(answer, here=tuple(one for one in answer.here if not one.startswith("127.0.1.")))
@@ -124,7 +131,7 @@ def _patiently(route: Route, target: Target) -> Visit:
 
 def _visit(route: Route, target: Target) -> Visit:
     check = Verification(path=route.path, timeout=PATIENCE)
-    host = route.host.replace("*.", "havre.", 1)
+    host = _some(route.host)
     began = clock.elapsed()
     status, error = None, ""
     try:
