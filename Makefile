@@ -55,11 +55,12 @@ lab-up: setup ## start a Docker Engine with stand-in images, when none answers
 lab-down: setup ## stop the Docker Engine that lab-up started
 	@$(BIN)/python lab/down.py
 
-coverage: setup ## branch coverage of the unit and property tests
+coverage: setup ## branch coverage of the unit and property tests; compose/ and model/ must have all of it
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q tests/unit tests/properties
+	$(BIN)/coverage run -m pytest -n 2 -q tests/unit tests/properties
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
+	$(BIN)/coverage report --fail-under=100 --include='src/havre/compose/*,src/havre/model/*'
 
 bench: setup lab-up ## run every benchmark
 	@status=0; for file in benchmarks/*.py; do grep -q '^if __name__' $$file || continue; echo "== $$file"; $(BIN)/python $$file || status=1; done; exit $$status

@@ -139,7 +139,7 @@ def _dependency_problems(root: Map, name: str, service: Map, disabled: Collectio
 
 
 def _volume_problems(root: Map, name: str, service: Map) -> Iterator[Found]:
-    for index, volume in enumerate(service.get("volumes") or ()):
+    for index, volume in _mounts(service, "volumes"):
         source = volume.get("source")
         if volume.get("type") == "volume" and source and source not in _section(root, "volumes"):
             summary = f'service "{name}" refers to undefined volume {source}'
@@ -148,7 +148,7 @@ def _volume_problems(root: Map, name: str, service: Map) -> Iterator[Found]:
 
 def _mount_references(root: Map, name: str, service: Map) -> Iterator[Found]:
     for section, kind in _REFERENCES:
-        for index, mount in enumerate(service.get(section) or ()):
+        for index, mount in _mounts(service, section):
             if mount.get("source") not in _section(root, section):
                 summary = f'service "{name}" refers to undefined {kind} {mount.get("source")}'
                 yield (section, index), summary, _declare(mount.get("source"), section, root)
@@ -213,10 +213,14 @@ def _targets(service: Map) -> Iterator[tuple[Path, str]]:
     for index, item in enumerate(service.get("tmpfs") or ()):
         yield ("tmpfs", index), str(item).partition(":")[0]
     for section, folder in (("volumes", ""), ("secrets", "/run/secrets/"), ("configs", "/")):
-        for index, mount in enumerate(service.get(section) or ()):
-            target = mount.get("target") or (f"{folder}{mount.get('source')}" if folder else "")
-            if target:
-                yield (section, index), target if target.startswith("/") else f"{folder}{target}"
+        for index, mount in _mounts(service, section):
+            target = mount.get("target") or f"{folder}{mount.get('source')}"
+            yield (section, index), target if target.startswith("/") else f"{folder}{target}"
+
+
+def _mounts(service: Map, section: str) -> Iterator[tuple[int, Map]]:
+    """The entries of a list in long form; a short form whose variables are left unresolved is not one yet."""
+    return ((index, mount) for index, mount in enumerate(service.get(section) or ()) if isinstance(mount, Map))
 
 
 def _secret_problems(root: Map) -> Iterator[Found]:

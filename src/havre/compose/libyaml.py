@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 _USED = ("error", "tokens", "events", "nodes")
 _ERRORS = {
@@ -39,11 +39,9 @@ def _load() -> tuple[Any, Any, Any]:
 
 
 def _load_lean() -> None:
-    spec = find_spec("yaml")
-    if spec is None or spec.submodule_search_locations is None:
-        return
+    spec = cast("ModuleSpec", find_spec("yaml"))  # a declared dependency: it is there
     package = ModuleType("yaml")
-    package.__path__ = list(spec.submodule_search_locations)
+    package.__path__ = list(spec.submodule_search_locations or ())
     sys.modules["yaml"] = package
     try:
         for name in _USED:
@@ -66,9 +64,8 @@ class _WholePackageFinder:
         if name != "yaml":
             return None
         sys.meta_path.remove(self)
-        spec = find_spec("yaml")
-        if spec is not None and spec.loader is not None:
-            _with_submodules(spec.loader)
+        spec = cast("ModuleSpec", find_spec("yaml"))
+        _with_submodules(spec.loader)
         return spec
 
 

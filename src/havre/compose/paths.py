@@ -8,7 +8,7 @@ from typing import Any
 
 from havre.compose.findings import Findings
 from havre.compose.rules import Rule, compile_rules, matches
-from havre.compose.tree import Map, Seq, spot_of
+from havre.compose.tree import Map, spot_of
 
 Resolve = Callable[["PathResolver", Any], Any]
 
@@ -63,12 +63,6 @@ def _text(resolver: PathResolver, value: Any) -> Any:
     return resolver.absolute(value) if isinstance(value, str) else value
 
 
-def _texts(resolver: PathResolver, value: Any) -> Any:
-    if isinstance(value, Seq):
-        return Seq([_text(resolver, item) for item in value], value.at)
-    return _text(resolver, value)
-
-
 def _context(resolver: PathResolver, value: Any) -> Any:
     if not isinstance(value, str) or is_remote_context(value) or value.startswith("service:"):
         return value
@@ -108,7 +102,7 @@ RULES: Rule[Resolve] = compile_rules(
         "services.*.develop.watch.*.path": _watched,
         "services.*.env_file.*.path": _text,
         "services.*.extends.file": _text,
-        "services.*.label_file": _texts,
+        "services.*.label_file.*": _text,
         "services.*.volumes.*": _volume,
         "volumes.*": _local_volume,
     }

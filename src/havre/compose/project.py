@@ -86,7 +86,8 @@ class Plan:
 def load_project(request: LoadRequest, *, read: Reader | None = None) -> LoadedProject:
     """Load a project as `docker compose config` would; raises InputError with all problems found."""
     base = posixpath.abspath(request.working_dir)
-    switches = Switches(interpolates=request.resolve, is_strict=request.environment_strict)
+    resolves = request.resolve  # what is not filled in cannot be held against each other either
+    switches = Switches(interpolates=resolves, checks_consistency=resolves, is_strict=request.environment_strict)
     home = request.environment.get("HOME", "")
     loading = Loading(reader=read or DiskReader(), base=base, home=home, switches=switches)
     return load_plan(loading, plan_load(loading, request))
@@ -200,12 +201,11 @@ def _variables(loading: Loading) -> dict[str, VariableUse]:
     places: dict[str, list[Location]] = {}
     first: dict[str, VariableUse] = {}
     for spot, uses in loading.sources.uses.items():
-        where = loading.sources.location(spot)
+        where = [place for place in (loading.sources.location(spot),) if place]
         for use in uses:
             first.setdefault(use.name, use)
-            if where is not None:
-                places.setdefault(use.name, []).append(where)
+            places.setdefault(use.name, []).extend(where)
     return {
-        name: VariableUse(name=name, source=use.source, at=use.at, places=tuple(sorted(places.get(name, ()))))
+        name: VariableUse(name=name, source=use.source, at=use.at, places=tuple(sorted(places[name])))
         for name, use in sorted(first.items())
     }

@@ -64,9 +64,7 @@ def _entries(value: Any, rule: Rule[Action]) -> Iterator[tuple[str | int, Rule[A
             yield from ((key, child) for key, child in rule.named.items() if key in value)
         else:
             for key in list(value):
-                child = rule.below(key)
-                if child is not None:
-                    yield key, child
+                yield key, rule.named.get(key, rule.every)
     elif isinstance(value, list) and rule.every is not None:
         for index in range(len(value)):
             yield index, rule.every

@@ -106,7 +106,7 @@ class _Checker:
 
     def _string(self, value: str, shape: Shape, container: Any, key: str | int, path: Path) -> None:
         if shape.choices and value not in shape.choices:
-            hint = closest(value, shape.choices) or f"one of {', '.join(shape.choices)}"
+            hint = closest(value, shape.choices) or f"write {' or '.join(f'`{choice}`' for choice in shape.choices)}"
             summary = f"value must be one of {', '.join(map(repr, shape.choices))}, not {_shorten(value)!r}"
             self._add(summary, hint, container, key, path, "choice")
         elif shape.pattern is not None and not shape.pattern.search(value):

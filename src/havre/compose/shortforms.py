@@ -240,7 +240,5 @@ def _substitution(character: str, quote: str, word: list[str]) -> str:
 
 def clean_path(path: str) -> str:
     """A path without `.`, `..` and doubled slashes, as far as that is possible without looking."""
-    if not path:
-        return path
     cleaned = posixpath.normpath(path)
     return cleaned[1:] if cleaned.startswith("//") else cleaned

@@ -66,9 +66,8 @@ def format_duration(nanoseconds: int) -> str:
     sign = "-" if nanoseconds < 0 else ""
     left = abs(nanoseconds)
     if left < 10**9:
-        for unit in ("ms", "µs", "ns"):
-            if left >= _NANOSECONDS[unit]:
-                return f"{sign}{_decimal(left, _NANOSECONDS[unit])}{unit}"
+        unit = next(unit for unit in ("ms", "µs", "ns") if left >= _NANOSECONDS[unit])
+        return f"{sign}{_decimal(left, _NANOSECONDS[unit])}{unit}"
     hours, left = divmod(left, _NANOSECONDS["h"])
     minutes, left = divmod(left, _NANOSECONDS["m"])
     seconds = f"{_decimal(left, _NANOSECONDS['s'])}s"

@@ -149,9 +149,7 @@ def _devices(value: Any) -> Any:
 def _ulimit(value: Any) -> Any:
     if not isinstance(value, Map):
         return _integer(value)
-    for key in ("soft", "hard"):
-        if key in value:
-            value[key] = _integer(value[key])
+    value.update({key: _integer(value[key]) for key in ("soft", "hard") if key in value})
     return value
 
 

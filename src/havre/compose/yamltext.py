@@ -18,6 +18,7 @@ from havre.errors import HavreError, Location
 
 DEEPEST = 100
 MOST_NODES = 1_000_000
+_TOO_CLEVER = "write the file more simply: no Compose project needs this"
 _FREE_NODES = 1_000
 _FREE_ALIASED = 100
 _LARGEST_ALIASED_SHARE = 0.99
@@ -81,7 +82,10 @@ def _events(data: bytes | str) -> Iterator[Any]:
 def _syntax_error(error: Any, name: str, data: bytes | str) -> HavreError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     at = Location(name, mark.line + 1, mark.column + 1) if mark else _place(name, data, getattr(error, "position", 0))
-    said = [getattr(error, "context", None), getattr(error, "problem", None) or getattr(error, "reason", None)]
+    begin = getattr(error, "context_mark", None)
+    start = f"(from line {begin.line + 1})" if begin and mark and begin.line != mark.line else ""
+    context = f"{getattr(error, 'context', None) or ''} {start}".strip()
+    said = [context, getattr(error, "problem", None) or getattr(error, "reason", None)]
     summary = ": ".join(str(part) for part in said if part) or "this is not YAML"
     return fail(
         f"failed to parse YAML: {summary}",
@@ -250,7 +254,8 @@ class _Builder:
         mark = event.start_mark
         spot = spot_at(self._base, mark.line, mark.column)
         if event.anchor not in self._anchors:
-            raise self._refuse(f"unknown anchor `{event.anchor}`", spot, "yaml-alias")
+            hint = f"write `&{event.anchor}` at the value it stands for, above this line, or correct the name"
+            raise self._refuse(f"unknown anchor `{event.anchor}`", spot, "yaml-alias", hint)
         anchor = self._anchors[event.anchor]
         if anchor is None:
             raise self._refuse(f"cycle detected: anchor `{event.anchor}` contains itself", spot, "yaml-alias-cycle")
@@ -321,8 +326,7 @@ class _Builder:
                 keys.append(frame.key)
         return tuple(keys)
 
-    def _refuse(self, summary: str, spot: int, code: str) -> HavreError:
-        hint = "write the file more simply: no Compose project needs this"
+    def _refuse(self, summary: str, spot: int, code: str, hint: str = _TOO_CLEVER) -> HavreError:
         return fail(f"failed to parse YAML: {summary}", hint=hint, at=self._sources.location(spot), code=code)
 
 

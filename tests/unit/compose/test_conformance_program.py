@@ -91,6 +91,22 @@ volumes: {data: , unused: }
     assert "context" in bare["model"]["services"]["a"]["build"]
 
 
+def test_what_is_not_normalised_needs_no_name_and_keeps_its_files(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {a: {label_file: a.labels}, b: }")
+    (tmp_path / "a.labels").write_text("k=v")
+    given = {"cwd": str(tmp_path), "working_dir": "", "config_files": ["compose.yaml"]}
+    off = dict.fromkeys(("skip_validation", "skip_normalization", "skip_consistency_check"), True)
+    services = {"a": {"label_file": ["a.labels"], "labels": {"k": "v"}}, "b": {}}
+    assert ask("load", **given, options=off)["model"] == {"services": services}
+    (tmp_path / "own.env").write_text("T=1")
+    unfilled = {"skip_interpolation": True, "project_name": "p"}
+    (tmp_path / "short.yaml").write_text("services: {a: {image: x, volumes: ['$A::b']}}")
+    short = ask("load", **{**given, "config_files": ["short.yaml"]}, options=unfilled)
+    assert short["model"]["services"]["a"]["volumes"] == ["$A::b"]
+    asked = ask("project", cwd=str(tmp_path), config_files=["compose.yaml"], env_files=["own.env"], env={}, name="n")
+    assert "services.b: must be a mapping" in asked["error"]
+
+
 def test_a_project_is_discovered_as_the_command_line_does(tmp_path: Path) -> None:
     (tmp_path / "compose.yml").write_text("services: {a: {image: 'x:$T'}}")
     (tmp_path / "b.yml").write_text("services: {b: {image: 'x:$T'}}")

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compose_folder import Folder, load, refusal
+from compose_folder import HERE, Folder, load, refusal
 
+from havre.compose import LoadRequest, load_project, yamltext
 from havre.compose.consistency import check_values
 from havre.compose.environment import Environment
 from havre.compose.findings import Findings
@@ -17,6 +18,7 @@ from havre.compose.normalise import normalise, set_defaults
 from havre.compose.paths import PathResolver
 from havre.compose.reader import DiskReader
 from havre.compose.selection import drop_unused
+from havre.compose.shapes import LIST, check, mapping, one
 from havre.compose.tree import Map, Seq, Sources, drop, located, plain, spot_along
 from havre.compose.values import convert_values
 from havre.errors import Location
@@ -165,7 +167,10 @@ def test_mixed_volume_notations_with_mistakes_are_told_once() -> None:
 
 
 def test_unvalidated_bases_with_wrong_kinds_are_told_once_merged() -> None:
-    wrong = "depends_on: {x: 5}, healthcheck: [], volumes: [5, {type: volume, target: 6}], ulimits: {a: {soft: x}}"
+    wrong = (
+        "env_file: [5], depends_on: {x: 5}, healthcheck: [], volumes: [5, {type: volume, target: 6}], "
+        "ulimits: {a: {soft: x}}"
+    )
     files: dict[str, str | bytes] = {
         "compose.yaml": "services: {a: {image: x, extends: {file: o.yml, service: b}}}",
         "o.yml": f"services: {{b: {{{wrong}}}}}\nnetworks: [x]",
@@ -173,6 +178,7 @@ def test_unvalidated_bases_with_wrong_kinds_are_told_once_merged() -> None:
     told = refusal(files)
     assert "services.a.depends_on.x: must be a mapping, not '5'" in told
     assert "services.a.healthcheck: must be a mapping" in told
+    assert "services.a.env_file[0]: must be a mapping or string, not '5'" in told
 
 
 def test_phases_take_what_validation_would_have_refused() -> None:
@@ -181,6 +187,8 @@ def test_phases_take_what_validation_would_have_refused() -> None:
             "services": {
                 "a": {"environment": 5, "build": {"args": 5, "ssh": "x"}, "labels": 3, "extra_hosts": 4},
                 "b": None,
+                "c": 5,
+                "d": {"volumes": [{"type": "bind", "target": 5, "bind": 5}]},
             },
             "networks": 5,
             "volumes": {"v": 5},
@@ -195,6 +203,65 @@ def test_phases_take_what_validation_would_have_refused() -> None:
     convert_values(root, findings)
     assert findings.errors == []
     assert root["networks"] == {"default": {"name": "p_default"}}
+
+
+def test_short_forms_with_unresolved_variables_stay_as_they_are() -> None:
+    written = "services: {a: {image: x, volumes: ['$A::b', '$V:/data'], networks: [$N]}}"
+    service = load(written, resolve=False).model["services"]["a"]
+    assert service["volumes"] == ["$A::b", {"type": "volume", "source": "$V", "target": "/data", "volume": {}}]
+    assert service["networks"] == {"$N": None}
+
+
+def test_a_file_is_read_once_however_many_services_extend_it() -> None:
+    extends = "extends: {file: o.yml, service: b}, ports: !reset []"
+    folder = Folder(
+        {
+            "compose.yaml": f"services: {{a: {{{extends}}}, c: {{{extends}}}}}",
+            "o.yml": "services: {b: {image: x, ports: ['80']}}",
+        }
+    )
+    services = load_project(LoadRequest(working_dir=HERE, environment={}), read=folder).model["services"]
+    assert folder.reads.count(f"{HERE}/o.yml") == 1
+    assert services["a"] == services["c"] == {"image": "x", "networks": {"default": None}}
+
+
+def test_what_a_file_resets_elsewhere_leaves_an_included_service_alone() -> None:
+    files: dict[str, str | bytes] = {
+        "compose.yaml": (
+            "include: [o.yml]\nservices: {b: {command: [mine]}}\nnetworks: {default: {labels: !reset {}}}"
+        ),
+        "o.yml": "services: {b: {image: x, command: [theirs]}}",
+    }
+    assert load(files).model["services"]["b"]["command"] == ["mine"]
+
+
+def test_lists_of_names_merge_with_each_other_and_with_nothing() -> None:
+    base = (
+        "services: {a: {image: x, models: [m], depends_on: [b]}, b: {image: x}}\nmodels: {m: {model: x}, k: {model: y}}"
+    )
+    override = "services: {a: {models: [k], depends_on: }}"
+    service = load({"1.yml": base, "2.yml": override}, files=("1.yml", "2.yml")).model["services"]["a"]
+    assert service["models"] == {"m": None, "k": None}
+    assert list(service["depends_on"]) == ["b"]
+
+
+def test_a_local_volume_that_binds_nothing_keeps_its_device() -> None:
+    volume = "{driver: local, driver_opts: {type: nfs, device: ':/exports/data'}}"
+    model = load(f"services: {{a: {{image: x}}}}\nvolumes: {{v: {volume}}}").model
+    assert model["volumes"]["v"]["driver_opts"]["device"] == ":/exports/data"
+
+
+def test_a_list_without_a_shape_for_its_items_takes_anything() -> None:
+    findings = Findings(Sources())
+    check(located({"a": [1, {"b": None}]}), mapping({"a": one(LIST)}), findings)
+    assert findings.errors == []
+
+
+def test_aliases_that_repeat_little_are_fine_in_a_large_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yamltext, "_FREE_ALIASED", 0)
+    monkeypatch.setattr(yamltext, "_FREE_NODES", 0)
+    model = load("x-image: &image x\nservices: {a: {image: *image}}").model
+    assert model["services"]["a"]["image"] == "x"
 
 
 def test_address_pools_follow_the_last_file_as_in_the_reference() -> None:

@@ -71,6 +71,11 @@ def test_more_than_a_hundred_problems_are_counted() -> None:
     ("text", "told"),
     [
         ("a: [", "compose.yaml:2:1: failed to parse YAML: while parsing a flow node"),
+        (
+            'a: "b\nc: d\n',
+            "compose.yaml:3:1: failed to parse YAML: while scanning a quoted scalar (from line 1): found",
+        ),
+        ("a:\n  <<: *b", "unknown anchor `b`\n  hint: write `&b` at the value it stands for, above this line"),
         ("a:\n\tb: c", "compose.yaml:2:1: failed to parse YAML"),
         ("a: 1\na: 2", 'compose.yaml:2:1: mapping key "a" already defined at line 1'),
         ("1: x", "compose.yaml:1:1: non-string key at top level: 1"),

@@ -20,6 +20,7 @@ from compose_folder import HERE, load, refusal
             "[{command: [a], environment: [A=1], privileged: yes}]",
             [{"command": ["a"], "environment": {"A": "1"}, "privileged": True}],
         ),
+        ("post_start", "[{command: }]", [{"command": None}]),
         ("annotations", "[a=b, c]", {"a": "b", "c": ""}),
         ("sysctls", "{a: 1}", {"a": "1"}),
         ("group_add", "[1, mail]", ["1", "mail"]),
@@ -232,6 +233,7 @@ def test_resources_get_names_and_text_options() -> None:
     model = load("""\
 services: {a: {image: x}}
 networks: {n: {driver_opts: {a: 1}, ipam: {options: {b: "2"}}, enable_ipv6: "true"}, e: {external: true}}
+configs: {o: {external: {}}}
 volumes:
   v: {name: given, labels: [a=b]}
   w: {driver: local, driver_opts: {o: bind, device: ./w, type: none}}
@@ -244,6 +246,7 @@ volumes:
         "name": "work_n",
     }
     assert model["networks"]["e"] == {"external": True, "name": "e"}
+    assert model["configs"]["o"] == {"external": True, "name": "o"}
     assert model["volumes"]["v"] == {"name": "given", "labels": {"a": "b"}}
     assert model["volumes"]["w"]["driver_opts"]["device"] == f"{HERE}/w"
     assert "device" not in model["volumes"]["u"]["driver_opts"]
