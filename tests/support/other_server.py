@@ -82,8 +82,9 @@ def _wrap_ssh(directory: Path) -> None:
 
 
 def _dockerd(directory: Path, docker: str) -> list[str | Path]:
-    """Without a bridge and without firewall rules: it shares this machine's network with the engine that is here."""
+    """In a network of its own: started without a bridge, it removes the `docker0` that it finds, whoever made that."""
     return [
+        "unshare", "--net",
         "dockerd", f"--data-root={directory}/data", f"--exec-root={directory}/exec", f"--pidfile={directory}/pid",
         f"--host={docker}", "--bridge=none", "--iptables=false", "--ip-forward=false", "--storage-driver=vfs",
     ]  # fmt: skip
