@@ -23,6 +23,7 @@ from havre.model.plan import (
     StartReplica,
     Step,
     Switch,
+    UndoMigration,
     Verify,
 )
 from havre.model.project import (
@@ -234,7 +235,7 @@ class World:
             case Verify():
                 if self.verify_fails:
                     raise FailedError(Problem(summary="not as promised", hint="correct it"))
-            case Safeguard():
+            case Safeguard() | UndoMigration():
                 pass
             case _:
                 if isinstance(step, StartReplica):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,12 @@ class Directories:
 
     paths: tuple[tuple[str, str], ...]
     name: str = "volume"
+
+    def estimate(self, place: Place) -> int | None:
+        """What the directories take on disk."""
+        answer = place.ask(("du", "-sk", *(path for _, path in self.paths)))
+        sizes = re.findall(r"^(\d+)\s", answer.output, re.MULTILINE)
+        return sum(map(int, sizes)) * 1024 if answer.exit_code == 0 else None
 
     def take(self, place: Place, keep: Keep) -> Taken:
         """Store each as a tar stream, its files counted."""
@@ -48,6 +55,10 @@ class Command:
 
     command: tuple[str, ...]
     name: str = "command"
+
+    def estimate(self, place: Place) -> int | None:  # noqa: ARG002 - only its output would tell
+        """Nothing is known before it runs."""
+        return None
 
     def take(self, place: Place, keep: Keep) -> Taken:
         """Store its output; an exit code other than 0 or no output at all is a failure."""

@@ -76,6 +76,10 @@ class Kind(Protocol):
         """`postgres`, `redis`, `volume` or `command`."""
         ...
 
+    def estimate(self, place: Place) -> int | None:
+        """About how many bytes it holds now; None where that cannot be told without reading them."""
+        ...
+
     def take(self, place: Place, keep: Keep) -> Taken:
         """Store everything of it; raises FailedError when any of it cannot be stored whole."""
         ...

@@ -64,6 +64,11 @@ class Postgres:
             version=query(place, "postgres", "SHOW server_version"),
         )
 
+    def estimate(self, place: Place) -> int | None:
+        """What the chosen databases take on disk, indexes included."""
+        names = ", ".join(literal(name) for name in self._chosen(place))
+        return int(query(place, "postgres", f"SELECT sum(pg_database_size(d)) FROM unnest(ARRAY[{names}]) d"))  # noqa: S608
+
     def _chosen(self, place: Place) -> tuple[str, ...]:
         present = databases(place)
         if missing := [name for name in self.databases if name not in present]:
@@ -80,6 +85,11 @@ def used_databases(place: Place) -> tuple[str, ...]:
 def databases(place: Place) -> tuple[str, ...]:
     """Every database that lets anybody in, templates left out."""
     return tuple(query(place, "template1", _DATABASES).splitlines())
+
+
+def data_directory(place: Place) -> str:
+    """Where the server keeps its files."""
+    return query(place, "postgres", "SHOW data_directory")
 
 
 def owner(*command: str) -> tuple[str, ...]:

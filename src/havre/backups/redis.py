@@ -70,6 +70,10 @@ class Redis:
     password: str | None = None
     name: str = "redis"
 
+    def estimate(self, place: Place) -> int | None:
+        """What it holds in memory."""
+        return int(Server(place, self.password).info("used_memory") or 0) or None
+
     def take(self, place: Place, keep: Keep) -> Taken:
         """Save now, wait for it, check the file, store it; the stored bytes are those that were checked."""
         server = Server(place, self.password)

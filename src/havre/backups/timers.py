@@ -1,4 +1,4 @@
-"""Timers for backups and drills where no daemon runs: systemd units and crontab lines; pure text."""
+"""Timers for backups, drills, checks and certificates where no daemon runs: systemd units and crontab lines; pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from havre.host.schedule import INTERVALS
 from havre.model.backup import BackupPolicy
 
-_INTERVALS = {"daily": "30 4 * * *", "weekly": "30 4 * * 0", "monthly": "30 4 1 * *"}
+EVERY_NIGHT, EVERY_HOUR, EVERY_WEEK = "0 3 * * *", "17 * * * *", "47 5 * * 6"
 _DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _NAMES = {name.lower(): name for name in _DAYS}
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +26,24 @@ class Timer:
     arguments: tuple[str, ...]
 
 
-def timers_for(instance: str, chosen: Sequence[str], policies: Sequence[BackupPolicy]) -> Iterator[Timer]:
-    """One timer for each schedule and each drill of the policies; `chosen` are the options that name the app."""
-    for policy in policies:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runner:
+    """How timers run Havre: the program with its first words, as whom, and variables that it needs."""
+
+    program: tuple[str, ...]
+    user: str = "root"
+    variables: tuple[tuple[str, str], ...] = ()
+
+
+def timers_for(
+    instance: str, chosen: Sequence[str], policies: Sequence[BackupPolicy], *, certificates: bool = False
+) -> Iterator[Timer]:
+    """One timer for each schedule and drill; where any is there, also an hourly alarm and a look at the repositories.
+
+    `chosen` are the options that name the app. With `certificates` those of the whole server are renewed.
+    """
+    scheduled = [policy for policy in policies if policy.schedule or policy.drill or policy.pitr]
+    for policy in scheduled:
         if policy.schedule:
             arguments = ("backup", "take", policy.service, *chosen)
             yield Timer(name=f"havre-{instance}-backup-{policy.service}", schedule=policy.schedule, arguments=arguments)
@@ -35,9 +52,15 @@ def timers_for(instance: str, chosen: Sequence[str], policies: Sequence[BackupPo
             schedule = every(policy.pitr.ship)
             yield Timer(name=f"havre-{instance}-wal-{policy.service}", schedule=schedule, arguments=arguments)
         if policy.drill:
-            schedule = _INTERVALS.get(policy.drill, policy.drill)
+            schedule = INTERVALS.get(policy.drill, policy.drill)
             arguments = ("drill", "restore", policy.service, *chosen)
             yield Timer(name=f"havre-{instance}-drill-{policy.service}", schedule=schedule, arguments=arguments)
+    if scheduled:
+        yield Timer(name=f"havre-{instance}-alarm", schedule=EVERY_HOUR, arguments=("backup", "status", *chosen))
+        yield Timer(name=f"havre-{instance}-repository", schedule=EVERY_WEEK, arguments=("backup", "check", *chosen))
+    if certificates:
+        arguments = ("certs", "--renew", *chosen)
+        yield Timer(name=f"havre-{instance}-certs", schedule=EVERY_NIGHT, arguments=arguments)
 
 
 def every(seconds: float) -> str:
@@ -49,27 +72,30 @@ def every(seconds: float) -> str:
     return f"0 */{max(part for part in range(1, hours + 1) if 24 % part == 0)} * * *" if hours < 24 else "0 0 * * *"
 
 
-def crontab(timers: Sequence[Timer], program: str) -> str:
-    """Lines for a file in /etc/cron.d: failures end in the system's log, under the timer's name."""
-    lines = ["# Made by `havre backup timers cron`; make it again when the schedules change.", "SHELL=/bin/sh"]
+def crontab(timers: Sequence[Timer], runner: Runner, *, log: str | None = None) -> str:
+    """Lines for a file in /etc/cron.d: what is said goes to `log`, else to the system's log under the timer's name."""
+    lines = ["# Made by `havre export cron`; make it again when the schedules in havre.yaml change."]
+    lines += [f"{name}={value}" for name, value in (("SHELL", "/bin/sh"), ("PATH", _PATH), *runner.variables)]
     for timer in timers:
-        command = shlex.join([program, *timer.arguments]).replace("%", r"\%")
-        lines.append(f"{timer.schedule} root {command} 2>&1 | logger -t {timer.name}")
+        command = shlex.join([*runner.program, *timer.arguments])
+        to = f">> {shlex.quote(log)} 2>&1" if log else f"2>&1 | logger -t {timer.name}"
+        lines.append(f"{timer.schedule} {runner.user} {f'{command} {to}'.replace('%', chr(92) + '%')}")
     return "\n".join(lines) + "\n"
 
 
-def systemd(timers: Sequence[Timer], program: str) -> tuple[tuple[str, str], ...]:
+def systemd(timers: Sequence[Timer], runner: Runner, *, log: str | None = None) -> tuple[tuple[str, str], ...]:
     """(file name, content) of a service and a timer for each; a run that was missed is made up for."""
     found = []
     for timer in timers:
-        command = " ".join(_quoted(word) for word in (program, *timer.arguments))
-        service = f"[Unit]\nDescription={timer.name}\n\n[Service]\nType=oneshot\nExecStart={command}\n"
-        calendars = "".join(f"OnCalendar={calendar}\n" for calendar in on_calendar(timer.schedule))
-        unit = f"[Unit]\nDescription={timer.name}\n\n[Timer]\n{calendars}Persistent=true\n"
-        found += [
-            (f"{timer.name}.service", service),
-            (f"{timer.name}.timer", f"{unit}\n[Install]\nWantedBy=timers.target\n"),
-        ]
+        command = " ".join(_quoted(word) for word in (*runner.program, *timer.arguments))
+        service = ["[Unit]", f"Description={timer.name}", "", "[Service]", "Type=oneshot", f"ExecStart={command}"]
+        service += [f"User={runner.user}"] if runner.user != "root" else []
+        service += [f"Environment={_quoted(f'{name}={value}')}" for name, value in (("PATH", _PATH), *runner.variables)]
+        service += [f"StandardOutput=append:{log}", "StandardError=inherit"] if log else []
+        calendars = [f"OnCalendar={calendar}" for calendar in on_calendar(timer.schedule)]
+        unit = ["[Unit]", f"Description={timer.name}", "", "[Timer]", *calendars, "Persistent=true", ""]
+        unit += ["[Install]", "WantedBy=timers.target"]
+        found += [(f"{timer.name}.service", "\n".join(service) + "\n"), (f"{timer.name}.timer", "\n".join(unit) + "\n")]
     return tuple(found)
 
 

@@ -47,18 +47,7 @@ class Blame:
 
 def targets(project: Project, service: Service) -> tuple[Target, ...]:
     """The services that a service's environment names, with the ports."""
-    return tuple(dict.fromkeys(_targets(service, hosts(project))))
-
-
-def hosts(project: Project) -> Mapping[str, Service]:
-    """Every name by which services of the project are called."""
-    found: dict[str, Service] = {}
-    for service in project.services:
-        aliases = [alias for attachment in service.networks for alias in attachment.aliases]
-        for name in (service.name, service.container_name, service.hostname, *aliases):
-            if name:
-                found.setdefault(name, service)
-    return found
+    return tuple(dict.fromkeys(_targets(service, project.called)))
 
 
 def blame(facts: Facts, one: ReplicaFacts, symptom: Symptom) -> Blame:
@@ -98,7 +87,7 @@ def _port_of(service: Service) -> int:
 
 def _meant(facts: Facts, one: ReplicaFacts, symptom: Symptom, declared: list[Target]) -> list[Target]:
     """The service a log line is about: by its name, address or port; else every one it has to do with."""
-    by_name = {name: service.name for name, service in hosts(facts.project).items() if service.name != one.service}
+    by_name = {name: service.name for name, service in facts.project.called.items() if service.name != one.service}
     by_address = {address: other.service for other in facts.replicas for _, address in other.replica.addresses}
     words = set(re.findall(r"[\w.-]+", symptom.line))
     ports = [int(port) for port in re.findall(r"(?::|port[ =]|, )(\d{2,5})\b", symptom.line)]
@@ -128,7 +117,7 @@ def _nowhere(facts: Facts, one: ReplicaFacts, symptom: Symptom) -> Blame:
     host = _unknown_host(facts, symptom) if symptom.kind == "no-such-host" else ""
     if not host:
         return Blame()
-    close = get_close_matches(host, list(hosts(facts.project)), n=1)
+    close = get_close_matches(host, list(facts.project.called), n=1)
     return Blame(
         problem=Problem(
             summary=f"looks for the host `{host}`, which is no service of this app and has no address",
@@ -146,7 +135,7 @@ def _unknown_host(facts: Facts, symptom: Symptom) -> str:
         r"(?:ENOTFOUND|EAI_AGAIN|lookup|host name|upstream|bad address|UnknownHostException:?) [\"']?([\w.-]+)",
         symptom.line,
     )
-    return found[1] if found and found[1] not in hosts(facts.project) else ""
+    return found[1] if found and found[1] not in facts.project.called else ""
 
 
 def _look_at(facts: Facts, one: ReplicaFacts, symptom: Symptom, target: Target) -> Blame:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from havre.backups.timers import crontab, systemd, timers_for
 from havre.backups.vault import escrow_text
 from havre.backups.wal import windows
 from havre.cli.options import Chosen, app_options, json_option
-from havre.cli.session import environment, load, open_server
-from havre.cli.show import is_terminal, say, show_json, show_table
+from havre.cli.session import environment, load, load_app, open_server
+from havre.cli.show import is_terminal, say, show_json, show_table, wrapped
+from havre.cli.timers import export_timers
 from havre.host import clock
-from havre.host.commands import find_program
 from havre.host.files import write_atomic
 from havre.model.backup import Snapshot, Verdict
 from havre.model.pitr import Window
@@ -118,11 +116,8 @@ def status_command(chosen: Chosen, as_json: bool) -> None:
     if as_json:
         show_json(found)
     else:
-        headers = ("SERVICE", "NEWEST GOOD", "SIZE", "RPO NOW", "DRILL", "STATE")
-        show_table(headers, [_status_row(status) for status in found])
         for status in found:
-            if status.windows:
-                say(f"{status.service}: any moment can be restored of {show_windows(status.windows)}")
+            _show_status(status)
     if any(status.problems for status in found):
         raise SystemExit(1)
 
@@ -191,31 +186,17 @@ def check_command(chosen: Chosen, share: str) -> None:
 
 @backup_command.command("timers")
 @click.argument("system", type=click.Choice(["systemd", "cron"]))
-@click.option("--to", "target", type=click.Path(file_okay=False, path_type=Path), help="Write the units here.")
+@click.option("--to", "target", type=click.Path(file_okay=False, path_type=Path), help="systemd: write the units here.")
 @app_options
 def timers_command(chosen: Chosen, system: str, target: Path | None) -> None:
-    """Print what makes this server run the schedules and drills in havre.yaml by itself.
+    """The same as `havre export systemd` and `havre export cron`.
 
     \b
     Examples:
       havre backup timers cron > /etc/cron.d/havre-lexikon
-      havre backup timers systemd --to /etc/systemd/system && systemctl enable --now havre-lexikon-*.timer
+      havre backup timers systemd --to /etc/systemd/system
     """
-    intent = load(chosen)
-    manifest = str(Path(intent.app.directory) / Path(chosen.manifest or "havre.yaml").name)
-    options = ["--manifest", manifest, "--environment", intent.app.environment]
-    options += ["--state", str(Path(chosen.state).absolute())] if chosen.state else []
-    timers = tuple(timers_for(intent.app.instance, options, intent.app.backups))
-    program = find_program("havre") or str(Path(sys.argv[0]).absolute())
-    if system == "cron":
-        click.echo(crontab(timers, program), nl=False)
-        return
-    for name, content in systemd(timers, program):
-        if target is None:
-            click.echo(f"# {name}\n{content}")
-        else:
-            write_atomic(target / name, content)
-            say(f"wrote {target / name}")
+    export_timers(chosen, load_app(chosen), system, target=target)
 
 
 @backup_command.command("export-key")
@@ -281,13 +262,40 @@ def _row(snapshot: Snapshot) -> tuple[str, ...]:
     )
 
 
-def _status_row(status: ServiceStatus) -> tuple[str, ...]:
-    newest = status.newest
-    return (
-        status.service,
-        newest.id if newest else "none",
-        show_bytes(newest.size) if newest else "-",
-        show_seconds(status.rpo) if status.rpo is not None else "-",
-        "never" if status.drill is None else "passed" if status.drill.passed else "FAILED",
-        "; ".join(status.problems) or "ok",
-    )
+def _show_status(status: ServiceStatus) -> None:
+    """One block for each service: what would be lost now, what comes next, what was proven."""
+    say(f"{status.service}: {'ok' if not status.problems else 'ATTENTION'}", bold=True, colour=_colour(status))
+    for problem in status.problems:
+        say(wrapped(problem, indent="  ! ", hang="    "), colour="red")
+    say(wrapped(f"  newest  {_newest(status)}", hang="          "))
+    say(f"  next    {_moment(status.next)}")
+    say(wrapped(f"  drill   {_drill(status)}", hang="          "))
+    if status.windows:
+        say(wrapped(f"  pitr    any moment of {show_windows(status.windows)}", hang="          "))
+
+
+def _newest(status: ServiceStatus) -> str:
+    newest, promised = status.newest, f"; promised {show_seconds(status.promised_rpo)}" if status.promised_rpo else ""
+    lost = f"RPO now {show_seconds(status.rpo)}{promised}" if status.rpo is not None else f"RPO{promised}"
+    if newest is None or status.age is None:
+        return f"none ({lost})" if status.windows else f"none: everything would be lost now ({lost})"
+    verified = f"{show_bytes(newest.size)}, {len(newest.checks)} checks"
+    return f"{newest.id}, {verified}; {show_seconds(status.age)} old ({lost})"
+
+
+def _drill(status: ServiceStatus) -> str:
+    following = f"; next {_moment(status.next_drill)}" if status.next_drill else ""
+    if status.drill is None:
+        return f"never{following}"
+    verdict = "passed" if status.drill.passed else "FAILED"
+    promised = f"; promised {show_seconds(status.promised_rto)}" if status.promised_rto else ""
+    when = clock.show_time(status.drill.at)[:16]
+    return f"{verdict} {when}, {show_seconds(status.drill.rto)} to restore (RTO{promised}){following}"
+
+
+def _moment(at: float | None) -> str:
+    return clock.show_time(at)[:16] if at else "not scheduled"
+
+
+def _colour(status: ServiceStatus) -> str:
+    return "red" if status.problems else "green"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -13,11 +14,13 @@ from havre.cli.show import say
 from havre.errors import InputError, Problem
 from havre.model.app import App
 
+log_option = click.option("--log", metavar="FILE", help="Append what is said to FILE [default: the system's log].")
+
 
 @click.group("export")
 def export_command() -> None:
     """Print what others take over from here: the vhost for a Caddy or nginx that owns ports 80 and 443 of this
-    server and passes visitors on, or a release's images for another server.
+    server and passes visitors on, the timers for what havre.yaml schedules, or a release's images for another server.
 
     For a vhost write `https_port: 0`, a free `http_port` and the proxy's address in `trusted_proxies` into
     server.yaml.
@@ -26,6 +29,8 @@ def export_command() -> None:
     Examples:
       havre export caddy > /etc/caddy/conf.d/lexikon.caddy
       havre export nginx > /etc/nginx/conf.d/lexikon.conf
+      havre export cron --log /var/log/backup.log > /etc/cron.d/havre-lexikon
+      havre export systemd --to /etc/systemd/system
       havre export release -e staging > staging.tar
     """
 
@@ -42,6 +47,39 @@ def caddy_command(chosen: Chosen) -> None:
 def nginx_command(chosen: Chosen) -> None:
     """Print the server blocks for an nginx in front of the edge."""
     _print_vhost(chosen, "nginx")
+
+
+@export_command.command("systemd")
+@click.option("--to", "target", type=click.Path(file_okay=False, path_type=Path), help="Write the units here.")
+@log_option
+@app_options
+def systemd_command(chosen: Chosen, target: Path | None, log: str | None) -> None:
+    """Print a service and a timer for each schedule and drill, for the alarm, the repositories and the certificates.
+
+    \b
+    Example:
+      havre export systemd --to /etc/systemd/system
+    """
+    from havre.cli.timers import export_timers
+
+    export_timers(chosen, load_app(chosen), "systemd", target=target, log=log)
+
+
+@export_command.command("cron")
+@log_option
+@app_options
+def cron_command(chosen: Chosen, log: str | None) -> None:
+    """Print lines for /etc/cron.d: every schedule and drill, the alarm, the repositories and the certificates.
+
+    They run from any directory with the options given here, and with the app's own secrets.
+
+    \b
+    Example:
+      havre export cron --log /var/log/backup.log > /etc/cron.d/havre-lexikon
+    """
+    from havre.cli.timers import export_timers
+
+    export_timers(chosen, load_app(chosen), "cron", log=log)
 
 
 @export_command.command("release")

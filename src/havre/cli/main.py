@@ -82,7 +82,7 @@ GROUPS: tuple[tuple[str, dict[str, Entry]], ...] = (
             "boot": Entry("boot", "Bring all apps back after a reboot, by itself or now."),
             "audit": Entry("audit", "Show who did what on this server, and how it ended."),
             "certs": Entry("edge", "List certificates and the days they have left; renew them."),
-            "export": Entry("export", "Print a vhost for a Caddy or nginx in front, or a release for another server."),
+            "export": Entry("export", "Print timers, a vhost for a proxy in front, or a release for another server."),
             "ports": Entry("ledger", "List the server's ports: which app has them, which program listens."),
             "budget": Entry("ledger", "Show the memory that all apps may use beside what the server has."),
             "top": Entry("top", "Rank what uses this server's CPU and memory: every app, and what is not Havre's."),

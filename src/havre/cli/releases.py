@@ -84,6 +84,8 @@ def _show_one(release: Release, journal: tuple[JournalEntry, ...]) -> None:
         say(f"  commit {release.commit}{' with local changes' if release.dirty else ''}")
     if release.result:
         say(f"  {release.result}")
+    if release.schema_head:
+        say(f"  schema at {release.schema_head}")
     for name, seconds in release.phases:
         say(f"  {name}: {show_seconds(seconds)}")
     for image in release.images:

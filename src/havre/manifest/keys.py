@@ -67,11 +67,20 @@ MIGRATION = Record(
         "run": Key(
             COMMAND, "The migration; the release stops when it fails.", required=True, example="alembic upgrade head"
         ),
-        "undo": Key(COMMAND, "What takes the schema back; offered by a rollback, never run by itself."),
-        "head": Key(COMMAND, "Prints the current revision; recorded in the release."),
+        "undo": Key(
+            COMMAND,
+            "What takes the schema back, run by `havre rollback --undo` only; `{revision}` is where to.",
+            example="alembic downgrade -1",
+        ),
+        "head": Key(
+            COMMAND,
+            "Prints the current revision, recorded in the release.",
+            default="what the migration tool wrote into the database",
+        ),
         "timeout": Key(DURATION, "How long it may take.", default="10m"),
         "safeguard": Key(FLAG, "Take a verified backup first.", default="true"),
         "safeguard_services": Key(Items(SERVICE, one_ok=True), "What that backup covers.", default="all in `backups`"),
+        "safeguard_limit": Key(SIZE, "A service that holds more than this is migrated without a backup first."),
     },
 )
 

@@ -21,6 +21,8 @@ class Migration:
     timeout: float = 600.0
     safeguard: bool = True
     safeguard_services: tuple[str, ...] = ()
+    safeguard_limit: int | None = None
+    """Bytes: a service that holds more than this is not snapshot before a migration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,6 +113,8 @@ class Snapshot:
     """`backup`, `safeguard` (before a migration) or `before-restore`."""
     globals_sql: str = ""
     version: str = ""
+    added: int = 0
+    """Bytes by which the repository grew."""
 
     @property
     def is_good(self) -> bool:

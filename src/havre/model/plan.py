@@ -237,12 +237,29 @@ class Safeguard:
         return f"snapshot {', '.join(self.services)}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoMigration:
+    """Run `command` in throw-away replicas of `service`, as it serves now, until the schema is at revision `until`.
+
+    Once where `until` is not known.
+    """
+
+    service: Service
+    command: tuple[str, ...]
+    until: str | None = None
+    timeout: float = 600.0
+
+    def __str__(self) -> str:
+        until = f", until the schema is at {self.until}" if self.until else ""
+        return f"undo the migration of {self.service.name}: {' '.join(self.command)}{until}"
+
+
 EngineStep: TypeAlias = (
     CreateNetwork | CreateVolume | PullImage | BuildImage | TagImage | RunTask | StartReplica
     | RestartReplica | StopReplica | RemoveReplica | RemoveNetwork | RemoveVolume
 )  # fmt: skip
 EdgeStep: TypeAlias = Hold | Switch | Drain
-WorkflowStep: TypeAlias = AwaitHealthy | Verify | Safeguard
+WorkflowStep: TypeAlias = AwaitHealthy | Verify | Safeguard | UndoMigration
 Step: TypeAlias = EngineStep | EdgeStep | WorkflowStep
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from havre.model.health import HealthCheck
@@ -316,6 +316,17 @@ class Project:
     volumes: tuple[Volume, ...] = ()
     secrets: tuple[FileSource, ...] = ()
     configs: tuple[FileSource, ...] = ()
+
+    @property
+    def called(self) -> Mapping[str, Service]:
+        """Every name by which services of the project are called inside it."""
+        found: dict[str, Service] = {}
+        for service in self.services:
+            aliases = [alias for attachment in service.networks for alias in attachment.aliases]
+            for name in (service.name, service.container_name, service.hostname, *aliases):
+                if name:
+                    found.setdefault(name, service)
+        return found
 
     def service(self, name: str) -> Service:
         """The service called `name`; KeyError when there is none."""

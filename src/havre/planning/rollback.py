@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from havre.errors import Problem, RefusedError
 from havre.model.app import App
 from havre.model.observed import Observed, ObservedImage
-from havre.model.plan import Plan
+from havre.model.plan import Plan, UndoMigration
 from havre.model.project import Project, Service
 from havre.model.release import PinnedImage
 from havre.planning.facts import EdgeFacts
@@ -17,10 +17,21 @@ from havre.planning.rollout import FileDigests, plan_rollout
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """The database's revision as the release to return to left it, and as it is now; None where not recorded."""
+    """The database's revision as the release to return to left it, and as it is now; None where not recorded.
+
+    `can_undo` is True where the release that serves says how its migration is undone; `safeguards` are (service,
+    snapshot) from just before the first migration since the release to return to.
+    """
 
     then: str | None = None
     now: str | None = None
+    can_undo: bool = False
+    safeguards: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def has_moved(self) -> bool:
+        """True where both are known, and differ."""
+        return self.then is not None and self.now is not None and self.then != self.now
 
 
 def plan_rollback(
@@ -33,17 +44,19 @@ def plan_rollback(
     edge: EdgeFacts,
     files: FileDigests,
     schema: Schema | None = None,
+    undo: UndoMigration | None = None,
 ) -> Plan:
     """The plan that returns to `release`, recorded as `project` and `images`.
 
-    No migration runs: an old image cannot know how to leave a newer schema. Raises RefusedError with every image
+    No migration of that release runs: an old image cannot know how to leave a newer schema. `undo` is run in the
+    image that serves, where the user asked for it. Raises RefusedError with every image
     that cannot be had any more.
     """
     pinned = pin_images(project, images, observed)
     known = replace(observed, images=(*observed.images, *_by_id(observed)))
     without_migration = replace(app, migration=None) if app else None
-    plan = plan_rollout(pinned, known, app=without_migration, edge=edge, files=files)
-    notes = _schema_notes(app, schema or Schema(), release)
+    plan = plan_rollout(pinned, known, app=without_migration, edge=edge, files=files, undo=undo)
+    notes = () if undo else _schema_notes(schema or Schema(), release)
     return replace(plan, notes=(*plan.notes, *notes))
 
 
@@ -106,10 +119,14 @@ def _gone(service: Service, pin: PinnedImage | None) -> Problem:
     )
 
 
-def _schema_notes(app: App | None, schema: Schema, release: int) -> tuple[str, ...]:
-    if schema.then is None or schema.now is None or schema.then == schema.now:
+def _schema_notes(schema: Schema, release: int) -> tuple[str, ...]:
+    """What the user must decide, for the schema is never taken back and no data restored by itself (D13)."""
+    if not schema.has_moved:
         return ()
     moved = f"the database schema has moved since release {release}: {schema.then} then, {schema.now} now; it stays"
-    if app is not None and app.migration is not None and app.migration.undo:
-        return (moved, f"`{' '.join(app.migration.undo)}` would take one migration back; nothing runs it by itself")
-    return (moved, "the snapshot taken before the migration can be restored by hand; newer data would be lost")
+    undo = f"`havre rollback {release} --undo` takes it back first, after a snapshot"
+    restores = " and ".join(f"`havre restore {service} {snapshot}`" for service, snapshot in schema.safeguards)
+    restore = f"{restores} brings back the data of before the migration; what was written since would be lost"
+    offers = [undo] if schema.can_undo else []
+    offers += [restore] if restores else []
+    return (moved, *(offers or ["no `undo` is known and no snapshot was taken before it: look whether the code copes"]))

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 
 from havre.model.app import App
 from havre.model.observed import Observed, ObservedReplica
-from havre.model.plan import Phase, Plan, Switch, Verify
+from havre.model.plan import Phase, Plan, Switch, UndoMigration, Verify
 from havre.model.project import Project
 from havre.planning.compare import Change, Snapshot, compare
 from havre.planning.draft import Draft
@@ -35,8 +35,11 @@ def plan_rollout(
     force: Collection[str] = (),
     scale: Mapping[str, int] | None = None,
     remove_orphans: bool = True,
+    undo: UndoMigration | None = None,
 ) -> Plan:
     """The plan that makes `observed` match `project`; empty when it does.
+
+    `undo` takes the schema back before anything starts.
 
     `force` names services whose replicas are replaced even when nothing changed; `scale` overrides how many
     replicas services have; without `remove_orphans`, services that the file does not have any more keep running.
@@ -49,7 +52,7 @@ def plan_rollout(
     kept_orphans = () if remove_orphans else orphans
 
     prepared = prepare(draft, project, observed, snapshot, changes)
-    starting = Starting(draft, prepared, changes, edge, project=project, observed=observed, app=app)
+    starting = Starting(draft, prepared, changes, edge, project=project, observed=observed, app=app, undo=undo)
     starting.run()
     proven = _switch(draft, starting, changes, edge, kept_orphans)
     proven = _verify(draft, app, edge, proven)

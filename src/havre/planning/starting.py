@@ -26,6 +26,7 @@ from havre.model.plan import (
     StartReplica,
     StopReplica,
     Switch,
+    UndoMigration,
 )
 from havre.model.project import Condition, MountKind, Project, Service
 from havre.planning.compare import Change, Start, needs_of
@@ -52,6 +53,7 @@ class Starting:
         project: Project,
         observed: Observed,
         app: App | None,
+        undo: UndoMigration | None = None,
     ) -> None:
         self._draft = draft
         self._prepared = prepared
@@ -60,6 +62,7 @@ class Starting:
         self._project = project
         self._observed = observed
         self._app = app
+        self._undo = undo
         self._led = {service: slots for service, slots in edge.now if slots}
         self._started: dict[str, tuple[int, ...]] = {}
         self._ready: dict[str, tuple[int, ...]] = {}
@@ -73,6 +76,8 @@ class Starting:
 
     def run(self) -> None:
         """Add everything up to the proof of the last new replica."""
+        if self._undo is not None:
+            self._take_back(self._undo)
         migration = self._migration()
         last = left_for_last(self._changes)
         first = everything_under(migration.service, self._changes) if migration else frozenset()
@@ -150,6 +155,12 @@ class Starting:
         after = [*self._images(), *self._prepared.for_service(change.service), *self._dependencies(change.service)]
         reason = "nothing else starts unless it succeeds"
         self._gate = (self._draft.add(step, reason, phase=Phase.MIGRATE, after=[*after, *self._snapshot]),)
+
+    def _take_back(self, undo: UndoMigration) -> None:
+        """Before anything starts: what is to serve again cannot work with the newer schema."""
+        self._safeguard(Migration(service=undo.service.name, run=undo.command), after=self._images())
+        reason = "the release to return to had that schema" if undo.until else "asked for"
+        self._gate = (self._draft.add(undo, reason, phase=Phase.MIGRATE, after=[*self._images(), *self._snapshot]),)
 
     # -- services ------------------------------------------------------------------------------------------------
 

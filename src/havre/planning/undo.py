@@ -25,6 +25,7 @@ from havre.model.plan import (
     StartReplica,
     StopReplica,
     Switch,
+    UndoMigration,
 )
 from havre.model.project import Project, Service
 from havre.model.release import StepState
@@ -61,7 +62,9 @@ def plan_undo(
         is_moved=any(step.phase is Phase.SWITCH for step in switches),
         hold_limit=max(limits, default=15.0),
         networks=tuple(step.step.network.name for step in begun if isinstance(step.step, CreateNetwork)),
-        is_migrated=any(step.phase is Phase.MIGRATE and isinstance(step.step, RunTask) for step in begun),
+        is_migrated=any(
+            step.phase is Phase.MIGRATE and isinstance(step.step, RunTask | UndoMigration) for step in begun
+        ),
         restarted=_present(observed, (_place(step.step) for step in begun if isinstance(step.step, RestartReplica))),
         services=_services(plan, before),
     )

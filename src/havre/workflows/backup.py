@@ -5,9 +5,10 @@ Nothing counts as a backup before its record is stored, and nothing but a good b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from havre.backups import postgres
 from havre.backups.book import Book, judge, store_record, tags_of
@@ -23,8 +24,10 @@ from havre.host import clock
 from havre.host.locks import exclusive
 from havre.model.backup import BackupPolicy, Snapshot, Verdict
 from havre.model.project import Service
+from havre.model.units import show_bytes
 from havre.workflows.intent import Intent
-from havre.workflows.places import ReplicaPlace, place_of, running_replica, standing_still
+from havre.workflows.places import ReplicaPlace, place_of, standing_still
+from havre.workflows.room import refuse_backup_without_room, size_of
 from havre.workflows.server import Server
 from havre.workflows.settings import read_settings
 
@@ -129,12 +132,16 @@ class _One:
             repository.make()  # only the first time: a repository that vanished later must be noticed
         kind = kind_of(self._service, self.policy)
         with ExitStack() as stack:
-            place = self._place(kind, stack)
-            taken = kind.take(place, _Keeper(repository, begun))
+            place = place_of(self._server, begun.instance, begun.service)
+            self._refuse_without_room(kind, place)
+            stack.enter_context(self._still(kind))
+            keeper = _Keeper(repository, begun)
+            taken = kind.take(place, keeper)
         opened = OpenPart(repository)
         if kind.name == "postgres":
             taken = self._prove_structure(place_of(self._server, begun.instance, begun.service), taken, opened)
-        snapshot = self._judged(replace(begun, repository=first), taken)
+        added = sum(stored.added for stored in keeper.stored)
+        snapshot = self._judged(replace(begun, repository=first, added=added), taken)
         store_record(repository, snapshot)
         self.storage.book.write(snapshot)
         for url in others:
@@ -155,16 +162,25 @@ class _One:
             purpose=self.purpose,
         )
 
-    def _place(self, kind: Kind, stack: ExitStack) -> ReplicaPlace:
+    @contextmanager
+    def _still(self, kind: Kind) -> Iterator[None]:
         """Files are copied while their service stands still, unless it was said that it may run."""
         instance = self.intent.app.instance
         if not isinstance(kind, Directories) or self.live:
-            return place_of(self._server, instance, self.policy.service)
-        if self.purpose == "backup":
-            lock = self._server.state.lock(instance)
-            stack.enter_context(exclusive(lock, what=f"the instance {instance}", doing="backup", wait=600.0))
-        running_replica(self._server, instance, self.policy.service)
-        return stack.enter_context(standing_still(self._server, self.intent.project, instance, self._service))
+            yield
+            return
+        with ExitStack() as stack:
+            if self.purpose == "backup":
+                lock = self._server.state.lock(instance)
+                stack.enter_context(exclusive(lock, what=f"the instance {instance}", doing="backup", wait=600.0))
+            stack.enter_context(standing_still(self._server, self.intent.project, instance, self._service))
+            yield
+
+    def _refuse_without_room(self, kind: Kind, place: ReplicaPlace) -> None:
+        previous = self.storage.book.newest_good(self.intent.app.instance, self.policy.service)
+        size, backups = size_of(kind, place, previous), self._server.state.backups
+        directories = (backups, self._server.state.processes, Path(self.intent.app.directory))
+        refuse_backup_without_room(self.storage.urls(self.policy), size, previous, directories)
 
     def _prove_structure(self, place: Place, taken: Taken, opened: OpenPart) -> Taken:
         for part in taken.parts:
@@ -207,8 +223,11 @@ class _Keeper:
     repository: Repository
     snapshot: Snapshot
 
+    stored: list[Stored] = field(default_factory=list)
+
     def __call__(self, file: str, produce: Produce, look: Callable[[bytes], None]) -> Stored:
-        return self.repository.store(file, tags_of(self.snapshot), produce, look)
+        self.stored.append(self.repository.store(file, tags_of(self.snapshot), produce, look))
+        return self.stored[-1]
 
 
 def accept(storage: Storage, instance: str, snapshot_id: str) -> Snapshot:
@@ -252,6 +271,8 @@ def snapshot_before_migration(
             age = clock.now() - newest.started_at if newest else None
             if newest is not None and age is not None and age < fresh:
                 progress(f"{service}: the snapshot {newest.id}, {age:.0f} s old and verified, is the safeguard")
+            elif reason := _too_large(storage, intent, service, newest):
+                progress(f"{service}: {reason}")
             else:
                 needed.append(service)
         taken = back_up(storage, intent, needed, purpose="safeguard", progress=progress) if needed else ()
@@ -259,6 +280,20 @@ def snapshot_before_migration(
             raise FailedError([_doubtful(one) for one in doubtful])
 
     return snapshot
+
+
+def _too_large(storage: Storage, intent: Intent, service: str, newest: Snapshot | None) -> str:
+    """Why the user's `safeguard_limit` says to migrate without a snapshot of this service; empty where it does not."""
+    limit = intent.app.migration.safeguard_limit if intent.app.migration else None
+    if limit is None:
+        return ""
+    kind = kind_of(intent.project.service(service), policies_for(intent.app, intent.project, [service])[0])
+    size = size_of(kind, place_of(storage.server, intent.app.instance, service), newest)
+    if size is None or size <= limit:
+        return ""
+    latest = f"the newest good snapshot is {newest.id}" if newest else "there is no good snapshot"
+    held = f"it holds {show_bytes(size)}, more than `safeguard_limit` ({show_bytes(limit)})"
+    return f"{held}: no snapshot before the migration; {latest}"
 
 
 def _failed(service: str, error: HavreError) -> list[Problem]:

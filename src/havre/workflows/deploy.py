@@ -162,11 +162,11 @@ def _release(
     performer = Performer(server=server, work=work, cancellation=cancellation)
     outcome = execute(proposal.plan, performer, journal, cancellation)
     if outcome.succeeded:
-        return close_serving(server, intent, release, journal.phases)
+        return close_serving(server, intent, release, journal.phases, head=performer.schema_head)
     undone = _undo(server, proposal, work, outcome, journal)
     if undone.succeeded and is_past_return(proposal.plan, outcome.states):
         # It had been verified and served: the second attempt at letting go of the old replicas succeeded.
-        return close_serving(server, intent, release, journal.phases)
+        return close_serving(server, intent, release, journal.phases, head=performer.schema_head)
     _record_failure(server, release, journal, outcome, undone)
     raise _failure(instance, release, outcome, undone)
 

@@ -23,6 +23,7 @@ from havre.workflows.backup import Storage
 from havre.workflows.intent import Intent
 from havre.workflows.places import ReplicaPlace, data_access
 from havre.workflows.restore import chosen_snapshot
+from havre.workflows.room import needed_for, refuse_restore_without_room
 
 Progress = Callable[[str], None]
 START_LIMIT = 180.0
@@ -95,6 +96,7 @@ class _Drill:
         lines = []
         with self._throw_away() as place:
             _await_postgres(place)
+            refuse_restore_without_room(place, postgres.data_directory(place), needed_for(snapshot.parts))
             postgres.create_missing_roles(place, snapshot.globals_sql)
             restored = {}
             for part in snapshot.parts:

@@ -16,16 +16,19 @@ from havre.model.plan import (
     CreateNetwork,
     Drain,
     Hold,
+    Phase,
     PlannedStep,
     RunTask,
     Safeguard,
     StartReplica,
     Switch,
+    UndoMigration,
     Verify,
 )
 from havre.model.project import Project, Service
 from havre.model.route import AppEdge, Endpoint, Route, Upstream
 from havre.workflows.execute import Cancellation
+from havre.workflows.migrate import Migrating
 from havre.workflows.prove import prove, stay
 from havre.workflows.record import Recorded
 from havre.workflows.routing import Inside, app_edge, plan_inside
@@ -74,6 +77,8 @@ class Performer:
     server: Server
     work: Work
     cancellation: Cancellation
+    schema_head: str | None = None
+    """The revision after the migration, once one ran."""
     _meeting: Inside | None = None
     _early: dict[str, set[int]] = field(default_factory=dict)
     _held: set[Endpoint] = field(default_factory=set)
@@ -94,6 +99,10 @@ class Performer:
                 self._verify_through_edge()
             case Safeguard() as step:
                 self.work.snapshot(step.services)
+            case RunTask() as step if planned.phase is Phase.MIGRATE:
+                self.schema_head = self._migrating(step.service).migrate(step)
+            case UndoMigration() as step:
+                self.schema_head = self._migrating(step.service).take_back(step)
             case StartReplica() | RunTask() as step:
                 self.server.engine.perform(step, self.context(step.service), progress=self.work.progress)
             case CreateNetwork() as step:
@@ -102,6 +111,15 @@ class Performer:
                     self._meeting = None
             case step:
                 self.server.engine.perform(step, self.context(), progress=self.work.progress)
+
+    def _migrating(self, service: Service) -> Migrating:
+        return Migrating(
+            server=self.server,
+            app=self.work.app,
+            project=self.work.project,
+            context=self.context(service),
+            progress=self.work.progress,
+        )
 
     # -- the edge ------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from havre.checks import Case
 from havre.host import clock
+from havre.model.app import App
 from havre.model.observed import Observed
 from havre.model.plan import Phase, Plan, Switch
+from havre.model.project import Project
 from havre.model.release import Release, ReleaseState
 from havre.model.route import AppEdge
 from havre.planning.facts import EdgeFacts
@@ -17,6 +19,7 @@ from havre.workflows.check import claims_to_keep
 from havre.workflows.execute import Cancellation, Outcome, Witness, execute
 from havre.workflows.intent import Intent
 from havre.workflows.journal import Journal
+from havre.workflows.migrate import look as look_at_schema
 from havre.workflows.perform import Performer, Work, meet_inside
 from havre.workflows.record import Recorded, pinned_images
 from havre.workflows.routing import app_edge, inside_ports, published
@@ -77,8 +80,13 @@ def note(server: Server, instance: str, action: str, outcome: str) -> None:
     server.state.instances.write_audit(line)
 
 
-def close_serving(server: Server, intent: Intent, release: Release, phases: tuple[tuple[str, float], ...]) -> Release:
-    """Record that a release serves, pin its images, and drop configurations beyond the retention."""
+def close_serving(
+    server: Server, intent: Intent, release: Release, phases: tuple[tuple[str, float], ...], *, head: str | None = None
+) -> Release:
+    """Record that a release serves, pin its images, and drop configurations beyond the retention.
+
+    `head` is the schema's revision where a migration just told it.
+    """
     done = replace(
         release,
         state=ReleaseState.SERVING,
@@ -86,6 +94,7 @@ def close_serving(server: Server, intent: Intent, release: Release, phases: tupl
         images=pinned_images(intent.project, look(server, intent)),
         phases=phases,
         result="every step done",
+        schema_head=head or schema_head(server, intent.app, intent.project),
     )
     server.state.releases.close(done)
     note(server, release.instance, f"{release.kind}, release {release.number}", done.state.value)
@@ -95,6 +104,16 @@ def close_serving(server: Server, intent: Intent, release: Release, phases: tupl
     returnable = [r.number for r in recent if r.state in (ReleaseState.SERVING, ReleaseState.SUPERSEDED)]
     server.state.releases.forget_sealed(intent.app.instance, returnable[: intent.app.keep_releases + 1])
     return done
+
+
+def schema_head(server: Server, app: App, project: Project) -> str | None:
+    """The schema's revision as its databases tell it now, else as the release that serves recorded it."""
+    service = project.service(app.migration.service) if app.migration else None
+    state = look_at_schema(server, app.instance, project, service)
+    if state is not None and state.head is not None and not (app.migration and app.migration.head):
+        return state.head
+    serving = server.state.releases.serving(app.instance)
+    return serving.schema_head if serving else None
 
 
 def carry_back(

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from havre.backups import postgres, redis
 from havre.backups.choosing import policies_for, redis_password
+from havre.backups.files import Directories
 from havre.backups.place import Collected, command_failed
 from havre.backups.reading import OpenPart
 from havre.backups.tararchive import TarReader
@@ -25,8 +26,11 @@ from havre.workflows.holding import requests_held
 from havre.workflows.intent import Intent
 from havre.workflows.places import ReplicaPlace, place_of, standing_still
 from havre.workflows.release_work import note
+from havre.workflows.room import needed_for, refuse_restore_without_room
 
 Progress = Callable[[str], None]
+_REDIS_COPIES = 3
+"""The file from before, the new one, and the new one as append-only file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +119,7 @@ class _One:
             self.progress(f"made the roles {', '.join(made)}")
         if to is not None:
             return self._beside(place, to)
+        refuse_restore_without_room(place, postgres.data_directory(place), needed_for(self.snapshot.parts))
         mark = clock.stamp(clock.now()).replace("-", "_")
         fresh: dict[Part, str] = {}
         try:
@@ -134,6 +139,7 @@ class _One:
             raise InputError(_several(self.snapshot))
         if postgres.exists(place, to):
             raise InputError(_exists(to))
+        refuse_restore_without_room(place, postgres.data_directory(place), needed_for(self.snapshot.parts))
         self._fill(place, to, self.snapshot.parts[0])
         return self._restored((to,), (), self._row_lines())
 
@@ -166,6 +172,8 @@ class _One:
 
         def prepare() -> None:
             place = place_of(self.storage.server, self._instance, service.name)
+            directory = redis.Server(place, password).directory
+            refuse_restore_without_room(place, directory, part.size * _REDIS_COPIES)
             homes.append(redis.set_aside(place, password, mark))
 
         server = self.storage.server
@@ -180,6 +188,10 @@ class _One:
     # -- directories and commands ----------------------------------------------------------------------------------
 
     def _directories(self) -> Restored:
+        kind = Directories(paths=tuple((part.name, part.target) for part in self.snapshot.parts))
+        place = place_of(self.storage.server, self._instance, self.snapshot.service)
+        target, freed = self.snapshot.parts[0].target, kind.estimate(place) or 0
+        refuse_restore_without_room(place, target, self.snapshot.size, freed=freed)
         before = back_up(self.storage, self.intent, [self.snapshot.service], purpose="before-restore")
         server, project = self.storage.server, self.intent.project
         with standing_still(server, project, self._instance, self._service) as place:

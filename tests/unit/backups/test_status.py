@@ -45,9 +45,17 @@ def test_a_scheduled_backup_may_not_be_older_than_its_promise() -> None:
     assert problems(BackupPolicy(service="db"), taken(90 * DAY)) == []
 
 
+def test_what_a_schedule_implies_is_its_own_period() -> None:
+    weekly = BackupPolicy(service="db", schedule="0 2 * * 0")
+    assert problems(weekly, taken(6 * DAY)) == []
+    assert problems(weekly, taken(8 * DAY)) == ["overdue: older than 7 d 1 h"]
+    assert problems(BackupPolicy(service="db", schedule="0 */6 * * *"), taken(DAY / 2)) == ["overdue: older than 7 h"]
+
+
 def test_drills_fall_due_fail_and_take_too_long() -> None:
     weekly = BackupPolicy(service="db", drill="weekly", rto=60.0)
-    assert problems(weekly, taken(5)) == ["its restore drill is overdue"]
+    assert problems(weekly, taken(5)) == [], "the first one falls due a period after the first backup"
+    assert problems(weekly, taken(5), taken(9 * DAY)) == ["its restore drill is overdue"]
     assert problems(weekly, taken(5), drill=drilled(9 * DAY)) == ["its restore drill is overdue"]
     assert problems(weekly, taken(5), drill=drilled(DAY, passed=False)) == ["its last restore drill failed"]
     assert problems(weekly, taken(5), drill=drilled(DAY, rto=90.0)) == [

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from havre.backups.timers import crontab, every, on_calendar, systemd, timers_for
+from havre.backups.timers import EVERY_HOUR, EVERY_WEEK, Runner, crontab, every, on_calendar, systemd, timers_for
 from havre.model.backup import BackupPolicy, PitrPolicy
 
 POLICIES = (
@@ -16,6 +17,7 @@ POLICIES = (
     BackupPolicy(service="cache", schedule="30 2 * * 1-5"),
     BackupPolicy(service="files"),
 )
+RUNNER = Runner(program=("/usr/bin/havre",), user="deploy")
 TIMERS = tuple(timers_for("shop", ("--manifest", "/srv/my shop/havre.yaml", "--environment", "production"), POLICIES))
 
 
@@ -39,23 +41,31 @@ def test_cron_expressions_become_calendars(schedule: str, calendars: tuple[str, 
             subprocess.run(["systemd-analyze", "calendar", calendar], check=True, capture_output=True)
 
 
-def test_each_schedule_and_drill_has_its_timer() -> None:
+def test_each_schedule_and_drill_has_its_timer_and_the_app_its_alarm() -> None:
     assert [(timer.name, timer.schedule) for timer in TIMERS] == [
         ("havre-shop-backup-db", "0 2 * * *"),
         ("havre-shop-drill-db", "30 4 1 * *"),
         ("havre-shop-backup-cache", "30 2 * * 1-5"),
+        ("havre-shop-alarm", EVERY_HOUR),
+        ("havre-shop-repository", EVERY_WEEK),
     ]
+    assert not list(timers_for("shop", (), POLICIES[2:]))
+    [renewal] = timers_for("shop", (), (), certificates=True)
+    assert (renewal.schedule, renewal.arguments) == ("0 3 * * *", ("certs", "--renew"))
 
 
 def test_crontab_lines_run_havre_with_its_own_words() -> None:
-    assert crontab(TIMERS[:1], "/usr/bin/havre").splitlines()[-1] == (
-        "0 2 * * * root /usr/bin/havre backup take db --manifest '/srv/my shop/havre.yaml' --environment production"
+    lines = crontab(TIMERS[:1], replace(RUNNER, variables=(("DOCKER_HOST", "unix:///x"),))).splitlines()
+    assert lines[-1] == (
+        "0 2 * * * deploy /usr/bin/havre backup take db --manifest '/srv/my shop/havre.yaml' --environment production"
         " 2>&1 | logger -t havre-shop-backup-db"
     )
+    assert "DOCKER_HOST=unix:///x" in lines
+    assert crontab(TIMERS[:1], RUNNER, log="/var/log/100%").endswith(" >> /var/log/100\\% 2>&1\n")
 
 
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
-    units = dict(systemd(TIMERS, "/bin/true"))
+    units = dict(systemd(TIMERS, replace(RUNNER, program=("/bin/true",), user="root"), log="/var/log/backup.log"))
     assert "OnCalendar=*-*-* 2:0:00\nPersistent=true" in units["havre-shop-backup-db.timer"]
     for name, content in units.items():
         (tmp_path / name).write_text(content)
@@ -77,6 +87,6 @@ def test_an_interval_becomes_a_schedule_that_is_never_longer(seconds: float, sch
 
 
 def test_a_log_that_is_kept_gets_a_timer_of_its_own() -> None:
-    [timer] = timers_for("shop", ["--state", "/s"], [BackupPolicy(service="db", pitr=PitrPolicy(ship=60.0))])
+    timer, *_ = timers_for("shop", ["--state", "/s"], [BackupPolicy(service="db", pitr=PitrPolicy(ship=60.0))])
     assert (timer.name, timer.schedule) == ("havre-shop-wal-db", "*/1 * * * *")
     assert timer.arguments == ("backup", "wal", "db", "--state", "/s")

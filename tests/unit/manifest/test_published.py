@@ -33,7 +33,9 @@ routes:
      allow: 10.0.0.0/8, headers: {X-A: b, X-B: }, cache: 5m, compress: true, maintenance: false, https_redirect: true}
   - {host: '*.b.org', redirect: 'https://a.org'}
 release:
-  migrate: {service: web, run: up, undo: down, head: now, timeout: 5m, safeguard: false, safeguard_services: [db]}
+  migrate:
+    {service: web, run: up, undo: down, head: now, timeout: 5m, safeguard: false, safeguard_services: [db],
+     safeguard_limit: 20GB}
   verify: [/h, {get: /h, host: a.org, headers: {A: 1}, expect: 204, timeout: 1s, retries: 0},
     {post: /p, body: {a: 1}, expect: {status: 201, json: {a: 1}, contains: x}}, {put: /p}, {patch: /p}, {delete: /p},
     {head: /p}]

@@ -9,9 +9,10 @@ from memory_world import World, project, rolling, world
 
 from havre.errors import RefusedError
 from havre.model.app import App, Migration, Verification
+from havre.model.backup import BackupPolicy
 from havre.model.observed import Observed, ObservedImage
-from havre.model.plan import Plan
-from havre.model.project import Build
+from havre.model.plan import Plan, UndoMigration
+from havre.model.project import Build, Dependency, Mount, MountKind
 from havre.model.release import PinnedImage
 from havre.planning.rollback import Schema, pin_images, plan_rollback
 
@@ -98,13 +99,39 @@ def test_an_image_that_a_replica_runs_is_here_whatever_its_name() -> None:
 def test_a_schema_that_moved_is_told_together_with_what_could_be_done() -> None:
     made = world(BACKEND)
     pin = replace(OLD, image_id=made.engine.images[BACKEND.image])
-    moved = Schema(then="a1", now="b2")
+    moved = Schema(then="a1", now="b2", can_undo=True, safeguards=(("db", "db-7"),))
     assert rollback(made, pin, app=APP, schema=moved).notes == (
         "the database schema has moved since release 3: a1 then, b2 now; it stays",
-        "`alembic downgrade -1` would take one migration back; nothing runs it by itself",
+        "`havre rollback 3 --undo` takes it back first, after a snapshot",
+        "`havre restore db db-7` brings back the data of before the migration; what was written since would be lost",
     )
-    assert rollback(made, pin, app=None, schema=moved).notes[1:] == (
-        "the snapshot taken before the migration can be restored by hand; newer data would be lost",
+    assert rollback(made, pin, app=None, schema=Schema(then="a1", now="b2")).notes[1:] == (
+        "no `undo` is known and no snapshot was taken before it: look whether the code copes",
     )
     assert rollback(made, pin, app=APP, schema=Schema(then="a1", now="a1")).notes == ()
     assert rollback(made, pin, app=APP).notes == ()
+
+
+def test_an_undo_runs_before_anything_starts_and_after_a_snapshot() -> None:
+    database = replace(
+        rolling("db", "postgres:15"), mounts=(Mount(kind=MountKind.VOLUME, source="data", target="/data"),)
+    )
+    needing = replace(BACKEND, needs=(Dependency(service="db"),))
+    made = world(needing, database)
+    pins = [
+        PinnedImage(service=one.name, reference=one.image, image_id=made.engine.images[one.image])
+        for one in (needing, database)
+    ]
+    changed = project(replace(needing, environment=(("A", "1"),)), database)
+    undo = UndoMigration(service=needing, command=("alembic", "downgrade", "-1"), until="a1")
+    plan = plan_rollback(
+        changed, pins, made.observe(changed), release=3, app=replace(APP, backups=(BackupPolicy(service="db"),)),
+        edge=made.facts(changed), files={}, undo=undo, schema=Schema(then="a1", now="b2"),
+    )  # fmt: skip
+    steps = [str(step.step) for step in plan.steps]
+    assert steps[:2] == [
+        "snapshot db",
+        "undo the migration of backend: alembic downgrade -1, until the schema is at a1",
+    ]
+    assert all(2 in step.after for step in plan.steps if str(step.step).startswith("start "))
+    assert plan.notes == ()
