@@ -1,0 +1,108 @@
+"""Room on disks: what a backup or a restore needs, refused before it begins where there is not that much."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from havre.backups import postgres
+from havre.backups.place import Kind, Place
+from havre.backups.vault import is_remote
+from havre.errors import HavreError, Problem, RefusedError
+from havre.host.commands import find_program, run
+from havre.model.backup import Part, Snapshot
+from havre.model.units import show_bytes
+from havre.workflows.check import DOCKER_DATA
+
+COMPRESSED = 5
+"""A first backup takes a fifth of the data at the very least: less room than that cannot do."""
+RESTORED = 1.5
+"""A database is larger than its dump by its indexes."""
+_SHOWN = 4
+_DU_LIMIT = 15.0
+
+
+def size_of(kind: Kind, place: Place, previous: Snapshot | None) -> int | None:
+    """How much data a service holds now, in bytes: asked where its kind can tell, else as it was the last time."""
+    return kind.estimate(place) or (previous.size if previous else None)
+
+
+def refuse_backup_without_room(
+    urls: Sequence[str], size: int | None, previous: Snapshot | None, directories: Sequence[Path]
+) -> None:
+    """Raises RefusedError for the first repository on this machine whose disk cannot take the backup.
+
+    Where a good one is there already, only what is new is stored: as much as the last one added, twice.
+    """
+    for url in urls:
+        if is_remote(url):
+            continue
+        first = size // COMPRESSED if size else 0
+        needed = previous.added * 2 if previous is not None and previous.repository == url and previous.added else first
+        there = next(path for path in (Path(url), *Path(url).parents) if path.exists())
+        free = shutil.disk_usage(there).free
+        if needed > free:
+            raise RefusedError(_no_room("back up", str(there), needed, free, biggest(there, directories)))
+
+
+def refuse_restore_without_room(place: Place, directory: str, needed: int, *, freed: int = 0) -> None:
+    """Raises RefusedError when the disk that holds `directory` in a replica cannot take `needed` bytes more.
+
+    `freed` is what goes before. Where the replica cannot tell its free room, nothing is refused.
+    """
+    free = free_in(place, directory)
+    if free is not None and needed > free + freed:
+        raise RefusedError(_no_room(f"restore into {place.name}", directory, needed, free + freed, _databases(place)))
+
+
+def needed_for(parts: Iterable[Part]) -> int:
+    """The room that restored databases take beside the live ones."""
+    return int(sum(part.size for part in parts) * RESTORED)
+
+
+def free_in(place: Place, directory: str) -> int | None:
+    """The free bytes of the disk that holds a directory of a replica."""
+    answer = place.ask(("df", "-Pk", directory))
+    found = re.findall(r"\s(\d+)\s+\d+%", answer.output)
+    return int(found[-1]) * 1024 if answer.exit_code == 0 and found else None
+
+
+def biggest(path: Path, directories: Sequence[Path]) -> tuple[str, ...]:
+    """What takes most of the disk that `path` is on, among places that fill up; quick rather than complete."""
+    device = path.stat().st_dev
+    known = [*directories, Path("/var/log"), *(DOCKER_DATA / part for part in ("overlay2", "volumes", "containers"))]
+    wanted = [one for one in dict.fromkeys(known) if one.is_dir() and one.stat().st_dev == device]
+    if not wanted or find_program("du") is None:
+        return ()
+    try:
+        done = run(["du", "-xsk", *map(str, wanted)], timeout=_DU_LIMIT, check=False)
+    except HavreError:
+        return ()
+    sizes = [(int(size) * 1024, name) for size, _, name in (line.partition("\t") for line in done.stdout.splitlines())]
+    return tuple(f"{show_bytes(size)} in {name}" for size, name in sorted(sizes, reverse=True)[:_SHOWN] if size)
+
+
+def _databases(place: Place) -> tuple[str, ...]:
+    """The biggest databases of a server, those that earlier restores kept among them."""
+    sizes = "SELECT datname, pg_database_size(datname) FROM pg_database ORDER BY 2 DESC LIMIT 4"
+    try:
+        lines = postgres.query(place, "postgres", sizes).splitlines()
+    except HavreError:
+        return ()
+    return tuple(
+        f"{show_bytes(int(size))} in the database {name}" for name, _, size in (x.partition("\t") for x in lines)
+    )
+
+
+def _no_room(doing: str, where: str, needed: int, free: int, consumers: tuple[str, ...]) -> Problem:
+    kept = any("__before_" in line for line in consumers)
+    hint = "free room there, then try again; volumes of stopped apps are data, do not prune them"
+    return Problem(
+        summary=f"there is not enough room to {doing}: {show_bytes(needed)} needed, {show_bytes(free)} free at {where}",
+        evidence=consumers,
+        effect="nothing was begun, and nothing older was touched",
+        hint="`havre restore SERVICE --drop-kept` removes what earlier restores kept" if kept else hint,
+        code="no-room",
+    )
