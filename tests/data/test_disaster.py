@@ -12,7 +12,7 @@ from data_stand import Stand
 from data_tools import restic
 from s3_server import CREDENTIALS, S3
 
-from havre.backups.restic import Repository
+from havre.backups.restic import Restic
 from havre.backups.vault import escrow_text, repository_key_from
 from havre.errors import RefusedError
 from havre.store.state import State
@@ -42,9 +42,7 @@ def test_everything_comes_back_from_repository_and_key_alone(tmp_path: Path) -> 
         started = time.monotonic()
         key = repository_key_from(paper)
         state = State(tmp_path / "new-server/state")
-        repository = Repository(
-            s3.url, key, program=str(restic()), cache=state.backups / "cache", environment=CREDENTIALS
-        )
+        repository = Restic(s3.url, key, program=str(restic()), cache=state.backups / "cache", environment=CREDENTIALS)
         record = fetch(repository, state, None)
         assert (state.keys / "age.key").exists() or any(state.keys.iterdir())
         stand.state = state

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,14 +15,19 @@ from pathlib import Path
 import pytest
 from data_stand import Stand, docker
 from s3_server import CREDENTIALS, S3
+from small_disk import small_disk
 
 from havre.backups.book import read_records
 from havre.errors import FailedError, HavreError, RefusedError
+from havre.model.app import Migration
 from havre.model.backup import BackupPolicy, Retention, Verdict
 from havre.workflows.backup import Storage, accept, back_up, snapshot_before_migration
 from havre.workflows.backup_status import status_of
+from havre.workflows.drill import drill
 from havre.workflows.intent import Intent
+from havre.workflows.places import place_of
 from havre.workflows.restore import restore
+from havre.workflows.room import free_in
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
@@ -52,16 +57,6 @@ def meanwhile(work: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         thread.join()
-
-
-@contextmanager
-def small_disk(path: Path, size: str) -> Iterator[Path]:
-    path.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], check=True)
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", path], check=True)
 
 
 def test_a_killed_dump_is_a_failed_backup(stand: Stand, tmp_path: Path) -> None:
@@ -95,6 +90,40 @@ def test_a_full_disk_is_a_failed_backup(stand: Stand, tmp_path: Path) -> None:
         with pytest.raises(FailedError, match="the disk is full"):
             back_up(stand.storage, intent, ["db"])
         assert complete(stand.storage, str(disk / "repo"), stand.name) == set()
+
+
+def test_a_backup_that_cannot_fit_is_refused_before_it_begins(stand: Stand, tmp_path: Path) -> None:
+    fill(stand, 60)
+    with small_disk(tmp_path / "disk", "8m") as disk:
+        (disk / "junk").write_bytes(os.urandom(3_000_000))
+        intent = to(stand, str(disk / "repo"))
+        with pytest.raises(RefusedError, match="there is not enough room to back up") as refused:
+            back_up(stand.storage, intent, ["db"])
+        [problem] = refused.value.problems
+        assert re.search(r"[0-9.]+ MiB needed, [0-9.]+ MiB free at .*disk", problem.summary), problem.summary
+        assert "nothing was begun" in problem.effect
+        assert not list((disk / "repo").glob("snapshots/*"))
+    newest, *_ = stand.storage.book.snapshots(stand.name, "db")
+    assert newest.verdict is Verdict.FAILED
+
+
+def test_a_restore_that_cannot_fit_is_refused_with_the_biggest_databases(stand: Stand, tmp_path: Path) -> None:
+    intent = to(stand, str(tmp_path / "repo"))
+    fill(stand, 1)
+    [good] = back_up(stand.storage, intent, ["db"])
+    place, directory = place_of(stand.server, stand.name, "db"), "/var/lib/postgresql/data"
+    assert (free_in(place, directory) or 0) > 10_000_000
+    huge = replace(good, parts=tuple(replace(part, size=1 << 50) for part in good.parts))
+    stand.storage.book.write(huge)
+    try:
+        with pytest.raises(RefusedError, match=r"not enough room to restore into db\.1: 1572864 GiB needed") as refused:
+            restore(stand.storage, intent, "db", good.id)
+    finally:
+        stand.storage.book.write(good)
+    assert any("in the database shop" in line for line in refused.value.problems[0].evidence)
+    assert "__new_" not in stand.sql("SELECT string_agg(datname, ' ') FROM pg_database")
+    [report] = drill(stand.storage, intent, ["db"])
+    assert report.passed, report.lines
 
 
 def test_a_storage_that_dies_in_the_middle_is_a_failed_backup(stand: Stand, tmp_path: Path) -> None:
@@ -177,3 +206,17 @@ def test_a_fresh_good_snapshot_is_the_safeguard_of_a_migration(stand: Stand, tmp
     take(("db",))
     assert len(stand.storage.book.snapshots(stand.name, "db")) == count
     assert "is the safeguard" in said[-1]
+
+
+def test_above_the_users_limit_a_migration_has_no_snapshot_and_this_is_said(stand: Stand, tmp_path: Path) -> None:
+    intent = to(stand, str(tmp_path / "repo"))
+    [good] = back_up(stand.storage, intent, ["db"])
+    for limit, taken in ((1000, False), (1 << 40, True)):
+        migration = Migration(service="db", run=("true",), safeguard_limit=limit)
+        limited = replace(intent, app=replace(intent.app, migration=migration))
+        said: list[str] = []
+        snapshot_before_migration(stand.storage, limited, progress=said.append, fresh=0.0)(("db",))
+        newest = stand.storage.book.newest_good(stand.name, "db")
+        assert newest is not None
+        assert (newest.id != good.id) is taken
+        assert any("more than `safeguard_limit` (1000 B)" in line and good.id in line for line in said) is not taken

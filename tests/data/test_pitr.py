@@ -14,7 +14,7 @@ import pytest
 from data_stand import COMPOSE, Stand, docker
 from data_tools import restic
 
-from havre.backups.restic import Repository
+from havre.backups.restic import Restic
 from havre.backups.wal_book import WalBook
 from havre.errors import FailedError, InputError
 from havre.host import clock
@@ -319,7 +319,7 @@ def test_a_lost_server_comes_back_to_its_last_shipment(make: Callable[..., Stand
     shutil.rmtree(stand.directory)
 
     state = State(tmp_path / "new-server/state")
-    opened = Repository(repository, key, program=str(restic()), cache=state.backups / "cache")
+    opened = Restic(repository, key, program=str(restic()), cache=state.backups / "cache")
     record = fetch(opened, state, None)
     stand.state = state
     stand.server = stand.new_server()

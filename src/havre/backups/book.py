@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from havre.backups.restic import Repository
+from havre.backups.repository import Repository
 from havre.host.files import write_atomic
 from havre.model.backup import DrillReport, Snapshot, Verdict
 

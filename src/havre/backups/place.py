@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from havre.backups.feeding import Writable
-from havre.backups.restic import Produce, Stored
+from havre.backups.repository import Produce, Stored
 from havre.errors import FailedError, Problem
 from havre.model.backup import Part, Streamed
 

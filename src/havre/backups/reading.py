@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from havre.backups.frames import unframed
-from havre.backups.restic import Repository
+from havre.backups.repository import Repository
 from havre.errors import FailedError, Problem
 from havre.model.backup import Part, Snapshot
 
@@ -19,20 +18,13 @@ class OpenPart:
 
     repository: Repository
 
-    def __call__(self, restic: str, file: str, *, to_end: bool = True) -> AbstractContextManager[BinaryIO]:
-        """A stored stream; with `to_end`, leaving the block raises FailedError unless restic delivered all of it."""
-        return unframed(self._open(restic, file, to_end=to_end), file)
+    def __call__(self, stored: str, file: str, *, to_end: bool = True) -> AbstractContextManager[BinaryIO]:
+        """A stored stream; with `to_end`, leaving the block raises FailedError unless all of it was delivered."""
+        return unframed(self.repository.open(stored, file, to_end=to_end), file)
 
     def part(self, snapshot: Snapshot, part: Part, *, to_end: bool = True) -> AbstractContextManager[BinaryIO]:
         """A part of a snapshot, found by its tags where the repository is a copy of the first one."""
-        return unframed(self._open(self._locate(snapshot, part), part.file, to_end=to_end), part.file)
-
-    @contextmanager
-    def _open(self, restic: str, file: str, *, to_end: bool) -> Iterator[BinaryIO]:
-        with self.repository.read(restic, file) as process:
-            yield process.stdout
-            if to_end:
-                self.repository.finish(process)
+        return unframed(self.repository.open(self._locate(snapshot, part), part.file, to_end=to_end), part.file)
 
     def _locate(self, snapshot: Snapshot, part: Part) -> str:
         if snapshot.repository == self.repository.url and part.restic:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from havre.backups.place import Keep, Place, produced
 from havre.backups.postgres import literal, owner, query
-from havre.backups.restic import Stored
+from havre.backups.repository import Stored
 from havre.backups.tararchive import TarError, TarReader
 from havre.backups.wal import lsn
 from havre.errors import FailedError, Problem

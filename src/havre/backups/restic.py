@@ -5,15 +5,25 @@ from __future__ import annotations
 import contextlib
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
 from havre.backups.feeding import Feed, Look, ReceiverGoneError, Writable, feed
 from havre.backups.frames import ENDING
+from havre.backups.repository import (
+    Listed,
+    Produce,
+    Repository,
+    Stored,
+    copy_streams,
+    no_repository,
+    sizes_differ,
+    source_failed,
+    wrong_key,
+)
 from havre.errors import FailedError, HavreError, Problem, UnavailableError
 from havre.host.commands import find_program, run
 from havre.host.piping import Running, running
@@ -26,30 +36,8 @@ NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 10, 11, 12
 _LONG = 6 * 3600.0
 _RETRY_LOCK = "2m"
 
-Produce = Callable[[Writable], int]
-"""Writes a stream to the sink and returns the exit code of whatever made it."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """What restic kept of a stream: its id, and the bytes that went in and that were added to the repository."""
-
-    id: str
-    size: int
-    added: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """A snapshot in the repository."""
-
-    id: str
-    time: str
-    tags: tuple[str, ...]
-    paths: tuple[str, ...]
-
-
-class Repository:
+class Restic:
     """One restic repository; `environment` holds what reaching it needs (S3 keys), never shown.
 
     `patience` is how many seconds a storage may stand still before the work is given up (restic itself would
@@ -61,10 +49,10 @@ class Repository:
         patience: float = 300.0,
     ) -> None:  # fmt: skip
         self.url = url
-        self._password = password
+        self.password = password
         self._program = program
         self._cache = cache
-        self._environment = dict(environment or {})
+        self.environment = dict(environment or {})
         self._patience = patience
 
     @property
@@ -99,13 +87,13 @@ class Repository:
                 code, size = self._produce(pipe, process, produce, look)
                 ended = process.wait(self._patience)
                 if code != 0:
-                    raise FailedError(_source_failed(code))
+                    raise FailedError(source_failed(code))
                 if ended != 0:
                     raise self._explained(ended, process.complaints(), "store a snapshot")
             output.seek(0)
             stored = _summary(output.read())
             if stored.size != size:
-                raise FailedError(_sizes_differ(size, stored.size))
+                raise FailedError(sizes_differ(size, stored.size))
             return stored
 
     def store_small(self, name: str, tags: Sequence[str], content: bytes) -> Stored:
@@ -125,24 +113,18 @@ class Repository:
         return _summary(done)
 
     @contextlib.contextmanager
-    def read(self, snapshot: str, name: str) -> Iterator[Running]:
-        """One file of a snapshot as a stream; call `finish` on what is given when it was read to its end."""
+    def open(self, snapshot: str, name: str, *, to_end: bool = True) -> Iterator[BinaryIO]:
+        """One file of a snapshot as a stream; with `to_end`, leaving the block raises unless all of it came."""
         argv = self._argv("dump", snapshot, f"/{name}")
         with running(argv, environment=self._variables()) as process:
-            yield process
-
-    def finish(self, process: Running) -> None:
-        """Raise unless the stream that was read to its end was whole."""
-        code = process.wait(self._patience)
-        if code != 0:
-            raise self._explained(code, process.complaints(), "read a snapshot")
+            yield process.stdout
+            if to_end and (code := process.wait(self._patience)) != 0:
+                raise self._explained(code, process.complaints(), "read a snapshot")
 
     def read_small(self, snapshot: str, name: str) -> bytes:
         """One small file of a snapshot."""
-        with self.read(snapshot, name) as process:
-            content = process.stdout.read()
-            self.finish(process)
-        return content
+        with self.open(snapshot, name) as stream:
+            return stream.read()
 
     def restore_directory(self, snapshot: str, target: Path) -> None:
         """Write a stored directory's content below `target`."""
@@ -160,8 +142,11 @@ class Repository:
 
     def copy_from(self, source: Repository, tags: Sequence[str]) -> None:
         """Copy the snapshots that carry all these tags from another repository of ours."""
+        if not isinstance(source, Restic):
+            copy_streams(source, self, tags)
+            return
         ids = [listed.id for listed in source.snapshots(tags)]
-        other = {"RESTIC_FROM_PASSWORD": source._password, **source._environment}
+        other = {"RESTIC_FROM_PASSWORD": source.password, **source.environment}
         doing = f"copy from {source.shown}"
         self._run("copy", "--from-repo", source.url, *ids, doing=doing, timeout=_LONG, environment=other)
 
@@ -221,14 +206,14 @@ class Repository:
         return [self._program, "--repo", self.url, "--cache-dir", str(self._cache), "--retry-lock", _RETRY_LOCK, *words]
 
     def _variables(self) -> dict[str, str]:
-        return {**self._environment, "RESTIC_PASSWORD": self._password, "RESTIC_PROGRESS_FPS": "0.1"}
+        return {**self.environment, "RESTIC_PASSWORD": self.password, "RESTIC_PROGRESS_FPS": "0.1"}
 
     def _explained(self, code: int, complaints: str, doing: str) -> HavreError:
         lines = _readable(complaints)
         if code == WRONG_PASSWORD:
-            return FailedError(_wrong_key(self.shown))
+            return FailedError(wrong_key(self.shown))
         if code == NO_REPOSITORY:
-            return UnavailableError(_no_repository(self.shown, lines))
+            return UnavailableError(no_repository(self.shown, lines))
         if code == LOCKED:
             return FailedError(_locked(self.shown, lines))
         return FailedError(
@@ -317,40 +302,6 @@ def _advice(text: str) -> str:
     return "the lines above are restic's own words; correct what they name and try again"
 
 
-def _source_failed(code: int) -> Problem:
-    return Problem(
-        summary=f"the dump ended with exit code {code}, so nothing of it was kept",
-        hint="the lines above are its own words; correct what they name and back up again",
-        code="backup-source-failed",
-    )
-
-
-def _sizes_differ(sent: int, kept: int) -> Problem:
-    return Problem(
-        summary=f"{sent} bytes were dumped but {kept} were stored",
-        hint="back up again; if it happens twice, check the disk and the memory of this server",
-        code="backup-truncated",
-    )
-
-
-def _wrong_key(shown: str) -> Problem:
-    return Problem(
-        summary=f"the key does not open the repository {shown}",
-        effect="nothing was written to it",
-        hint="use the key of the server that made it (`havre backup export-key` there), or another destination",
-        code="repository-key",
-    )
-
-
-def _no_repository(shown: str, lines: tuple[str, ...]) -> Problem:
-    return Problem(
-        summary=f"there is no repository at {shown}",
-        evidence=lines,
-        hint="check the address; the first `havre backup` makes the repository",
-        code="repository-missing",
-    )
-
-
 def _locked(shown: str, lines: tuple[str, ...]) -> Problem:
     return Problem(
         summary=f"the repository {shown} is in use by another restic",
@@ -364,6 +315,7 @@ def _missing(bin_directory: Path, too_old: str) -> Problem:
     return Problem(
         summary="restic 0.16 or newer is needed for backups and is not installed",
         evidence=(too_old,) if too_old else (),
+        effect="without it, backups can be kept in a directory of this machine only (`age:/DIRECTORY`)",
         hint=(
             "Debian 13, Ubuntu 24.04, Fedora, Alpine: install the package `restic`; elsewhere put the program from"
             f" https://github.com/restic/restic/releases (bunzip2, chmod +x) at {bin_directory / 'restic'}"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from havre.backups.repository import local_directory
 from havre.errors import InputError, Problem, RefusedError
 from havre.host.files import write_atomic
 from havre.model.secrets_mask import mask_url
@@ -90,7 +91,7 @@ class Vault:
 
 def is_remote(url: str) -> bool:
     """True for everything but a directory of this machine."""
-    return not url.startswith("/")
+    return local_directory(url) is None
 
 
 def repository_key_from(text: str) -> str:

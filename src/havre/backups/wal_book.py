@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from havre.backups.restic import Listed, Repository
+from havre.backups.repository import Listed, Repository
 from havre.host.files import write_atomic
 from havre.model.pitr import Archive, Base, Shipment
 

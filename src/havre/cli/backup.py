@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from havre.backups.choosing import policies_for
 from havre.backups.vault import escrow_text
 from havre.backups.wal import windows
-from havre.cli.options import Chosen, app_options, json_option
+from havre.cli.deploy import confirm
+from havre.cli.options import Chosen, app_options, json_option, yes_option
 from havre.cli.session import environment, load, load_app, open_server
 from havre.cli.show import is_terminal, say, show_json, show_table, wrapped
 from havre.cli.timers import export_timers
@@ -18,7 +20,7 @@ from havre.host.files import write_atomic
 from havre.model.backup import Snapshot, Verdict
 from havre.model.pitr import Window
 from havre.model.units import show_bytes, show_seconds
-from havre.workflows.backup import Storage, accept, back_up
+from havre.workflows.backup import Storage, accept, back_up, outdated, tidy
 from havre.workflows.backup_status import ServiceStatus, status_of
 from havre.workflows.intent import Intent
 from havre.workflows.recover_server import keep_configuration
@@ -49,6 +51,7 @@ def backup_command() -> None:
       havre backup db              back up one service
       havre backup list            what there is, and what it is worth
       havre backup status          age, size, next, and whether it is too old
+      havre backup tidy            remove what is older than `keep` says
     """
 
 
@@ -182,6 +185,37 @@ def check_command(chosen: Chosen, share: str) -> None:
         repository = storage.repository(url)
         repository.check(share=share)
         say(f"{repository.shown}: sound, {share} of the data read", colour="green")
+
+
+@backup_command.command("tidy")
+@click.argument("services", nargs=-1)
+@yes_option
+@json_option
+@app_options
+def tidy_command(chosen: Chosen, services: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Remove the snapshots that `keep` no longer asks for, and free their room; every good backup does it too.
+
+    The newest good ones stay whatever their age: `keep.minimum`, and one at the very least.
+
+    \b
+    Example:
+      havre backup tidy db
+    """
+    storage, intent = open_storage(chosen)
+    instance, gone = intent.app.instance, list[Snapshot]()
+    for policy in policies_for(intent.app, intent.project, services):
+        url = storage.urls(policy)[0]
+        found = outdated(storage, url, instance, policy)
+        if not found:
+            continue
+        confirm(storage.server, yes=yes, what=f"Remove {len(found)} snapshots of {policy.service}?")
+        gone += tidy(storage, storage.repository(url), instance, policy)
+    if as_json:
+        show_json(gone)
+        return
+    for snapshot in gone:
+        say(f"removed {snapshot.id}, {show_bytes(snapshot.size)}")
+    say(f"{len(gone)} snapshots removed" if gone else "nothing is older than `keep` says")
 
 
 @backup_command.command("timers")

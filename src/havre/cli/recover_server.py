@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from havre.backups.restic import Repository, find_restic
-from havre.backups.vault import repository_key_from
+from havre.backups.opening import open_repository
+from havre.backups.vault import Destination, repository_key_from
 from havre.cli.deploy import confirm
 from havre.cli.options import Chosen, app_options, json_option, yes_option
 from havre.cli.session import environment, load, open_server, open_state
@@ -42,13 +42,8 @@ def recover_server_command(
     """
     started, state, variables = clock.elapsed(), open_state(chosen), environment()
     key = repository_key_from(key_file.read_text())
-    repository = Repository(
-        url,
-        key,
-        program=find_restic(state.directory / "bin", wanted=variables.get("HAVRE_RESTIC")),
-        cache=state.backups / "cache",
-        environment=storage_variables(variables),
-    )
+    destination = Destination(url=url, password=key, environment=storage_variables(variables))
+    repository = open_repository(destination, state=state.directory, variables=variables)
     record = fetch(repository, state, instance, directory=directory)
     say(f"{record.instance} of {record.machine}, kept {clock.show_time(record.at)}, is back in {record.directory}")
     found = replace(

@@ -14,9 +14,10 @@ from havre.backups import postgres
 from havre.backups.book import Book, judge, store_record, tags_of
 from havre.backups.choosing import kind_of, policies_for
 from havre.backups.files import Directories
+from havre.backups.opening import open_repository
 from havre.backups.place import Kind, Place, Taken
 from havre.backups.reading import OpenPart
-from havre.backups.restic import Produce, Repository, Stored, find_restic
+from havre.backups.repository import Produce, Repository, Stored
 from havre.backups.retention import to_forget
 from havre.backups.vault import Vault
 from havre.errors import FailedError, HavreError, InputError, Problem
@@ -65,14 +66,8 @@ class Storage:
     def repository(self, url: str) -> Repository:
         """The repository at `url`, whether it exists or not."""
         known = self.vault.destination(url, self.variables)
-        return Repository(
-            url,
-            known.password,
-            program=find_restic(self.server.state.directory / "bin", wanted=self.variables.get("HAVRE_RESTIC")),
-            cache=self.server.state.backups / "cache",
-            environment=known.environment,
-            patience=self.patience,
-        )
+        directory = self.server.state.directory
+        return open_repository(known, state=directory, variables=self.variables, patience=self.patience)
 
     def _absolute(self, url: str) -> str:
         if url.startswith("/") or ":" in url:
@@ -242,11 +237,16 @@ def accept(storage: Storage, instance: str, snapshot_id: str) -> Snapshot:
     return accepted
 
 
+def outdated(storage: Storage, url: str, instance: str, policy: BackupPolicy) -> tuple[Snapshot, ...]:
+    """What the policy no longer asks to keep in the repository at `url`."""
+    recorded = storage.book.snapshots(instance, policy.service)
+    known = [one for one in recorded if one.repository in ("", url)]
+    return to_forget(known, policy.keep, clock.now())
+
+
 def tidy(storage: Storage, repository: Repository, instance: str, policy: BackupPolicy) -> tuple[Snapshot, ...]:
     """Forget what the policy no longer asks to keep, and free its room; returns what went."""
-    recorded = storage.book.snapshots(instance, policy.service)
-    known = [one for one in recorded if one.repository in ("", repository.url)]
-    gone = to_forget(known, policy.keep, clock.now())
+    gone = outdated(storage, repository.url, instance, policy)
     for snapshot in gone:
         listed = repository.snapshots([f"backup={snapshot.id}"])
         repository.forget([entry.id for entry in listed])

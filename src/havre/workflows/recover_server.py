@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from havre.backups.book import read_records
-from havre.backups.restic import Listed, Repository
+from havre.backups.repository import Listed, Repository, local_directory
 from havre.backups.wal import windows
 from havre.backups.wal_book import WalBook, read_archives
 from havre.errors import InputError, Problem, RefusedError
@@ -75,7 +75,12 @@ def keep_configuration(storage: Storage, intent: Intent, manifest: str) -> None:
     ]
     tags = [f"instance={app.instance}", f"backup={record.id}"]
     urls = _urls(storage, intent)
-    left_out = (*NOT_CONFIGURATION, *written, str(state.directory), *(url for url in urls if url.startswith("/")))
+    left_out = (
+        *NOT_CONFIGURATION,
+        *written,
+        str(state.directory),
+        *(str(path) for url in urls if (path := local_directory(url))),
+    )
     for url in urls:
         repository = storage.repository(url)
         repository.make()

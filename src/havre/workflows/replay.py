@@ -19,7 +19,7 @@ from havre.backups import postgres
 from havre.backups.place import Collected, answered, command_failed
 from havre.backups.reading import OpenPart
 from havre.backups.replication import BASE_FILE
-from havre.backups.restic import Repository
+from havre.backups.repository import Repository
 from havre.backups.wal import lsn, segments_among, shipments_for
 from havre.engines.base import Context, LogQuery
 from havre.errors import FailedError, Problem

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from havre.backups import postgres
 from havre.backups.place import Kind, Place
-from havre.backups.vault import is_remote
+from havre.backups.repository import local_directory
 from havre.errors import HavreError, Problem, RefusedError
 from havre.host.commands import find_program, run
 from havre.model.backup import Part, Snapshot
@@ -37,11 +37,12 @@ def refuse_backup_without_room(
     Where a good one is there already, only what is new is stored: as much as the last one added, twice.
     """
     for url in urls:
-        if is_remote(url):
+        directory = local_directory(url)
+        if directory is None:
             continue
         first = size // COMPRESSED if size else 0
         needed = previous.added * 2 if previous is not None and previous.repository == url and previous.added else first
-        there = next(path for path in (Path(url), *Path(url).parents) if path.exists())
+        there = next(path for path in (directory, *directory.parents) if path.exists())
         free = shutil.disk_usage(there).free
         if needed > free:
             raise RefusedError(_no_room("back up", str(there), needed, free, biggest(there, directories)))

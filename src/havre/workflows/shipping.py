@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from havre.backups.restic import Repository
+from havre.backups.repository import Repository
 from havre.backups.wal import Segment, missing_between, segments_among, superseded
 from havre.backups.wal_book import shipment_tags
 from havre.host import clock

@@ -14,7 +14,7 @@ from havre.backups.choosing import kind_of, policies_for
 from havre.backups.place import Look, Place
 from havre.backups.postgres import Postgres, query
 from havre.backups.replication import ServerLog, drop_slots, look, make_slot, take_base
-from havre.backups.restic import Produce, Repository, Stored
+from havre.backups.repository import Produce, Repository, Stored
 from havre.backups.wal import to_drop
 from havre.backups.wal_book import BASE_TAR_TAG, WalBook, base_tags, store_base_record
 from havre.errors import FailedError, HavreError, InputError, Problem

@@ -1,0 +1,119 @@
+"""Streams on their way into an archive and out of it: zstd and age, in pieces, whatever the size."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+from typing import TYPE_CHECKING, BinaryIO
+
+import pyrage  # type: ignore[import-untyped]
+import zstandard
+
+from havre.backups.feeding import Look, ReceiverGoneError
+from havre.backups.repository import Produce
+
+if TYPE_CHECKING:
+    from pyrage.ssh import Recipient  # type: ignore[import-untyped]
+
+_LEVEL = 3
+
+
+def pack(file: BinaryIO, recipient: Recipient, produce: Produce, look: Look) -> tuple[int, int]:
+    """Write what a source produces to `file`: compressed in this thread, encrypted in another.
+
+    Returns (exit code of the source, its bytes); raises OSError when the disk takes no more.
+    """
+    reading, writing = os.pipe()
+    failures: list[BaseException] = []
+
+    def encrypt() -> None:
+        with os.fdopen(reading, "rb") as compressed:
+            try:
+                pyrage.encrypt_io(compressed, file, [recipient])
+            except Exception as error:  # noqa: BLE001 - told by the thread that writes
+                failures.append(error)
+
+    worker = threading.Thread(target=encrypt, daemon=True)
+    worker.start()
+    sink = _Packing(writing, look)
+    code = 0
+    try:
+        code = produce(sink)
+    except ReceiverGoneError:
+        code = 0
+    finally:
+        with contextlib.suppress(ReceiverGoneError):
+            sink.close()
+        worker.join()
+    if failures:
+        raise _as_oserror(failures[0])
+    return code, sink.size
+
+
+class _Packing:
+    """What the source writes to: looked at, counted, compressed, passed on."""
+
+    def __init__(self, target: int, look: Look) -> None:
+        self._target = target
+        self._look = look
+        self._compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
+        self.size = 0
+
+    def write(self, piece: bytes) -> int:
+        """Take a piece; raises ReceiverGoneError when the disk took no more."""
+        self._look(piece)
+        self._send(self._compressor.compress(piece))
+        self.size += len(piece)
+        return len(piece)
+
+    def close(self) -> None:
+        """The end of the stream."""
+        try:
+            self._send(self._compressor.flush())
+        finally:
+            os.close(self._target)
+
+    def _send(self, piece: bytes) -> None:
+        _send_all(self._target, piece)
+
+
+class Unpacking:
+    """What age writes to: unpacked, counted, passed on."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._decompressor = zstandard.ZstdDecompressor().decompressobj()
+        self.size = 0
+
+    def write(self, piece: bytes) -> int:
+        """Take a piece."""
+        unpacked = self._decompressor.decompress(piece)
+        self.size += len(unpacked)
+        _send_all(self._target, unpacked)
+        return len(piece)
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        os.close(self._target)
+
+
+def _send_all(target: int, piece: bytes) -> None:
+    view = memoryview(piece)
+    while view:
+        try:
+            view = view[os.write(target, view) :]
+        except BrokenPipeError as error:
+            raise ReceiverGoneError from error
+
+
+def _as_oserror(error: BaseException) -> OSError:
+    """age wraps the system's errors into its own, by their text."""
+    if isinstance(error, OSError):
+        return error
+    number = errno.ENOSPC if "os error 28" in str(error) or "Errno 28" in str(error) else errno.EIO
+    return OSError(number, str(error))
