@@ -142,7 +142,7 @@ def test_migrations_that_were_applied_before_the_failing_one_are_told(shop: Migr
     with pytest.raises(FailedError) as failed:
         shop.release(a2=("CREATE TABLE whole (id int)", "DROP TABLE whole"), a3=("SELECT * FROM nowhere", ""))
     text = str(failed.value)
-    assert "revision: a2; before it was a1" in text
+    assert "revision: a2; before: a1" in text
     assert "some of its migrations are applied, each of them whole" in text
     assert "to go back: havre run web -- downgrade" in text
     shop.forget("a3")

@@ -13,6 +13,7 @@ from havre.backups.redis import Redis
 from havre.errors import InputError, Problem
 from havre.model.app import App
 from havre.model.backup import BackupPolicy
+from havre.model.images import KNOWN, image_name, known
 from havre.model.project import Project, Service
 
 _POSTGRES = re.compile(r"(?:^|/)(?:postgres|postgresql|postgis|timescaledb(?:-ha)?|pgvector)(?=[:@]|$)")
@@ -29,8 +30,8 @@ def policies_for(app: App, project: Project, services: Sequence[str]) -> tuple[B
     declared = {policy.service: policy for policy in app.backups if policy.service in project.service_names}
     if services:
         return tuple(declared.get(name) or BackupPolicy(service=name) for name in services)
-    known = [s.name for s in project.services if image_kind(s.image) and s.name not in declared]
-    chosen = (*declared.values(), *(BackupPolicy(service=name) for name in known))
+    found = [service.name for service in project.services if runs(service) and service.name not in declared]
+    chosen = (*declared.values(), *(BackupPolicy(service=name) for name in found))
     if not chosen:
         raise InputError(_nothing(app))
     return chosen
@@ -39,6 +40,12 @@ def policies_for(app: App, project: Project, services: Sequence[str]) -> tuple[B
 def image_kind(image: str) -> str | None:
     """`postgres` or `redis` when the image's name says so."""
     return "postgres" if _POSTGRES.search(image) else "redis" if _REDIS.search(image) else None
+
+
+def runs(service: Service) -> str | None:
+    """`postgres` or `redis` when the service is such a server, and not a client that borrows its image."""
+    kind = image_kind(service.image)
+    return kind if known(service) or image_name(service.image) not in KNOWN else None
 
 
 def kind_of(service: Service, policy: BackupPolicy) -> Kind:

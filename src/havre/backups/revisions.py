@@ -79,7 +79,8 @@ SELECT 'shape', format('column %s.%s.%s %s%s', n.nspname, c.relname, a.attname, 
     CASE WHEN a.attnotnull THEN ' not null' ELSE '' END)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped AND {_IS_OWN};
-SELECT 'shape', format('index %s.%s%s', n.nspname, i.relname, CASE WHEN x.indisvalid THEN '' ELSE ' (invalid)' END)
+SELECT 'shape', format('index %s.%s of %s.%s%s', n.nspname, i.relname, n.nspname, c.relname,
+    CASE WHEN x.indisvalid THEN '' ELSE ' (invalid)' END)
     FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid
     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {_IS_OWN};
 SELECT 'shape', format('constraint %s of %s.%s: %s', k.conname, n.nspname, c.relname, pg_get_constraintdef(k.oid))

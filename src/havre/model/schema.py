@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Set
 from dataclasses import dataclass
 
 
@@ -33,7 +35,17 @@ class SchemaState:
         return ", ".join(f"{database}: {revision}" for database, revision in self.heads)
 
     def differences(self, before: SchemaState) -> tuple[str, ...]:
-        """What is new and what is gone since `before`, one line each."""
-        new = [f"added: {line}" for line in sorted(self.shape - before.shape)]
-        gone = [f"removed: {line}" for line in sorted(before.shape - self.shape)]
+        """What is new and what is gone since `before`, one line each; without the parts of a new table."""
+        new = [f"added: {line}" for line in _outermost(self.shape - before.shape)]
+        gone = [f"removed: {line}" for line in _outermost(before.shape - self.shape)]
         return (*new, *gone)
+
+
+def _outermost(lines: Set[str]) -> list[str]:
+    """Tables first, and only what does not belong to one of them."""
+    tables = sorted(line for line in lines if line.startswith("table "))
+    names = [line.removeprefix("table ") for line in tables]
+    inside = re.compile(
+        "|".join(f"^column {re.escape(name)}\\.| of {re.escape(name)}(?=[: ]|$)" for name in names) or "$^"
+    )
+    return [*tables, *sorted(line for line in lines if line not in tables and not inside.search(line))]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from havre.backups.book import Book
-from havre.backups.choosing import image_kind
+from havre.backups.choosing import runs
 from havre.backups.revisions import schema_state
 from havre.engines.base import Context
 from havre.errors import FailedError, HavreError, Problem
@@ -191,7 +191,7 @@ def look(
     None where there is none that runs and answers: looking never fails a release.
     """
     near = under(project, service) if service is not None else ()
-    kinds = [one.name for one in project.services if image_kind(one.image) == "postgres"]
+    kinds = [one.name for one in project.services if runs(one) == "postgres"]
     chosen = [name for name in kinds if name in near] or kinds
     names = database_names(service) if service is not None else frozenset()
     states = []
@@ -255,8 +255,8 @@ def _verdict(before: SchemaState | None, after: SchemaState | None) -> _Verdict:
 def _stand(before: SchemaState | None, after: SchemaState | None) -> Iterator[str]:
     if before is None or after is None:
         return
-    was, now = before.head or "none recorded", after.head or "none recorded"
-    yield f"revision: {now}" + (", as before" if was == now else f"; before it was {was}")
+    was, now = before.head or "none", after.head or "none"
+    yield f"revision: {now}" + (", as before" if was == now else f"; before: {was}")
 
 
 def _not_there(step: UndoMigration, head: str | None) -> Problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from havre.backups.choosing import data_paths, image_kind, kind_of, policies_for, redis_password
+from havre.backups.choosing import data_paths, image_kind, kind_of, policies_for, redis_password, runs
 from havre.backups.files import Command, Directories
 from havre.backups.postgres import Postgres
 from havre.backups.redis import Redis
@@ -86,3 +86,13 @@ def test_only_the_volumes_that_are_named() -> None:
 )
 def test_the_password_redis_asks_for(service: Service, password: str | None) -> None:
     assert redis_password(service) == password
+
+
+def test_a_client_that_borrows_a_servers_image_holds_no_data() -> None:
+    def service(image: str, *command: str) -> Service:
+        return Service(name="x", image=image, command=command or None)
+
+    assert runs(service("postgres:15-alpine")) == "postgres"
+    assert runs(service("postgres:15-alpine", "postgres", "-c", "ssl=on")) == "postgres"
+    assert runs(service("eqalpha/keydb:latest")) == "redis"
+    assert runs(service("postgres:15-alpine", "psql", "-f", "seed.sql")) is None
