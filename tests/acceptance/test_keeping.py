@@ -102,7 +102,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuideApp]:
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=postgres", "-days", "9",
          "-keyout", tls / "server.key", "-out", tls / "server.crt"], check=True, capture_output=True,
     )  # fmt: skip
-    owner = docker("run", "--rm", "--entrypoint", "id", "postgres:15-alpine", "-u", "postgres").strip()
+    owner = docker(
+        "run", "--rm", "--network", "none", "--entrypoint", "id", "postgres:15-alpine", "-u", "postgres"
+    ).strip()
     (tls / "server.key").chmod(0o600)
     subprocess.run(["chown", owner, tls / "server.key"], check=True)
     with pytest.MonkeyPatch.context() as patch:

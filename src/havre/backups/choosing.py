@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ from havre.backups.files import Command, Directories
 from havre.backups.place import Kind
 from havre.backups.postgres import Postgres
 from havre.backups.redis import Redis
+from havre.checks.passwords import redis_password as asked_password
 from havre.errors import InputError, Problem
 from havre.model.app import App
 from havre.model.backup import BackupPolicy
@@ -72,13 +72,8 @@ def data_paths(service: Service, policy: BackupPolicy) -> tuple[tuple[str, str],
 
 def redis_password(service: Service) -> str | None:
     """What the server asks for: said in its command line, or in its environment."""
-    words = [word for line in (service.entrypoint or (), service.command or ()) for word in line]
-    words = [part for word in words for part in word.split()] if len(words) <= 3 else words
-    for option, value in itertools.pairwise(words):
-        if option == "--requirepass":
-            return value.strip("'\"")
     environment = dict(service.environment)
-    return environment.get("REDIS_PASSWORD") or environment.get("REDISCLI_AUTH") or None
+    return asked_password(service) or environment.get("REDIS_PASSWORD") or environment.get("REDISCLI_AUTH") or None
 
 
 def _short(source: str) -> str:

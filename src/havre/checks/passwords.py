@@ -151,7 +151,7 @@ def _is_redis(server: _Server) -> bool:
 
 def _expand(word: str, service: Service) -> str:
     """`$REDIS_PASSWORD` in a shell line means the service's own variable."""
-    match = re.fullmatch(r"\$\{?(\w+)\}?", word)
+    match = re.fullmatch(r"\$\{?(\w+)(?::?[-?][^}]*)?\}?", word)
     return (dict(service.environment).get(match[1]) or "") if match else word
 
 

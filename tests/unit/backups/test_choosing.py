@@ -75,12 +75,18 @@ def test_only_the_volumes_that_are_named() -> None:
     assert data_paths(WEB, BackupPolicy(service="web", volumes=("other",))) == ()
 
 
+def in_shell(line: str) -> Service:
+    return Service(name="r", image="redis", command=("sh", "-c", line), environment=(("PASS", "of the environment"),))
+
+
 @pytest.mark.parametrize(
     ("service", "password"),
     [
-        (Service(name="r", image="redis", command=("redis-server --requirepass 'a b'",)), "a"),
+        (Service(name="r", image="redis", command=("redis-server --requirepass 'a b'",)), "a b"),
         (Service(name="r", image="redis", command=("sh", "-c", 'redis-server --requirepass "pw"')), "pw"),
         (Service(name="r", image="redis", environment=(("REDIS_PASSWORD", "env"),)), "env"),
+        (in_shell('exec redis-server --requirepass "$PASS" --appendonly yes'), "of the environment"),
+        (in_shell("redis-server --requirepass ${PASS:?} --save 60 1"), "of the environment"),
         (Service(name="r", image="redis"), None),
     ],
 )
