@@ -247,9 +247,12 @@ def outdated(storage: Storage, url: str, instance: str, policy: BackupPolicy) ->
 def tidy(storage: Storage, repository: Repository, instance: str, policy: BackupPolicy) -> tuple[Snapshot, ...]:
     """Forget what the policy no longer asks to keep, and free its room; returns what went."""
     gone = outdated(storage, repository.url, instance, policy)
+    if not gone:
+        return ()
+    tags = {f"backup={snapshot.id}" for snapshot in gone}
+    listed = repository.snapshots([f"instance={instance}", f"service={policy.service}"])
+    repository.forget([entry.id for entry in listed if tags & set(entry.tags)])
     for snapshot in gone:
-        listed = repository.snapshots([f"backup={snapshot.id}"])
-        repository.forget([entry.id for entry in listed])
         storage.book.forget(snapshot)
     if any(snapshot.verdict is not Verdict.FAILED for snapshot in gone):
         repository.prune()
