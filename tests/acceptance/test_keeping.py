@@ -163,7 +163,7 @@ def test_snapshots_are_listed_with_their_sizes_and_a_status_that_says_what_is_ne
     for service in ("postgres", "redis"):
         assert any(line.startswith(f"{service}-") and ("KiB" in line or " B" in line) for line in listed.splitlines())
     status = {one["service"]: one for one in json.loads(app.havre("backup", "status", "--json").stdout)}
-    assert (status["postgres"]["rpo"], status["postgres"]["rto"]) == (DAY, 4 * 3600.0)
+    assert (status["postgres"]["promised_rpo"], status["postgres"]["promised_rto"]) == (DAY, 4 * 3600.0)
     assert status["postgres"]["problems"] == []
     assert status["postgres"]["age"] < 600
     assert time.localtime(status["postgres"]["next"])[3:5] == (2, 0)

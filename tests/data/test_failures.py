@@ -97,7 +97,7 @@ def test_a_backup_that_cannot_fit_is_refused_before_it_begins(stand: Stand, tmp_
     with small_disk(tmp_path / "disk", "8m") as disk:
         (disk / "junk").write_bytes(os.urandom(3_000_000))
         intent = to(stand, str(disk / "repo"))
-        with pytest.raises(RefusedError, match="there is not enough room to back up") as refused:
+        with pytest.raises(FailedError, match="there is not enough room to back up") as refused:
             back_up(stand.storage, intent, ["db"])
         [problem] = refused.value.problems
         assert re.search(r"[0-9.]+ MiB needed, [0-9.]+ MiB free at .*disk", problem.summary), problem.summary

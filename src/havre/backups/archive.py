@@ -178,7 +178,7 @@ class Archive:
             try:
                 with self._data(snapshot).open("rb") as file:
                     pyrage.decrypt_io(file, counted, [identity])
-            except Exception as error:  # noqa: BLE001 - told by the thread that reads
+            except BaseException as error:  # noqa: BLE001 - told by the thread that reads, whatever it was
                 failures.append(error)
             finally:
                 counted.close()

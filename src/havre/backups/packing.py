@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
+import re
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -32,20 +32,19 @@ def pack(file: BinaryIO, recipient: Recipient, produce: Produce, look: Look) -> 
         with os.fdopen(reading, "rb") as compressed:
             try:
                 pyrage.encrypt_io(compressed, file, [recipient])
-            except Exception as error:  # noqa: BLE001 - told by the thread that writes
+            except BaseException as error:  # noqa: BLE001 - told by the thread that writes, whatever it was
                 failures.append(error)
 
     worker = threading.Thread(target=encrypt, daemon=True)
     worker.start()
-    sink = _Packing(writing, look)
-    code = 0
+    sink, code = _Packing(writing, look), 0
     try:
         code = produce(sink)
+        sink.finish()
     except ReceiverGoneError:
-        code = 0
+        failures.append(OSError(errno.EIO, "the encryption ended early"))
     finally:
-        with contextlib.suppress(ReceiverGoneError):
-            sink.close()
+        os.close(writing)
         worker.join()
     if failures:
         raise _as_oserror(failures[0])
@@ -68,12 +67,9 @@ class _Packing:
         self.size += len(piece)
         return len(piece)
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """The end of the stream."""
-        try:
-            self._send(self._compressor.flush())
-        finally:
-            os.close(self._target)
+        self._send(self._compressor.flush())
 
     def _send(self, piece: bytes) -> None:
         _send_all(self._target, piece)
@@ -115,5 +111,6 @@ def _as_oserror(error: BaseException) -> OSError:
     """age wraps the system's errors into its own, by their text."""
     if isinstance(error, OSError):
         return error
-    number = errno.ENOSPC if "os error 28" in str(error) or "Errno 28" in str(error) else errno.EIO
-    return OSError(number, str(error))
+    found = re.search(r"(?:Errno|os error) (\d+)", str(error))
+    number = int(found[1]) if found else errno.EIO
+    return OSError(number, os.strerror(number) if found else str(error))

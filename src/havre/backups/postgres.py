@@ -35,6 +35,8 @@ _DATA = "${PGDATA:-/var/lib/postgresql/data}"
 BESIDE = "pgsql_tmp.havre-"
 """How restores to a moment call their directories beside the live data: pg_basebackup leaves out `pgsql_tmp…`."""
 _DATABASES = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
+KEPT = "__(before|new)_[0-9]{8}_[0-9]{6}$"
+"""The end of the names of databases that restores set aside, or left when they were killed: no backup has them."""
 _RELATIONS = (
     "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'"
@@ -77,9 +79,10 @@ class Postgres:
 
 
 def used_databases(place: Place) -> tuple[str, ...]:
-    """Every database, but `postgres` only where something is in it."""
+    """Every database, but `postgres` only where something is in it, and none that a restore set aside."""
     present = databases(place)
-    return tuple(name for name in present if name != "postgres" or query(place, name, _RELATIONS) != "0") or present
+    own = [name for name in present if not re.search(KEPT, name)]
+    return tuple(name for name in own if name != "postgres" or query(place, name, _RELATIONS) != "0") or present
 
 
 def databases(place: Place) -> tuple[str, ...]:
@@ -230,7 +233,7 @@ def rename(place: Place, database: str, name: str) -> None:
 
 def kept_by_restores(place: Place) -> tuple[str, ...]:
     """The databases that were live before a restore took their place, and what a killed restore left unfinished."""
-    pattern = literal("__(before|new)_[0-9]{8}_[0-9]{6}$")
+    pattern = literal(KEPT)
     return tuple(query(place, "template1", f"SELECT datname FROM pg_database WHERE datname ~ {pattern}").splitlines())  # noqa: S608
 
 

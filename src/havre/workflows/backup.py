@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from havre.backups import postgres
 from havre.backups.book import Book, judge, store_record, tags_of
@@ -173,9 +172,8 @@ class _One:
 
     def _refuse_without_room(self, kind: Kind, place: ReplicaPlace) -> None:
         previous = self.storage.book.newest_good(self.intent.app.instance, self.policy.service)
-        size, backups = size_of(kind, place, previous), self._server.state.backups
-        directories = (backups, self._server.state.processes, Path(self.intent.app.directory))
-        refuse_backup_without_room(self.storage.urls(self.policy), size, previous, directories)
+        size = size_of(kind, place, previous)
+        refuse_backup_without_room(self._server, self.storage.urls(self.policy), size, previous)
 
     def _prove_structure(self, place: Place, taken: Taken, opened: OpenPart) -> Taken:
         for part in taken.parts:

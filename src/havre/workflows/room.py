@@ -7,30 +7,32 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from havre.backups import place as backup
 from havre.backups import postgres
-from havre.backups.place import Kind, Place
+from havre.backups.place import Place
 from havre.backups.repository import local_directory
 from havre.errors import HavreError, Problem, RefusedError
-from havre.host.commands import find_program, run
 from havre.model.backup import Part, Snapshot
 from havre.model.units import show_bytes
+from havre.model.upkeep import Kind, Stored
 from havre.workflows.check import DOCKER_DATA
+from havre.workflows.disk import consumers
+from havre.workflows.server import Server
 
 COMPRESSED = 5
 """A first backup takes a fifth of the data at the very least: less room than that cannot do."""
 RESTORED = 1.5
 """A database is larger than its dump by its indexes."""
 _SHOWN = 4
-_DU_LIMIT = 15.0
 
 
-def size_of(kind: Kind, place: Place, previous: Snapshot | None) -> int | None:
+def size_of(kind: backup.Kind, place: Place, previous: Snapshot | None) -> int | None:
     """How much data a service holds now, in bytes: asked where its kind can tell, else as it was the last time."""
     return kind.estimate(place) or (previous.size if previous else None)
 
 
 def refuse_backup_without_room(
-    urls: Sequence[str], size: int | None, previous: Snapshot | None, directories: Sequence[Path]
+    server: Server, urls: Sequence[str], size: int | None, previous: Snapshot | None
 ) -> None:
     """Raises RefusedError for the first repository on this machine whose disk cannot take the backup.
 
@@ -45,7 +47,7 @@ def refuse_backup_without_room(
         there = next(path for path in (directory, *directory.parents) if path.exists())
         free = shutil.disk_usage(there).free
         if needed > free:
-            raise RefusedError(_no_room("back up", str(there), needed, free, biggest(there, directories)))
+            raise RefusedError(_no_room("back up", str(there), needed, free, biggest(server, there)))
 
 
 def refuse_restore_without_room(place: Place, directory: str, needed: int, *, freed: int = 0) -> None:
@@ -70,19 +72,16 @@ def free_in(place: Place, directory: str) -> int | None:
     return int(found[-1]) * 1024 if answer.exit_code == 0 and found else None
 
 
-def biggest(path: Path, directories: Sequence[Path]) -> tuple[str, ...]:
-    """What takes most of the disk that `path` is on, among places that fill up; quick rather than complete."""
+def biggest(server: Server, path: Path) -> tuple[str, ...]:
+    """What takes most of the disk that `path` is on, as far as Havre and its engine know."""
     device = path.stat().st_dev
-    known = [*directories, Path("/var/log"), *(DOCKER_DATA / part for part in ("overlay2", "volumes", "containers"))]
-    wanted = [one for one in dict.fromkeys(known) if one.is_dir() and one.stat().st_dev == device]
-    if not wanted or find_program("du") is None:
-        return ()
-    try:
-        done = run(["du", "-xsk", *map(str, wanted)], timeout=_DU_LIMIT, check=False)
-    except HavreError:
-        return ()
-    sizes = [(int(size) * 1024, name) for size, _, name in (line.partition("\t") for line in done.stdout.splitlines())]
-    return tuple(f"{show_bytes(size)} in {name}" for size, name in sorted(sizes, reverse=True)[:_SHOWN] if size)
+    found = [one for one in consumers(server) if one.size and _device(one) == device]
+    return tuple(f"{show_bytes(one.size)} in the {one.kind.value} {one.name}" for one in found[:_SHOWN])
+
+
+def _device(one: Stored) -> int | None:
+    place = Path(one.id) if one.kind in (Kind.BACKUPS, Kind.STATE) else DOCKER_DATA
+    return place.stat().st_dev if place.exists() else None
 
 
 def _databases(place: Place) -> tuple[str, ...]:
@@ -99,7 +98,7 @@ def _databases(place: Place) -> tuple[str, ...]:
 
 def _no_room(doing: str, where: str, needed: int, free: int, consumers: tuple[str, ...]) -> Problem:
     kept = any("__before_" in line for line in consumers)
-    hint = "free room there, then try again; volumes of stopped apps are data, do not prune them"
+    hint = "free room there (`havre prune` shows what no release needs), then try again"
     return Problem(
         summary=f"there is not enough room to {doing}: {show_bytes(needed)} needed, {show_bytes(free)} free at {where}",
         evidence=consumers,
