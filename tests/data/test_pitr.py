@@ -113,10 +113,9 @@ class Writer:
 
     def last(self) -> int:
         """After the server's end."""
-        assert self._process.stdout is not None
-        found = [int(line) for line in self._process.stdout if line.strip().isdigit()]
-        self._process.wait()
-        return max(found, default=0)
+        with self._process as ended:  # closes its output, too
+            assert ended.stdout is not None
+            return max((int(line) for line in ended.stdout if line.strip().isdigit()), default=0)
 
 
 def test_every_row_committed_before_a_kill_comes_back(stand: Stand) -> None:
