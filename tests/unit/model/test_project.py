@@ -13,6 +13,7 @@ from havre.model.project import (
     MountKind,
     Order,
     Project,
+    Restart,
     Service,
     UpdatePolicy,
 )
@@ -68,3 +69,10 @@ def test_a_service_that_writes_data_of_its_own_is_stop_first(mount: Mount, order
 def test_what_the_file_says_of_the_order_wins() -> None:
     rolling = replace(service("db"), mounts=(DATA,), update=UpdatePolicy(order=Order.START_FIRST))
     assert rolling.order is Order.START_FIRST
+
+
+def test_only_a_service_that_nothing_asks_or_restarts_may_end() -> None:
+    once = service("migrate")
+    assert replace(once, restart=Restart(policy="on-failure")).may_end
+    assert not replace(once, restart=Restart(policy="always")).may_end
+    assert not replace(once, expose=("80",)).may_end
