@@ -75,12 +75,47 @@ def test_visitors_behind_nginx_reach_the_service_as_themselves(
         assert '"x-forwarded-proto": "https"' in answer.stdout
         assert '"x-forwarded-for": "127.0.0.1"' in answer.stdout
         assert '"host": "shop.example"' in answer.stdout
+        forged = ["--interface", "127.0.0.8", "-H", "X-Forwarded-For: 203.0.113.7"]
+        answer = run(["curl", "-sk", *resolve, *forged, f"https://shop.example:{secure}/"])
+        assert '"x-forwarded-for": "127.0.0.8"' in answer.stdout, "what a visitor says about himself is not believed"
         told = ["-o", "/dev/null", "-w", "%{http_code} %{redirect_url}", "-H", "Host: shop.example"]
         redirected = run(["curl", "-s", *told, f"http://127.0.0.1:{plain}/a"])
         assert redirected.stdout == "301 https://shop.example/a"
     finally:
         server.terminate()
         server.wait(5)
+
+
+@pytest.mark.skipif(find_program("caddy") is None, reason="needs caddy (apt-get install caddy)")
+@pytest.mark.parametrize(
+    ("proxies", "client"),
+    [(("127.0.0.1/32",), "127.0.0.9"), (("127.0.0.1/32", "127.0.0.9/32"), "203.0.113.7")],
+    ids=["visitor", "cdn"],
+)
+def test_visitors_behind_caddy_and_a_cdn_reach_the_service_as_themselves(
+    make_world: Any, home: Path, unused_port: Callable[[], int], proxies: tuple[str, ...], client: str
+) -> None:
+    """127.0.0.9 is a visitor who forges his address, or a CDN that tells it: only a trusted one is believed."""
+    world = make_world(trusted_proxies=proxies)
+    app = shop("shop.localhost")
+    replica = world.replica("web.1")
+    world.edge.apply(AppEdge(instance="shop", routes=app.routes, upstreams=((WEB, (replica.upstream,)),)))
+    plain, secure = unused_port(), unused_port()
+    ports = f"{{\n\tadmin off\n\tskip_install_trust\n\thttp_port {plain}\n\thttps_port {secure}\n}}\n"
+    (home / "Caddyfile").write_text(ports + caddyfile(app, Front(edge=f"127.0.0.1:{world.port}", proxies=proxies)))
+    argv = [find_program("caddy") or "caddy", "run", "--adapter", "caddyfile", "--config", str(home / "Caddyfile")]
+    environment = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
+    with (home / "caddy.log").open("wb") as log:
+        server = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
+    try:
+        resolve = ["--resolve", f"shop.localhost:{secure}:127.0.0.1", "--interface", "127.0.0.9", "--retry", "20"]
+        said = ["--retry-connrefused", "--retry-delay", "1", "-H", "X-Forwarded-For: 203.0.113.7"]
+        answer = run(["curl", "-skL", *resolve, *said, f"https://shop.localhost:{secure}/a?b"])
+        assert f'"x-forwarded-for": "{client}"' in answer.stdout, (home / "caddy.log").read_text()[-2000:]
+        assert '"x-forwarded-proto": "https"' in answer.stdout
+    finally:
+        server.terminate()
+        server.wait(10)
 
 
 def test_behind_a_proxy_only_its_word_redirects(make_world: Any) -> None:

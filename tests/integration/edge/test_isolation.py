@@ -147,6 +147,19 @@ def test_an_edge_whose_port_is_taken_says_so_and_leaves_no_process(home: Path, u
     edge.stop()
 
 
+def test_an_edge_that_cannot_start_is_held_against_its_own_check(world: Any) -> None:
+    world.edge.apply(app("shop", world.replica("web.1").upstream))
+    world.edge.stop()
+    damaged = world.edge.layout.app_configuration("shop")
+    damaged.write_text(f"{damaged.read_text()}\n  no such thing\n")
+    why = world.edge.why_down()
+    assert why is not None
+    assert why.evidence[0].startswith("configuration: ")
+    assert "app-shop.cfg" in why.evidence[0]
+    world.edge.restore()
+    assert world.ask().status == 200
+
+
 @pytest.mark.parametrize("asks_havre", [True, False])
 @pytest.mark.parametrize("whom", ["master", "worker"])
 def test_a_killed_edge_comes_back_with_the_same_routes(world: Any, whom: str, asks_havre: bool) -> None:

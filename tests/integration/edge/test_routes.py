@@ -244,6 +244,18 @@ def test_the_rate_limit_counts_the_real_client_behind_a_proxy(make_world: Any) -
     assert asked == [200] * 6 + [429] * 2
 
 
+def test_a_visitor_with_many_ipv6_addresses_is_one_client(make_world: Any) -> None:
+    world = make_world(trusted_proxies=("127.0.0.1/32",))
+    serve(world, web(rate_limit=RateLimit(count=5, period=60)))
+
+    def status(address: str) -> int:
+        found: int = world.ask(headers={"X-Forwarded-For": address}).status
+        return found
+
+    assert [status(f"2001:db8::{number}") for number in range(1, 8)] == [200] * 5 + [429] * 2
+    assert status("2001:db8:0:1::1") == 200
+
+
 def test_the_access_log_is_json_with_the_request_id(world: Any) -> None:
     serve(world, web())
     seen = world.ask('/a"b?x=1', headers={"User-Agent": "x"}).headers["x-request-id"]
