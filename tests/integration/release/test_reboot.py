@@ -43,7 +43,8 @@ def test_after_a_reboot_the_line_for_cron_settles_a_release_that_was_cut_off(sho
     subprocess.run(["sh", "-c", command], env={"HOME": "/root", "LOGNAME": "root"}, check=True, timeout=120)
     assert f"{shop.name}: back" in (shop.directory / "state/boot.log").read_text()
     assert _soon(shop) == (200, before)
-    assert [release["state"] for release in shop.json("releases")][:2] == ["interrupted", "serving"]
+    states = [release["state"] for release in shop.json("releases")][:3]
+    assert states in (["interrupted", "serving"], ["serving", "interrupted", "superseded"]), "with or without a start"
 
 
 def _run_unit(shop: Shop) -> str:
