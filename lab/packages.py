@@ -25,10 +25,12 @@ NEEDED = {
     "pebble": "pebble",
     "docker-registry": "docker-registry",
     "sshd": "openssh-server",
+    "nft": "nftables",
+    "cron": "cron",
 }
 ENGINE = ("dockerd", "docker", "iptables", "ip", "debootstrap")
 """What an engine of our own takes."""
-SERVERS = ("ss", "haproxy", "nginx", "caddy", "pebble", "docker-registry", "sshd")
+SERVERS = ("ss", "haproxy", "nginx", "caddy", "pebble", "docker-registry", "sshd", "nft", "cron")
 """The real servers that tests talk to."""
 POLICY = Path("/usr/sbin/policy-rc.d")
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"

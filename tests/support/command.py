@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 HAVRE = [sys.executable, "-m", "havre"]
@@ -16,13 +17,18 @@ def environment(directory: Path, *, columns: int = 80) -> dict[str, str]:
 
 
 def run_havre(
-    directory: Path, *arguments: str, check: bool = True, columns: int = 80, timeout: float = 300
+    directory: Path,
+    *arguments: str,
+    check: bool = True,
+    columns: int = 80,
+    timeout: float = 300,
+    variables: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """The finished command; with `check`, an exit code other than 0 is an AssertionError that shows all it said."""
     done = subprocess.run(
         [*HAVRE, *arguments],
         cwd=directory,
-        env=environment(directory, columns=columns),
+        env={**environment(directory, columns=columns), **(variables or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

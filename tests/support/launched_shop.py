@@ -5,13 +5,16 @@ The web service can be told to misbehave while it runs (`POST /misbehave`), so t
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from command import HAVRE, environment, run_havre
+from data_tools import restic
 
 from havre.workflows.demo import free_port
 
@@ -91,9 +94,10 @@ volumes: {{data: {{}}}}
 MANIFEST = """
 app: {name}
 routes:
-  - {{host: launch.localhost, to: web:8000, rate_limit: 40/minute}}
+  - {{host: launch.localhost, to: web:8000, {route}}}
 release:
   verify: [{{get: /, host: launch.localhost, expect: {{status: 200, json: {{status: healthy}}}}}}]
+secrets: [POSTGRES_PASSWORD, JWT_SECRET]
 backups:
   db: {{schedule: "0 2 * * *", drill: monthly}}
 support:
@@ -121,33 +125,42 @@ class LaunchedShop:
         state = self.directory / "state"
         state.mkdir()
         ports = f"http_port: {self.http_port}\nhttps_port: {self.https_port}\n"
-        (state / "server.yaml").write_text(f"{ports}bind: [127.0.0.1]\n")
+        self.metrics_port = free_port(self.https_port + 1)
+        (state / "server.yaml").write_text(f"{ports}bind: [127.0.0.1]\nmetrics: 127.0.0.1:{self.metrics_port}\n")
         self.write()
 
-    def write(self, *, bounded_logs: bool = True, more: str = "") -> None:
+    def write(self, *, bounded_logs: bool = True, route: str = "rate_limit: 40/minute", more: str = "") -> None:
         """(Re)write the Compose file and the manifest."""
         logging = "*bounded" if bounded_logs else "{driver: json-file}"
         (self.directory / "compose.yaml").write_text(COMPOSE.format(logging=logging))
-        (self.directory / "havre.yaml").write_text(MANIFEST.format(name=self.name, more=more))
+        (self.directory / "havre.yaml").write_text(MANIFEST.format(name=self.name, route=route, more=more))
 
     def havre(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the command in the app's directory, without a terminal, at 80 columns."""
-        return run_havre(self.directory, *arguments, check=check)
+        return run_havre(self.directory, *arguments, check=check, variables=self.environment())
 
-    def havre_inside(self, setup: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the command in network and mount namespaces of its own, prepared by the shell script `setup`.
+    def havre_inside(self, setup: str, *arguments: str, network: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the command in mount (and network) namespaces of its own, prepared by the shell script `setup`.
 
         What it changes there, addresses, firewall, files that are mounted over others, is seen by this command alone.
         """
-        script = f'set -e; ip link set lo up; {setup}; exec "$@"'
-        command = ["unshare", "--net", "--mount", "sh", "-c", script, "sh", *HAVRE, *arguments]
+        spaces = ["--net", "--mount"] if network else ["--mount"]
+        script = f'set -e; {"ip link set lo up; " if network else ""}{setup}; exec "$@"'
+        command = ["unshare", *spaces, "sh", "-c", script, "sh", *HAVRE, *arguments]
         return subprocess.run(
             command, cwd=self.directory, env=self.environment(), capture_output=True, text=True, check=False
         )
 
+    def checklist(self, *items: str, setup: str = "", network: bool = False) -> dict[str, Any]:
+        """Item -> what the checklist says of it, asked inside namespaces of its own with a `setup`."""
+        words = ["checklist", "--json", *(word for item in items for word in ("--only", item))]
+        done = self.havre_inside(setup, *words, network=network) if setup else self.havre(*words, check=False)
+        assert done.returncode in (0, 1), done.stdout + done.stderr
+        return {one["id"]: one for one in json.loads(done.stdout)["items"]}
+
     def environment(self) -> dict[str, str]:
         """What the command sees."""
-        return environment(self.directory)
+        return environment(self.directory) | {"HAVRE_RESTIC": str(restic())}
 
     def docker(self, *arguments: str) -> str:
         """The Docker client's answer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -53,8 +53,11 @@ class Report:
         return "\n".join([*parts, f"{_count(len(self.ran), 'check')}: {counts}{waived}"])
 
 
-def run_checks(case: Case, checks: Sequence[Check], *, today: str) -> Report:
-    """Every problem of `case`, sorted and deduplicated; `today` (ISO date) decides which waivers still hold."""
+def run_checks(case: Case, checks: Sequence[Check], *, today: str, also_known: Collection[str] = ()) -> Report:
+    """Every problem of `case`, sorted and deduplicated; `today` (ISO date) decides which waivers still hold.
+
+    `also_known` are ids that are no checks and may be waived as well.
+    """
     found: dict[Problem, None] = {}
     for check in checks:
         for problem in check.find(case):
@@ -63,17 +66,22 @@ def run_checks(case: Case, checks: Sequence[Check], *, today: str) -> Report:
     counted: list[Problem] = []
     waived: list[Waived] = []
     for problem in found:
-        waiver = next((waiver for waiver in case.app.waivers if _covers(waiver, problem, today)), None)
+        waiver = covering(case.app.waivers, problem, today)
         if waiver:
             waived.append(Waived(problem=problem, waiver=waiver))
         else:
             counted.append(problem)
-    counted += _about_waivers(case, checks, today)
+    counted += _about_waivers(case, {check.id for check in checks} | {*also_known}, today)
     return Report(
         problems=tuple(sorted(counted, key=_order)),
         waived=tuple(sorted(waived, key=lambda one: _order(one.problem))),
         ran=tuple(check.id for check in checks),
     )
+
+
+def covering(waivers: Iterable[Waiver], problem: Problem, today: str) -> Waiver | None:
+    """The first waiver that sets a problem aside today."""
+    return next((waiver for waiver in waivers if _covers(waiver, problem, today)), None)
 
 
 def _covers(waiver: Waiver, problem: Problem, today: str) -> bool:
@@ -86,15 +94,17 @@ def _holds(waiver: Waiver, today: str) -> bool:
     return waiver.until is None or today <= waiver.until
 
 
-def _about_waivers(case: Case, checks: Iterable[Check], today: str) -> Iterator[Problem]:
-    known = sorted(check.id for check in checks)
+def _about_waivers(case: Case, ids: Collection[str], today: str) -> Iterator[Problem]:
+    known = sorted(ids)
     for index, waiver in enumerate(case.app.waivers):
         at = case.app.place(f"waivers[{index}]")
         if waiver.check not in known:
             close = get_close_matches(waiver.check, known, n=1)
             yield Problem(
                 summary=f"a waiver names the check `{waiver.check}`, which does not exist",
-                hint=f"did you mean `{close[0]}`?" if close else "`havre check --list` shows the ids",
+                hint=f"did you mean `{close[0]}`?"
+                if close
+                else "`havre check --list` and `havre checklist --list` show the ids",
                 at=at,
                 code="waiver-unknown",
                 severity=Severity.WARNING,

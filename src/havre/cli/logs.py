@@ -16,18 +16,10 @@ from havre.cli.show import is_terminal
 from havre.engines.base import LogLine, LogQuery
 from havre.errors import InputError, Problem
 from havre.host import clock
+from havre.model.log_level import LEVELS, level_of
 from havre.model.observed import ObservedReplica
 
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green")
-LEVELS = ("debug", "info", "warning", "error", "critical")
-ALIASES = {
-    "warn": "warning",
-    "err": "error",
-    "fatal": "critical",
-    "crit": "critical",
-    "panic": "critical",
-    "trace": "debug",
-}
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -100,20 +92,6 @@ def moment(text: str, now: float) -> float:
             Problem(summary=f"`{text}` is not a time", hint="write 30s, 10m, 2h, 1d, or 2026-01-31T10:00:00")
         )
     return at
-
-
-def level_of(text: str) -> str | None:
-    """The level a log line states: the `level` of a JSON object, or the first level word of a plain line."""
-    if text.startswith("{"):
-        try:
-            found = msgspec.json.decode(text.encode())
-        except msgspec.DecodeError:
-            found = None
-        if isinstance(found, dict):
-            stated = str(found.get("level") or found.get("severity") or found.get("lvl") or "").lower()
-            return ALIASES.get(stated, stated) or None
-    word = re.search(r"\b(DEBUG|INFO|WARN(?:ING)?|ERR(?:OR)?|CRIT(?:ICAL)?|FATAL|PANIC|TRACE)\b", text)
-    return ALIASES.get(word[1].lower(), word[1].lower()) if word else None
 
 
 def _pattern(grep: str | None) -> re.Pattern[str] | None:

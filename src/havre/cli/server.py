@@ -50,16 +50,8 @@ def server_command(chosen: Chosen, as_json: bool) -> int:
 
 def show_support(support: Support) -> None:
     """Where to look and whom to ask; nothing when the manifest says nothing."""
-    rows = [
-        ("documentation", support.documentation),
-        ("runbook", support.runbook),
-        ("monitoring", support.monitoring),
-        ("status page", support.status_page),
-        *support.contacts,
-    ]
-    for name, value in rows:
-        if value:
-            say(wrapped(f"{name}: {value}", hang="  "))
+    for name, place in support.rows:
+        say(wrapped(f"{name}: {place}", hang="  "))
 
 
 def _app(chosen: Chosen) -> App | None:

@@ -65,6 +65,19 @@ def read(pem: bytes) -> Contents:
     )
 
 
+def strength(pem: bytes) -> tuple[str, str]:
+    """(kind and bits of the key, hash of the signature) of the first certificate in `pem`: `EC 256`, `sha256`."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    certificate = x509.load_pem_x509_certificate(pem)
+    key, algorithm = certificate.public_key(), certificate.signature_hash_algorithm
+    kinds = ((EllipticCurvePublicKey, "EC"), (RSAPublicKey, "RSA"))
+    kind = next((name for type_, name in kinds if isinstance(key, type_)), type(key).__name__.strip("_"))
+    return f"{kind} {getattr(key, 'key_size', '')}".strip(), algorithm.name if algorithm else "built in"
+
+
 def problems(certificate: bytes, key: bytes, hosts: Sequence[str], *, subject: str) -> Iterator[Problem]:
     """Why HAProxy or a browser would not take this certificate and key for these hosts."""
     from cryptography import x509

@@ -10,6 +10,7 @@ from havre.host.busy import Owner
 from havre.model.backup import Streamed
 from havre.model.diagnosis import Death
 from havre.model.health import ProbeResult
+from havre.model.launch import AppliedPolicy
 from havre.model.observed import Observed
 from havre.model.plan import EngineStep
 from havre.model.project import FileSource, Network, Project, Service
@@ -220,6 +221,15 @@ class ImageTransfer(Protocol):
 
     def load_images(self, source: Source) -> None:
         """Take the images of an archive; each keeps its id and its names."""
+        ...
+
+
+@runtime_checkable
+class PolicyLook(Protocol):
+    """What the production checklist asks of an engine that keeps logs and restarts replicas."""
+
+    def policies(self, instance: str) -> tuple[AppliedPolicy, ...]:
+        """The log's bounds and the restart policy of every running replica, as they are applied now."""
         ...
 
 

@@ -110,6 +110,17 @@ class Support:
     contacts: tuple[tuple[str, str], ...] = ()
     """(role, address): `("developer", "dev@example.org")`."""
 
+    @property
+    def rows(self) -> tuple[tuple[str, str], ...]:
+        """(what it is, where) of everything that is said."""
+        pointers = (
+            ("documentation", self.documentation),
+            ("runbook", self.runbook),
+            ("monitoring", self.monitoring),
+            ("status page", self.status_page),
+        )
+        return (*((name, place) for name, place in pointers if place), *self.contacts)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:

@@ -136,6 +136,8 @@ class FileFacts:
     is_complete: bool = False
     paths: tuple[PathFact, ...] = ()
     builds: tuple[BuildFact, ...] = ()
+    in_git: bool = False
+    """Whether the project lies in a git work tree."""
     tracked: frozenset[str] = frozenset()
     """Absolute paths of sensitive-looking files that git tracks (env files, databases, private keys)."""
     exposed: frozenset[str] = frozenset()

@@ -69,4 +69,21 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     """,
     "ALTER TABLE releases ADD COLUMN promoted_from TEXT",
+    """
+    CREATE TABLE confirmations (
+        instance TEXT NOT NULL,
+        item     TEXT NOT NULL,
+        at       REAL NOT NULL,
+        by_whom  TEXT NOT NULL,
+        note     TEXT NOT NULL,
+        until    TEXT NOT NULL,
+        PRIMARY KEY (instance, item)
+    ) STRICT;
+    CREATE TABLE passed_items (
+        instance TEXT NOT NULL,
+        item     TEXT NOT NULL,
+        at       REAL NOT NULL,
+        PRIMARY KEY (instance, item)
+    ) STRICT;
+    """,
 )

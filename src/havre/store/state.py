@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from havre.host.files import private_directory
+from havre.store.confirmations import Confirmations
 from havre.store.database import Database
 from havre.store.instances import Instances
 from havre.store.releases import Releases
@@ -32,6 +33,11 @@ class State:
     def instances(self) -> Instances:
         """The server-wide book of instances and claims."""
         return Instances(self.database)
+
+    @property
+    def confirmations(self) -> Confirmations:
+        """What people confirmed of the production checklist."""
+        return Confirmations(self.database)
 
     @property
     def edge(self) -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 from havre.checks import ALL, Case, Report, run_checks
 from havre.checks.binds import paths_of
 from havre.checks.claims import claims_of
+from havre.checks.launch import ITEM_IDS
 from havre.compose.environment import Environment, read_variables
 from havre.compose.findings import Findings
 from havre.compose.keys import OLDEST_API
@@ -62,7 +63,7 @@ def treatment_of_keys(server: Server, intent: Intent) -> ComposeReport:
 
 def report(server: Server, intent: Intent, observed: Observed) -> Report:
     """Every check over everything known, with waivers applied."""
-    return run_checks(gather(server, intent, observed), ALL, today=today())
+    return run_checks(gather(server, intent, observed), ALL, today=today(), also_known=ITEM_IDS)
 
 
 def gather(server: Server, intent: Intent, observed: Observed) -> Case:
@@ -117,7 +118,7 @@ def look_at_files(app: App, project: Project, *, from_source: bool = False) -> F
     `from_source` is for an engine that needs no Dockerfile to run what lies in a build context.
     """
     directory = Path(app.directory)
-    tracked, exposed = _look_at_git(directory)
+    in_git, tracked, exposed = _look_at_git(directory)
     return FileFacts(
         is_complete=True,
         paths=tuple(_path_fact(Path(path), directory) for path in paths_of(project)),
@@ -126,6 +127,7 @@ def look_at_files(app: App, project: Project, *, from_source: bool = False) -> F
             for service in project.services
             if _is_local_build(service)
         ),
+        in_git=in_git,
         tracked=tracked,
         exposed=exposed,
     )
@@ -239,10 +241,10 @@ def _says_packages(name: str) -> bool:
     return name.rsplit("/", 1)[-1] in _INSTALLED and "node_modules/" not in name
 
 
-def _look_at_git(directory: Path) -> tuple[frozenset[str], frozenset[str]]:
-    """(sensitive files git tracks, env files it neither tracks nor ignores); nothing outside a work tree."""
+def _look_at_git(directory: Path) -> tuple[bool, frozenset[str], frozenset[str]]:
+    """(in a work tree, sensitive files git tracks, env files it neither tracks nor ignores)."""
     if find_program("git") is None:
-        return frozenset(), frozenset()
+        return False, frozenset(), frozenset()
     # Root looks at a user's work tree: say that it is meant, and run nothing the work tree names.
     base = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", str(directory), "ls-files", "-z"]
     patterns = [f":(glob)**/{pattern}" for pattern in _SENSITIVE]
@@ -250,8 +252,8 @@ def _look_at_git(directory: Path) -> tuple[frozenset[str], frozenset[str]]:
         tracked = run([*base, "--", *patterns], check=False, timeout=10)
         exposed = run([*base, "--others", "--exclude-standard", "--", *patterns[:2]], check=False, timeout=10)
     except HavreError:
-        return frozenset(), frozenset()
-    return _names(tracked.stdout, directory), _names(exposed.stdout, directory)
+        return False, frozenset(), frozenset()
+    return tracked.exit_code == 0, _names(tracked.stdout, directory), _names(exposed.stdout, directory)
 
 
 def _names(output: str, directory: Path) -> frozenset[str]:

@@ -30,7 +30,7 @@ def propose_rollback(
     RefusedError when there is none to go back to, when its images or configuration are gone, or when nothing says
     how to undo.
     """
-    release = _target(server, instance, number)
+    release = target(server, instance, number)
     recorded = unseal_configuration(server, instance, release.number)
     # An image whose name was given to a newer one is found by its id alone.
     references = {*(service.image for service in recorded.project.services), *(pin.image_id for pin in release.images)}
@@ -107,7 +107,8 @@ def _undo_step(instance: str, release: Release, serving: _Serving, schema: Schem
     return UndoMigration(service=service, command=command, until=schema.then, timeout=migration.timeout)
 
 
-def _target(server: Server, instance: str, number: int | None) -> Release:
+def target(server: Server, instance: str, number: int | None) -> Release:
+    """The release that going back leads to: the one asked for, or the one that served before."""
     releases = server.state.releases.list(instance, limit=200)
     good = [release for release in releases if release.state in RETURNABLE]
     if number is not None:

@@ -35,6 +35,8 @@ class Answer:
 
     status: int
     body: str
+    headers: tuple[tuple[str, str], ...] = ()
+    """Names in lower case."""
 
 
 def verify(
@@ -57,12 +59,15 @@ def ask(check: Verification, target: Target, host: str) -> Answer:
     """Send one request; raises OSError or http.client.HTTPException when no whole answer comes."""
     connection = _connect(target, host, check.timeout)
     try:
-        headers = {"Host": host, "User-Agent": "havre-verify", "Connection": "close", **dict(check.headers)}
+        sent = {"Host": host, "User-Agent": "havre-verify", "Connection": "close", **dict(check.headers)}
         if target.scheme_seen == "https" and not target.tls:
-            headers["X-Forwarded-Proto"] = "https"
-        connection.request(check.method, check.path, body=check.body, headers=headers)
+            sent["X-Forwarded-Proto"] = "https"
+        connection.request(check.method, check.path, body=check.body, headers=sent)
         response = connection.getresponse()
-        return Answer(status=response.status, body=response.read().decode(errors="replace"))
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(
+            status=response.status, body=response.read().decode(errors="replace"), headers=tuple(headers.items())
+        )
     finally:
         connection.close()
 

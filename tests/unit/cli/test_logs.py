@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from havre.cli.logs import level_of, moment
+from havre.cli.logs import moment
 from havre.errors import InputError
+from havre.model.log_level import level_of
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from havre.checks.document import checks_page
+from havre.checks.launch.document import checklist_page
 from havre.checks.registry import ALL
 from havre.compose.tree import dotted
 from havre.errors import InputError
@@ -126,6 +127,7 @@ def test_every_check_has_its_paragraph() -> None:
     [
         ("src/havre/manifest/schema.json", schema_text, "havre.manifest.schema"),
         ("docs/reference/manifest.md", manifest_page, "havre.manifest.document"),
+        ("docs/reference/checklist.md", checklist_page, "havre.checks.launch.document"),
         ("docs/reference/checks.md", checks_page, "havre.checks.document"),
     ],
 )

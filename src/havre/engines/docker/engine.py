@@ -29,6 +29,7 @@ from havre.host.listening import listening_addresses
 from havre.model.backup import Streamed
 from havre.model.diagnosis import Death
 from havre.model.health import HealthState, ProbeResult
+from havre.model.launch import AppliedPolicy
 from havre.model.observed import Observed, ObservedReplica
 from havre.model.plan import (
     BuildImage,
@@ -290,6 +291,10 @@ class DockerEngine:
                 if clock.elapsed() >= deadline:
                     raise
                 clock.sleep(1.0)
+
+    def policies(self, instance: str) -> tuple[AppliedPolicy, ...]:
+        """Each running container's log driver with its bounds, and its restart policy, as the engine has them."""
+        return looking.policies(self._containers, instance)
 
     def shut_down(self) -> None:
         """Nothing: the Docker Engine is not ours to stop."""

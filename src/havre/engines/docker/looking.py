@@ -7,12 +7,14 @@ from typing import Any
 
 from havre.engines.docker import labels
 from havre.engines.docker.client import DockerClient
+from havre.engines.docker.containers import Containers
 from havre.engines.docker.usage import CGROUPS, PLACES
 from havre.host import clock
 from havre.host.busy import Owner
 from havre.host.filling import full_file_systems
 from havre.host.listening import listening_addresses
 from havre.model.diagnosis import Death
+from havre.model.launch import AppliedPolicy
 
 Json = Mapping[str, Any]
 
@@ -70,6 +72,29 @@ def deaths(client: DockerClient, instance: str, since: float) -> Mapping[str, tu
         for event in events.messages():
             _note(found.setdefault(event["id"], []), event)
     return {container: tuple(each) for container, each in found.items()}
+
+
+def policies(containers: Containers, instance: str) -> tuple[AppliedPolicy, ...]:
+    """How the running containers of an instance are kept: what the engine applied, its own defaults included."""
+    found = []
+    for entry in containers.listed(instance):
+        if entry["State"] == "running" and entry["Labels"].get(labels.ROLE) == "replica":
+            inspected = containers.inspect(entry["Id"], doing="look how a replica is kept")
+            if inspected is not None:
+                found.append(_policy(entry["Labels"], inspected["HostConfig"]))
+    return tuple(sorted(found, key=lambda one: (one.service, one.slot)))
+
+
+def _policy(marks: Mapping[str, str], host: Json) -> AppliedPolicy:
+    options = host["LogConfig"].get("Config") or {}
+    return AppliedPolicy(
+        service=marks[labels.SERVICE],
+        slot=int(marks[labels.SLOT]),
+        log_driver=host["LogConfig"]["Type"],
+        log_size=options.get("max-size", ""),
+        log_files=options.get("max-file", ""),
+        restart=host["RestartPolicy"]["Name"] or "no",
+    )
 
 
 def _note(known: list[Death], event: Json) -> None:

@@ -1,0 +1,143 @@
+"""What this machine does by itself: cron lines and systemd units, read from where they are installed.
+
+systemd is not asked but read: a unit is enabled by a link below a `.wants` directory, whoever made it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from havre.model.launch import Automation, Startup
+
+ROOT = Path("/")
+UNITS = ("etc/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
+_CRON_DIRECTORIES = ("etc/cron.d",)
+_CRONTABS = ("var/spool/cron/crontabs", "var/spool/cron")
+_UPDATERS = {"apt-daily-upgrade.timer": "unattended-upgrades", "dnf-automatic.timer": "dnf-automatic",
+             "dnf-automatic-install.timer": "dnf-automatic", "yum-cron.service": "yum-cron"}  # fmt: skip
+_WATCHMEN = frozenset({"fail2ban-server", "crowdsec", "sshguard", "sshguard-parser", "ossec-analysisd", "wazuh-agentd",
+                       "snort", "suricata"})  # fmt: skip
+_TIMES = re.compile(r"On(?:Calendar|BootSec|UnitActiveSec|UnitInactiveSec|StartupSec)\s*=\s*(.+)")
+
+
+def read_automations(root: Path = ROOT) -> tuple[Automation, ...]:
+    """Every cron line, and every systemd timer or service with a command, that is installed here."""
+    return (*_cron(root), *_systemd(root))
+
+
+def read_startup(root: Path = ROOT) -> Startup:
+    """What process 1 is, whether it starts Docker, and what keeps the system safe by itself."""
+    enabled, init = _enabled(root), _text(root / "proc/1/comm").strip()
+    by_rc = any(path.name.endswith("docker") for path in root.glob("etc/rc[2-5].d/S*"))
+    return Startup(
+        init=init,
+        docker_enabled="docker.service" in enabled if init == "systemd" else by_rc and init in ("init", "openrc-init"),
+        updates=next((name for unit, name in _UPDATERS.items() if unit in enabled and _is_on(root, name)), ""),
+        intrusion=next((name for name in _running(root) if name in _WATCHMEN), ""),
+    )
+
+
+def _cron(root: Path) -> Iterator[Automation]:
+    runs = any(name in ("cron", "crond", "busybox crond") for name in _running(root))
+    files = [(root / "etc/crontab", True)]
+    files += [(path, True) for directory in _CRON_DIRECTORIES for path in _files(root / directory)]
+    files += [(path, False) for directory in _CRONTABS for path in _files(root / directory)]
+    for path, has_user in files:
+        for line in _text(path).splitlines():
+            found = _cron_line(line, has_user=has_user)
+            if found:
+                yield Automation(place=_shown(path, root), schedule=found[0], command=found[1], runs=runs)
+
+
+def _cron_line(line: str, *, has_user: bool) -> tuple[str, str] | None:
+    """(schedule, command); lines of a system's crontab name a user between the two."""
+    text = line.strip()
+    if not text or text.startswith("#") or re.match(r"\w+\s*=", text):
+        return None
+    words = text.split(None, 1 if text.startswith("@") else 5)
+    times = 1 if text.startswith("@") else 5
+    if len(words) <= times:
+        return None
+    command = words[times].partition(" ")[2] if has_user else words[times]
+    return " ".join(words[:times]), command.strip()
+
+
+def _systemd(root: Path) -> Iterator[Automation]:
+    enabled = _enabled(root)
+    is_here = _text(root / "proc/1/comm").strip() == "systemd"
+    units = _units(root)
+    for name, path in units.items():
+        if name.endswith(".timer"):
+            service = units.get(_triggered(path))
+            schedule = "; ".join(_TIMES.findall(_text(path)))
+            command = _command(service) if service else ""
+        elif name.endswith(".service") and name in enabled:
+            schedule, command = "boot", _command(path)
+        else:
+            continue
+        if command:
+            runs = is_here and name in enabled
+            yield Automation(place=_shown(path, root), schedule=schedule, command=command, runs=runs)
+
+
+def _triggered(timer: Path) -> str:
+    named = re.search(r"^Unit\s*=\s*(\S+)", _text(timer), re.MULTILINE)
+    return named[1] if named else f"{timer.stem}.service"
+
+
+def _command(unit: Path) -> str:
+    found = re.search(r"^ExecStart\s*=\s*[-@:+!]*(.+)$", _text(unit), re.MULTILINE)
+    return found[1].strip() if found else ""
+
+
+def _units(root: Path) -> Mapping[str, Path]:
+    """Unit files by name; what an administrator wrote goes before what a package brought."""
+    found: dict[str, Path] = {}
+    for directory in UNITS:
+        for path in _files(root / directory):
+            found.setdefault(path.name, path)
+    return found
+
+
+def _enabled(root: Path) -> frozenset[str]:
+    """The names of units that another one wants or requires."""
+    return frozenset(
+        path.name
+        for directory in UNITS
+        for kind in ("wants", "requires", "upholds")
+        for path in (root / directory).glob(f"*.{kind}/*")
+    )
+
+
+def _is_on(root: Path, updater: str) -> bool:
+    """Debian's timer is always there; whether it upgrades, apt's own configuration says."""
+    if updater != "unattended-upgrades":
+        return True
+    texts = (_text(path) for path in _files(root / "etc/apt/apt.conf.d"))
+    return any(re.search(r'APT::Periodic::Unattended-Upgrade\s+"[1-9]', text) for text in texts)
+
+
+def _running(root: Path) -> frozenset[str]:
+    """The names of all programs that run."""
+    return frozenset(_text(path).strip() for path in (root / "proc").glob("[0-9]*/comm"))
+
+
+def _files(directory: Path) -> list[Path]:
+    """Plain files, in order; nothing when it is not there or not ours to read."""
+    try:
+        return sorted(path for path in directory.iterdir() if path.is_file())
+    except OSError:
+        return []
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:  # it ended meanwhile, is not there, or belongs to somebody else
+        return ""
+
+
+def _shown(path: Path, root: Path) -> str:
+    return f"/{path.relative_to(root)}"

@@ -1,0 +1,198 @@
+"""What the production checklist looks at beyond checks and diagnosis: answers of the live server.
+
+None, or an empty tuple together with a name in `Scene.unseen`, means that nobody could look.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handshake:
+    """What a visitor of `host` is offered when TLS begins; `error` when nothing answered.
+
+    `trusted` is what this system's own trust store says of chain and name, `distrust` why not; `versions` are the
+    protocol versions accepted, `weak` the outdated cipher suites accepted.
+    """
+
+    host: str
+    place: str = ""
+    names: tuple[str, ...] = ()
+    issuer: str = ""
+    days_left: float = 0.0
+    trusted: bool = False
+    distrust: str = ""
+    key: str = ""
+    """`EC 256`, `RSA 2048`."""
+    signature: str = ""
+    versions: tuple[str, ...] = ()
+    weak: tuple[str, ...] = ()
+    fingerprint: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebAnswer:
+    """What came back for one request as a visitor; header names are in lower case."""
+
+    host: str
+    path: str
+    tls: bool
+    status: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
+    error: str = ""
+
+    def header(self, name: str) -> str:
+        """The value of a header; empty when it is not there."""
+        return dict(self.headers).get(name, "")
+
+    @property
+    def url(self) -> str:
+        """As one would type it."""
+        return f"{'https' if self.tls else 'http'}://{self.host}{self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Burst:
+    """Requests sent as fast as they are answered, to see the limit: `refused_at` is the first that got 429."""
+
+    route: str
+    limit: str
+    sent: int = 0
+    refused_at: int | None = None
+    skipped: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameAnswer:
+    """What DNS says of a host; `reaches_us` is True when one of the addresses shows the certificate of our edge."""
+
+    host: str
+    addresses: tuple[str, ...] = ()
+    reaches_us: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firewall:
+    """What the kernel lets in: `is_active` when what no rule lets in is refused; None where this user may not look."""
+
+    is_active: bool | None = None
+    by: str = ""
+    opens: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Automation:
+    """Something this server does by itself: a cron line or a systemd unit.
+
+    `schedule` is its cron expression or calendar, `boot` when it runs after a reboot; `runs` is False when it is
+    there and nothing will start it.
+    """
+
+    place: str
+    schedule: str
+    command: str
+    runs: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Startup:
+    """What starts by itself: `init` is `systemd` or what else runs as process 1; None where it cannot be told."""
+
+    init: str = ""
+    docker_enabled: bool | None = None
+    updates: str = ""
+    """What installs security updates by itself; empty where nothing does."""
+    intrusion: str = ""
+    """What watches for break-in attempts; empty where nothing known runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedPolicy:
+    """How one running replica is kept, as the engine applied it: its log's bounds and what restarts it."""
+
+    service: str
+    slot: int
+    log_driver: str
+    log_size: str = ""
+    log_files: str = ""
+    restart: str = "no"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """What was found of accelerator libraries in a running replica; None where its files cannot be listed."""
+
+    service: str
+    frameworks: tuple[str, ...] | None = None
+    accelerators: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """What a PostgreSQL says of its own security; `error` when it would not be asked."""
+
+    service: str
+    tables: tuple[tuple[str, bool], ...] = ()
+    """(schema.table of schema public, whether row level security is on)."""
+    ssl: bool = False
+    users: tuple[tuple[str, bool], ...] = ()
+    """(role that clients are connected as now, whether it is a superuser)."""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """How the data of one service is kept: its newest verified snapshot and its last drill; times since the epoch."""
+
+    service: str
+    schedule: str | None = None
+    drill_schedule: str | None = None
+    newest: str = ""
+    age: float | None = None
+    checks: tuple[str, ...] = ()
+    drill_at: float | None = None
+    drill_passed: bool = False
+    drill_took: float = 0.0
+    problems: tuple[str, ...] = ()
+    repository: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayBack:
+    """The release one would go back to, and what is missing for it."""
+
+    number: int
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trail:
+    """The audit log: how many lines there are of this instance and when the newest was written."""
+
+    lines: int = 0
+    newest: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watcher:
+    """Something that watches: where it answers, and whether it did just now."""
+
+    name: str
+    place: str
+    answers: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """What a person said of an item, and until when (ISO date) it counts."""
+
+    item: str
+    at: float
+    by: str
+    note: str
+    until: str

@@ -1,0 +1,292 @@
+"""The production checklist against a real server: the same items on one where they pass and on one where they fail."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import HAVRE
+from launched_shop import HOST, LaunchedShop
+
+pytestmark = pytest.mark.docker
+
+GOOD = (
+    "services-run", "health-checks", "logs-readable", "log-bounds", "cpu-only", "certificates", "tls-works",
+    "https-everywhere", "tls-quality", "security-headers", "cors-strict", "rate-limit", "api-answers", "proxy",
+    "ports-free", "monitoring", "monitoring-private", "row-level-security", "secrets-generated", "secrets-sealed",
+    "passwords", "audit-log", "server",
+)  # fmt: skip
+
+
+@contextmanager
+def a_real_cron(shop: LaunchedShop, lines: str) -> Iterator[str]:
+    """cron runs, with this file alone in its directory; yields what shows the same directory to a command."""
+    directory = shop.directory / "cron.d"
+    directory.mkdir(exist_ok=True)
+    (directory / "havre").write_text(lines)
+    mount = f"mount --bind {directory} /etc/cron.d"
+    script = f"{mount}; mount -t tmpfs none /run; exec cron -f"
+    cron = subprocess.Popen(["unshare", "--mount", "sh", "-c", script])
+    try:
+        while Path(f"/proc/{cron.pid}/comm").read_text().strip() != "cron":
+            assert cron.poll() is None, "cron did not start"
+            time.sleep(0.05)
+        yield mount
+    finally:
+        cron.kill()
+        cron.wait()
+
+
+def failed(found: dict[str, Any], item: str) -> str:
+    """What is said of an item that failed, in one line."""
+    assert found[item]["state"] == "failed", found[item]
+    problems = found[item]["problems"]
+    return " ".join(f"{one['subject']} {one['summary']} {' '.join(one['evidence'])}" for one in problems)
+
+
+def test_a_server_in_order_passes_each_item_with_the_evidence_just_gathered(shop: LaunchedShop) -> None:
+    found = shop.checklist()
+    states = {item: found[item]["state"] for item in GOOD}
+    assert states == dict.fromkeys(GOOD, "passed"), [found[item] for item in GOOD if states[item] != "passed"]
+    assert all(found[item]["evidence"] and found[item]["last_confirmed"] for item in GOOD)
+    assert "request 41 got 429" in found["rate-limit"]["evidence"][0]
+    assert "accepts TLS 1.2, TLS 1.3; weak suites: none" in found["tls-quality"]["evidence"][0]
+    assert "public.workspaces on" in found["row-level-security"]["evidence"][0]
+    assert found["rollback"]["state"] == "not applicable"
+    assert all(one["promised_by"] for one in found.values())
+
+
+def test_backups_and_restores_fail_until_they_are_scheduled_taken_and_proven(shop: LaunchedShop) -> None:
+    items = ("backups", "restore-drill", "backups-encrypted", "schedules", "reboot")
+    before = shop.checklist(*items)
+    assert "there is no good backup" in failed(before, "backups")
+    assert "nobody ever restored" in failed(before, "restore-drill")
+    assert "nowhere but on this server" in failed(before, "backups-encrypted")
+    assert "nothing runs it" in failed(before, "schedules")
+    assert "nothing brings the edge" in failed(before, "reboot")
+    shop.havre("backup", "export-key", "--to", str(shop.directory / "key"))
+    shop.havre("backup", "take", "db")
+    shop.havre("drill", "restore", "db")
+    lines = shop.havre("backup", "timers", "cron", "-m", str(shop.directory / "havre.yaml")).stdout
+    with a_real_cron(shop, lines + "@reboot root /usr/bin/havre edge restart\n") as mount:
+        after = shop.checklist(*items, setup=mount)
+    assert {item: after[item]["state"] for item in items[:4]} == dict.fromkeys(items[:4], "passed"), after
+    assert "run by /etc/cron.d/havre" in after["backups"]["evidence"][0]
+    assert "passed" in after["restore-drill"]["evidence"][0]
+    assert any("/etc/cron.d/havre runs at boot" in line for line in after["reboot"]["evidence"])
+    silent = shop.checklist("schedules", setup=mount)
+    assert "nothing runs it" in failed(silent, "schedules"), "a cron file that no cron reads was believed"
+
+
+def test_only_a_firewall_that_refuses_counts_and_it_hides_what_ordinary_programs_open(shop: LaunchedShop) -> None:
+    items = ("firewall", "ports-closed", "monitoring-private")
+    listen = "timeout 60 python3 -m http.server 9090 --bind 0.0.0.0 >/dev/null 2>&1 & sleep 2"
+    bare = shop.checklist(*items, setup=listen, network=True)
+    assert "no firewall refuses anything" in failed(bare, "firewall")
+    assert "port 9090 is reachable from everywhere" in failed(bare, "ports-closed")
+    assert "port 9090" in failed(bare, "monitoring-private")
+    nft = (
+        "nft add table inet f; nft 'add chain inet f input { type filter hook input priority 0; policy drop; }';"
+        " nft add rule inet f input tcp dport '{ 22, 80, 443 }' accept; "
+    )
+    behind = shop.checklist(*items, setup=nft + listen, network=True)
+    assert behind["firewall"]["state"] == "passed"
+    assert "lets in: tcp 22, 80, 443" in behind["firewall"]["evidence"]
+    assert behind["ports-closed"]["state"] == "passed"
+    assert behind["monitoring-private"]["state"] == "passed"
+    tables = "iptables -A INPUT -p tcp --dport 22 -j ACCEPT; iptables -A INPUT -j DROP"
+    assert shop.checklist("firewall", setup=tables, network=True)["firewall"]["state"] == "passed"
+
+
+def test_names_must_lead_to_this_server(shop: LaunchedShop) -> None:
+    shop.write(more="environments: {staging: {}}")
+    text = (shop.directory / "havre.yaml").read_text()
+    (shop.directory / "havre.yaml").write_text(text.replace(f"host: {HOST}, to", "host: shop.example.org, to"))
+    try:
+        here = _answer_of_dns(shop, "51.91.1.2")
+        assert here["state"] == "passed", here
+        assert "shop.example.org: 51.91.1.2" in here["evidence"]
+        elsewhere = {"dns": _answer_of_dns(shop, "51.91.9.9")}
+        assert "leads to 51.91.9.9, which is not this server" in failed(elsewhere, "dns")
+    finally:
+        shop.write()
+
+
+def _answer_of_dns(shop: LaunchedShop, address: str) -> Any:
+    hosts = shop.directory / "hosts"
+    hosts.write_text(f"127.0.0.1 localhost\n{address} shop.example.org\n")
+    setup = f"ip addr add 51.91.1.2/32 dev lo; mount --bind {hosts} /etc/hosts"
+    return shop.checklist("dns", setup=setup, network=True)["dns"]
+
+
+def test_monitoring_that_does_not_answer_is_no_monitoring(shop: LaunchedShop) -> None:
+    settings = shop.directory / "state/server.yaml"
+    before = settings.read_text()
+    assert (
+        f"edge metrics at 127.0.0.1:{shop.metrics_port}: answers"
+        in shop.checklist("monitoring")["monitoring"]["evidence"]
+    )
+    try:
+        settings.write_text(before.replace(f":{shop.metrics_port}", ":1"))
+        assert "edge metrics it does not answer" in failed(shop.checklist("monitoring"), "monitoring")
+    finally:
+        settings.write_text(before)
+
+
+def test_env_files_must_be_ignored_by_git_and_never_tracked(shop: LaunchedShop) -> None:
+    env, ignore = shop.directory / ".env", shop.directory / ".gitignore"
+    git = ("git", "-C", str(shop.directory))
+    assert shop.checklist("secrets-out-of-git")["secrets-out-of-git"]["state"] == "not applicable"
+    subprocess.run([*git, "init", "-q"], check=True)
+    try:
+        env.write_text("STRIPE_SECRET_KEY=f3a9c1d27be4f3a9c1d27be4\n")
+        assert ".env" in failed(shop.checklist("secrets-out-of-git"), "secrets-out-of-git")
+        ignore.write_text(".env\n")
+        assert shop.checklist("secrets-out-of-git")["secrets-out-of-git"]["state"] == "passed"
+        subprocess.run([*git, "add", "-f", ".env"], check=True)
+        assert "STRIPE_SECRET_KEY" in failed(shop.checklist("secrets-out-of-git"), "secrets-out-of-git")
+    finally:
+        shutil.rmtree(shop.directory / ".git")
+        env.unlink()
+        ignore.unlink(missing_ok=True)
+
+
+def test_what_only_people_know_is_recorded_with_a_name_ends_and_is_in_the_audit_log(shop: LaunchedShop) -> None:
+    assert shop.checklist("team-trained")["team-trained"]["state"] == "only a person can say"
+    said = shop.havre("checklist", "confirm", "team-trained", "--note", "Ana restored it", "--until", "2099-06-30")
+    assert "it counts until 2099-06-30" in said.stdout
+    line = shop.checklist("team-trained")["team-trained"]
+    assert line["state"] == "confirmed"
+    assert line["confirmation"]["note"] == "Ana restored it"
+    assert "team-trained confirmed until 2099-06-30: Ana restored it" in " ".join(shop.havre("audit").stdout.split())
+    people = ("documentation", "external-monitor", "runbook")
+    for item in people:
+        shop.havre("checklist", "confirm", item, "--note", f"{item} is as it should be")
+    assert {one["state"] for one in shop.checklist(*people).values()} == {"confirmed"}
+    shop.havre("checklist", "withdraw", "runbook")
+    shop.havre("checklist", "withdraw", "team-trained")
+    assert shop.checklist("team-trained")["team-trained"]["state"] == "only a person can say"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("confirm", "team-traned", "--note", "x"), 2, "did you mean `team-trained`?"),
+        (("confirm", "services-run", "--note", "x"), 3, "judged by what the server shows"),
+        (("confirm", "runbook", "--note", "x", "--until", "2020-01-01"), 2, "2020-01-01 is over"),
+        (("confirm", "runbook", "--note", "x", "--until", "soon"), 2, "is not a date"),
+        (("withdraw", "runbook"), 2, "nobody confirmed `runbook`"),
+        (("--only", "dnss"), 2, "did you mean `dns`?"),
+    ],
+)
+def test_a_wrong_answer_is_refused_with_the_next_step(
+    shop: LaunchedShop, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    done = shop.havre("checklist", *arguments, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert said in " ".join(done.stderr.split())
+
+
+class Page(HTMLParser):
+    """What a page holds: headings, ids, everything it would fetch, and all its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.headings: list[str] = []
+        self.ids: list[str] = []
+        self.fetched: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.headings += [tag] if re.fullmatch(r"h[1-6]", tag) else []
+        self.ids += [str(values["id"])] if "id" in values else []
+        self.fetched += [str(values["src"])] if "src" in values else []
+        self.fetched += [tag] if tag in ("script", "link", "iframe", "img", "object") else []
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_report_is_one_page_that_fetches_nothing_and_shows_no_secret(shop: LaunchedShop) -> None:
+    path = shop.directory / "launch.html"
+    done = shop.havre("checklist", "--html", str(path), check=False)
+    assert f"written to {path}" in "".join(done.stdout.split("\n")) or "written to" in done.stdout
+    page = Page(path.read_text())
+    assert page.fetched == []
+    assert "url(" not in path.read_text()
+    assert page.headings[0] == "h1"
+    assert page.headings.count("h1") == 1
+    assert len(page.ids) == len(set(page.ids))
+    assert {"services-run", "team-trained", "tls-quality"} <= set(page.ids)
+    assert "developer" in page.text
+    assert "dev@example.org" in page.text
+    inside = json.loads(shop.docker("inspect", shop.container("db")))[0]["Config"]["Env"]
+    password = next(line.partition("=")[2] for line in inside if line.startswith("POSTGRES_PASSWORD="))
+    assert password not in path.read_text()
+    assert password not in done.stdout
+
+
+def test_waivers_of_the_manifest_are_honoured_and_shown_with_reason_and_end(shop: LaunchedShop) -> None:
+    waived = "waivers: [{check: firewall, reason: the hosting filters, until: 2099-03-31}]"
+    shop.write(more=waived)
+    try:
+        shown = subprocess.run(
+            ["unshare", "--net", *HAVRE, "checklist", "--only", "firewall"],
+            cwd=shop.directory, env=shop.environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert shown.returncode == 0, shown.stdout + shown.stderr
+        assert "waived until 2099-03-31: the hosting filters" in shown.stdout
+        assert "waiver-unknown" not in shop.havre("check", check=False).stdout
+    finally:
+        shop.write()
+
+
+def test_a_server_out_of_order_fails_each_item_names_the_service_and_ends_with_1(shop: LaunchedShop) -> None:
+    """Last: it deploys a second release with faults, and breaks what runs."""
+    shop.write(bounded_logs=False, route="headers: {X-Frame-Options: }")
+    web = shop.directory / "app/web.py"
+    web.write_text(web.read_text().replace("listens on 8000", "listens on 8000, second"))
+    shop.havre("deploy", "-y")
+    assert shop.checklist("rollback", "rate-limit")["rollback"]["state"] == "passed"
+    shop.write(bounded_logs=False, route="rate_limit: 15/minute")  # written, and not deployed
+    shop.docker("exec", "-u", "0", shop.container("web"), "mkdir", "-p", "/opt/venv/nvidia_cublas_cu12-12.1.dist-info")
+    shop.docker("exec", "-d", shop.container("db"), "psql", "-U", "shop", "-c", "select pg_sleep(120)")
+    shop.docker("exec", shop.container("web"), "python", "-c", _MISBEHAVE)
+    shop.sql("CREATE TABLE user_roles (id int)")
+    old = [image for image in shop.docker("images", "-q", "--no-trunc", f"{shop.name}/web").split()
+           if image != shop.docker("inspect", "-f", "{{.Image}}", shop.container("web")).strip()]  # fmt: skip
+    shop.docker("rmi", "-f", *dict.fromkeys(old))
+    done = shop.havre("checklist", "--json", check=False)
+    assert done.returncode == 1
+    found = {one["id"]: one for one in json.loads(done.stdout)["items"]}
+    assert "the log of its running replica grows without end" in failed(found, "log-bounds")
+    assert "lacks X-Frame-Options" in failed(found, "security-headers")
+    assert "Access-Control-Allow-Origin: https://havre-probe.invalid" in failed(found, "cors-strict")
+    assert "requests at once were all let in" in failed(found, "rate-limit")
+    assert "nvidia_cublas_cu12-12.1" in failed(found, "cpu-only")
+    assert "public.user_roles" in failed(found, "row-level-security")
+    assert "superuser shop" in failed(found, "database-roles")
+    assert "release 1 cannot be brought back" in failed(found, "rollback")
+    assert found["log-bounds"]["last_confirmed"], "it passed before, and that is remembered"
+    shop.docker("stop", "-t", "2", shop.container("web"))
+    broken = shop.checklist("services-run", "api-answers", "health-checks", "proxy")
+    assert "web 0 of 1 replicas run" in failed(broken, "services-run")
+    assert "it is answered 503" in failed(broken, "api-answers")
+    assert "web no replica runs" in failed(broken, "health-checks")
+
+
+_MISBEHAVE = (
+    "import urllib.request as u; "
+    "u.urlopen(u.Request('http://127.0.0.1:8000/', data=b'{\"cors\": \"echo\"}', method='POST'))"
+)

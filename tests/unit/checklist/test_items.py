@@ -1,0 +1,227 @@
+"""Each item both ways: what lets it pass, and what makes it fail and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from launch_scene import DRILL, GOOD_TLS, HEADERS, HOST, MANIFEST, NOW, scene, with_server
+
+from havre.checks.launch import ITEMS, Line, State, judge
+from havre.model.launch import (
+    AppliedPolicy,
+    Automation,
+    Burst,
+    Database,
+    Firewall,
+    Handshake,
+    Inside,
+    Kept,
+    NameAnswer,
+    Startup,
+    Watcher,
+    WayBack,
+    WebAnswer,
+)
+from havre.model.project import Mount, MountKind, Project, Service
+from havre.model.server import Listener
+
+Of = Callable[..., Line]
+LISTENER = Listener(port=5432, address="0.0.0.0", pid=7, program="postgres")
+DB = Service(name="db", image="postgres:16", mounts=(Mount(kind=MountKind.VOLUME, source="d", target="/data"),))
+
+
+def test_in_a_good_scene_nothing_fails_and_every_item_has_a_state_with_a_reason_or_evidence() -> None:
+    found = judge(scene(), ITEMS)
+    failed = [(one.item.id, [str(problem) for problem in one.problems]) for one in found.lines if one.problems]
+    # No replica of anything is in the scene's facts, so what asks replicas has nothing to fail about.
+    assert failed == []
+    assert len(found.lines) == len(ITEMS)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        "certificates", "tls-works", "https-everywhere", "tls-quality", "security-headers", "cors-strict", "rate-limit",
+        "api-answers", "dns", "proxy", "ports-free", "firewall", "ports-closed", "backups", "restore-drill",
+        "backups-encrypted", "schedules", "row-level-security", "database-roles", "audit-log", "services-run",
+        "log-bounds", "reboot", "rollback", "cpu-only", "server", "monitoring", "security-updates", "intrusion",
+        "secrets-out-of-git",
+    ],
+)  # fmt: skip
+def test_what_is_in_order_passes_with_evidence(line: Of, item: str) -> None:
+    found = line(item)
+    assert found.state is State.PASSED
+    assert found.evidence
+    assert found.confirmed_at == NOW
+
+
+FAILURES: list[tuple[str, dict[str, Any], str]] = [
+    ("certificates", {"handshakes": (replace(GOOD_TLS, days_left=3.0),)}, "ends in 3 days"),
+    ("certificates", {"handshakes": (replace(GOOD_TLS, days_left=-1.0),)}, "has expired"),
+    ("certificates", {"handshakes": (replace(GOOD_TLS, trusted=False, distrust="self-signed"),)}, "do not trust"),
+    ("certificates", {"handshakes": (Handshake(host=HOST, error="refused"),)}, "nothing answers with TLS"),
+    ("tls-works", {"handshakes": (Handshake(host=HOST, error="refused"),)}, "nothing answers with TLS"),
+    ("https-everywhere", {"answers": (WebAnswer(host=HOST, path="/", tls=False, status=200),)}, "without TLS (200)"),
+    ("tls-quality", {"handshakes": (replace(GOOD_TLS, versions=("TLS 1.0", "TLS 1.2")),)}, "still speaks TLS 1.0"),
+    ("tls-quality", {"handshakes": (replace(GOOD_TLS, weak=("RSA_RC4_128_MD5",)),)}, "weak cipher suites"),
+    ("tls-quality", {"handshakes": (replace(GOOD_TLS, key="RSA 1024"),)}, "its key is short (RSA 1024)"),
+    ("tls-quality", {"handshakes": (replace(GOOD_TLS, signature="sha1"),)}, "signed with sha1"),
+    ("tls-quality", {"answers": (WebAnswer(host=HOST, path="/", tls=True, status=200),)}, "Strict-Transport-Security"),
+    ("security-headers", {"answers": (WebAnswer(host=HOST, path="/", tls=True, status=200, headers=HEADERS[:2]),)},
+     "lacks X-Frame-Options (or frame-ancestors in a Content-Security-Policy), Referrer-Policy"),
+    ("cors-strict", {"origins": (WebAnswer(host=HOST, path="/", tls=True, status=200,
+                                           headers=(("access-control-allow-origin", "*"),)),)}, "pages of any site"),
+    ("rate-limit", {"bursts": (Burst(route=f"{HOST}/", limit="10/minute", sent=12),)}, "12 requests at once were all"),
+    ("api-answers", {"answers": (WebAnswer(host=HOST, path="/", tls=True, status=503),)}, "it is answered 503"),
+    ("api-answers", {"promises": ("GET /health of x: status 500 instead of 200",)}, "status 500 instead of 200"),
+    ("dns", {"names": (NameAnswer(host=HOST, addresses=("9.9.9.9",)),)}, "leads to 9.9.9.9, which is not this server"),
+    ("dns", {"names": (NameAnswer(host=HOST, error="Name or service not known"),)}, "DNS knows no address"),
+    ("firewall", {"firewall": Firewall(is_active=False, by="nftables")}, "no firewall refuses anything"),
+    ("ports-closed", {"case": with_server(listeners=(LISTENER,)), "firewall": Firewall(is_active=False)},
+     "port 5432 is reachable from everywhere"),
+    ("ports-closed", {"case": with_server(listeners=(replace(LISTENER, program="docker-proxy"),))}, "port 5432"),
+    ("monitoring-private", {"case": with_server(listeners=(replace(LISTENER, port=9090, program="docker-proxy"),))},
+     "port 9090"),
+    ("backups", {"automations": ()}, "nothing runs it"),
+    ("backups", {"kept": (Kept(service="db", schedule="0 2 * * *", problems=("there is no good backup",)),)},
+     "there is no good backup"),
+    ("backups", {"project": Project(name="shop", services=(replace(DB, name="other"),))}, "nothing says when"),
+    ("restore-drill", {"kept": (Kept(service="db", schedule="0 2 * * *", newest="db-1"),)}, "nobody ever restored"),
+    ("restore-drill", {"kept": (Kept(service="db", schedule="0 2 * * *", drill_at=NOW, drill_passed=False,
+                                     problems=("its last restore drill failed",)),)}, "its last restore drill failed"),
+    ("backups-encrypted", {"escrowed": False}, "nowhere but on this server"),
+    ("schedules", {"automations": (Automation(place="/etc/cron.d/x", schedule="", command=DRILL),)}, "its backup is"),
+    ("row-level-security", {"databases": (Database(service="db", tables=(("public.a", True), ("public.b", False))),)},
+     "off on 1 of 2 tables"),
+    ("database-roles", {"databases": (Database(service="db", users=(("postgres", True),)),)}, "superuser postgres"),
+    ("log-bounds", {"policies": (AppliedPolicy(service="web", slot=1, log_driver="json-file"),)}, "grows without end"),
+    ("reboot", {"policies": (AppliedPolicy(service="web", slot=1, log_driver="local"),)}, "stays down after a reboot"),
+    ("reboot", {"automations": ()}, "nothing brings the edge"),
+    ("reboot", {"startup": Startup(init="systemd", docker_enabled=False)}, "Docker is not started at boot"),
+    ("rollback", {"way_back": WayBack(number=1, missing=("image of web: shop/web:1",))}, "cannot be brought back"),
+    ("cpu-only", {"inside": (Inside(service="web", frameworks=("torch-2.1.0",), accelerators=("libcudart.so.12",)),)},
+     "carries GPU libraries"),
+    ("monitoring", {"watchers": (Watcher(name="prometheus", place="x", answers=False, detail="refused"),)},
+     "it does not answer"),
+    ("services-run", {"facts": None}, "nothing was deployed yet"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("item", "changed", "said"), FAILURES)
+def test_what_is_wrong_fails_and_says_what_and_what_to_do(line: Of, item: str, changed: Any, said: str) -> None:
+    found = line(item, **changed)
+    assert found.state is State.FAILED, found
+    assert any(said in problem.summary for problem in found.problems), found.problems
+    assert all(found.hints)
+
+
+def test_a_page_of_another_site_that_may_come_with_cookies_is_the_worse_case(line: Of) -> None:
+    headers = (
+        ("access-control-allow-origin", "https://havre-probe.invalid"),
+        ("access-control-allow-credentials", "true"),
+    )
+    found = line("cors-strict", origins=(WebAnswer(host=HOST, path="/", tls=True, headers=headers),))
+    assert "with the visitor’s cookies" in found.problems[0].summary
+
+
+def test_an_own_origin_is_strict(line: Of) -> None:
+    headers = (("access-control-allow-origin", "https://shop.example.org"),)
+    assert (
+        line("cors-strict", origins=(WebAnswer(host=HOST, path="/", tls=True, headers=headers),)).state is State.PASSED
+    )
+
+
+def test_a_backup_of_another_app_or_environment_does_not_count(line: Of) -> None:
+    other = DRILL.replace("drill restore", "backup take").replace("/srv/shop/", "/srv/other/")
+    staging = DRILL.replace("drill restore", "backup take").replace("production", "staging")
+    for command in (other, staging):
+        found = line("backups", automations=(Automation(place="/etc/cron.d/x", schedule="0 2 * * *", command=command),))
+        assert found.state is State.FAILED
+
+
+def test_a_timer_that_nothing_starts_does_not_count(line: Of) -> None:
+    dead = tuple(replace(one, runs=False) for one in scene().automations)
+    assert line("schedules", automations=dead).state is State.FAILED
+    assert line("reboot", automations=dead).state is State.FAILED
+
+
+def test_a_firewall_hides_programs_and_not_what_docker_publishes(line: Of) -> None:
+    assert line("ports-closed", case=with_server(listeners=(LISTENER,))).state is State.PASSED
+    published = with_server(listeners=(replace(LISTENER, program="docker-proxy"),))
+    assert line("ports-closed", case=published).state is State.FAILED
+
+
+def test_the_edge_and_ssh_are_meant_for_everybody(line: Of) -> None:
+    meant = tuple(replace(LISTENER, port=port) for port in (22, 80, 443))
+    assert (
+        line("ports-closed", case=with_server(listeners=meant), firewall=Firewall(is_active=False)).state
+        is State.PASSED
+    )
+
+
+def test_row_level_security_is_beside_the_point_where_nobody_asks_tables(line: Of) -> None:
+    bare = (Database(service="db", tables=(("public.a", False),)),)
+    found = line("row-level-security", databases=bare)
+    assert found.state is State.NOT_APPLICABLE
+    handing = Service(name="rest", image="postgrest/postgrest:v12")
+    assert (
+        line("row-level-security", databases=bare, project=Project(name="shop", services=(handing,))).state
+        is State.FAILED
+    )
+
+
+def test_gpu_libraries_are_right_where_a_gpu_is_reserved(line: Of) -> None:
+    service = Service(
+        name="web", image="x", options=(("deploy.resources.reservations.devices", "[{'driver': 'nvidia'}]"),)
+    )
+    inside = (Inside(service="web", frameworks=("torch-2.1.0",), accelerators=("libcudart.so.12",)),)
+    assert line("cpu-only", inside=inside, project=Project(name="shop", services=(service,))).state is State.PASSED
+
+
+def test_the_first_release_has_no_way_back_and_that_is_no_failure(line: Of) -> None:
+    found = line("rollback", way_back=None)
+    assert found.state is State.NOT_APPLICABLE
+    assert "is the first" in found.reason
+
+
+def test_names_of_this_machine_need_no_dns_and_no_public_authority(line: Of) -> None:
+    local = 'app: shop\nroutes: [{host: shop.localhost, to: "web:80"}]'
+    tls = replace(GOOD_TLS, host="shop.localhost", trusted=False, distrust="self-signed certificate")
+    assert line("dns", local, names=()).state is State.NOT_APPLICABLE
+    assert line("certificates", local, handshakes=(tls,)).state is State.PASSED
+
+
+def test_passwords_are_those_that_the_running_services_were_given(line: Of) -> None:
+    def given(value: str) -> Any:
+        db = replace(DB, environment=(("POSTGRES_PASSWORD", value),))
+        return replace(scene().facts, project=Project(name="shop", services=(db,)))  # type: ignore[type-var]
+
+    assert line("passwords", facts=given("f3a9c1d27be4f3a9c1d27be4")).state is State.PASSED
+    for weak in ("admin123", "CHANGE_ME_NOW", "short"):
+        found = line("passwords", facts=given(weak))
+        assert found.state is State.FAILED
+        assert weak not in "".join(map(str, found.problems)).replace("shorter", "")
+
+
+def test_secrets_that_lie_in_files_are_not_in_a_secrets_manager(line: Of) -> None:
+    web = Service(name="web", image="x", environment=(("JWT_SECRET", "f3a9c1d27be4f3a9c1d27be4"),))
+    project = Project(name="shop", services=(web,))
+    bare = line("secrets-sealed", project=project)
+    assert bare.state is State.FAILED
+    assert bare.problems[0].evidence == ("JWT_SECRET",)
+    assert line("secrets-sealed", f"{MANIFEST}secrets: [JWT_SECRET]\n", project=project).state is State.PASSED
+
+
+def test_a_service_of_which_nothing_runs_has_no_passing_health_check(line: Of) -> None:
+    found = line("health-checks", project=Project(name="shop", services=(Service(name="web", image="x"),)))
+    assert found.state is State.FAILED
+    assert "no replica runs" in found.problems[0].summary
+
+
+def test_a_limit_that_was_not_tried_is_asked_for_and_one_that_is_missing_fails(line: Of) -> None:
+    skipped = (Burst(route=f"{HOST}/", limit="9000/minute", skipped="not tried"),)
+    assert line("rate-limit", bursts=skipped).state is State.PERSON
+    assert line("rate-limit", 'app: shop\nroutes: [{host: shop.example.org, to: "web:80"}]').state is State.FAILED
