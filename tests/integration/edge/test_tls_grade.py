@@ -21,8 +21,9 @@ HOST = "shop.example.org"
 def openssl(directory: Path, *options: str, key: str = "rsa:2048", sign: str = "-sha256") -> Iterator[Place]:
     """`openssl s_server` with a certificate of its own."""
     pem, port = directory / "server.pem", free_port(29100)
-    make: list[str | Path] = ["openssl", "req", "-x509", "-newkey", key, "-nodes", sign, "-days", "30", "-subj", f"/CN={HOST}",
-            "-addext", f"subjectAltName=DNS:{HOST}", "-keyout", pem, "-out", directory / "cert.pem"]  # fmt: skip
+    make: list[str | Path] = ["openssl", "req", "-x509", "-newkey", key, "-nodes", sign, "-days", "30"]
+    make += ["-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}"]
+    make += ["-keyout", pem, "-out", directory / "cert.pem"]
     subprocess.run(make, check=True, capture_output=True)
     pem.write_text(pem.read_text() + (directory / "cert.pem").read_text())
     serve = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", str(pem), "-www", "-quiet", *options]
