@@ -8,7 +8,7 @@ from typing import Any
 from havre.checks import ALL, Case, run_checks
 from havre.checks.launch import ITEM_IDS, Scene
 from havre.manifest import parse_app
-from havre.model.diagnosis import EdgeStatus, Facts
+from havre.model.diagnosis import EdgeStatus, Facts, NameAnswer, Names
 from havre.model.launch import (
     AppliedPolicy,
     Automation,
@@ -18,7 +18,6 @@ from havre.model.launch import (
     Handshake,
     Inside,
     Kept,
-    NameAnswer,
     Startup,
     Trail,
     Watcher,
@@ -62,9 +61,11 @@ def scene(manifest: str = MANIFEST, *, project: Project | None = None, **changed
     )
     release = Release(instance="shop", number=2, state=ReleaseState.SERVING, kind="deploy", started_at=NOW - 900)
     edge = EdgeStatus(entrance="127.0.0.1:80", applied=AppEdge(instance="shop", routes=app.routes))
+    names = Names(answers=(NameAnswer(host=HOST, addresses=("51.91.1.2",)),), own=("51.91.1.2",), is_certain=True)
     good: dict[str, Any] = {
         "facts": Facts(
-            instance="shop", project=case.project, app=app, now=NOW, serving=release, last=release, edge=edge
+            instance="shop", project=case.project, app=app, now=NOW, serving=release, last=release, edge=edge,
+            names=names,
         ),
         "handshakes": (GOOD_TLS,),
         "answers": (
@@ -73,7 +74,6 @@ def scene(manifest: str = MANIFEST, *, project: Project | None = None, **changed
         ),
         "origins": (WebAnswer(host=HOST, path="/", tls=True, status=200),),
         "bursts": (Burst(route=f"{HOST}/", limit="10/minute", sent=11, refused_at=11),),
-        "names": (NameAnswer(host=HOST, addresses=("51.91.1.2",), reaches_us=True),),
         "firewall": Firewall(is_active=True, by="ufw", opens=("tcp 22",)),
         "automations": (
             Automation(place="/etc/cron.d/havre", schedule="0 2 * * *", command=TAKE),

@@ -94,9 +94,9 @@ volumes: {{data: {{}}}}
 MANIFEST = """
 app: {name}
 routes:
-  - {{host: launch.localhost, to: web:8000, {route}}}
+  - {{host: {host}, to: web:8000, {route}}}
 release:
-  verify: [{{get: /, host: launch.localhost, expect: {{status: 200, json: {{status: healthy}}}}}}]
+  verify: [{{get: /, host: {host}, expect: {{status: 200, json: {{status: healthy}}}}}}]
 secrets: [POSTGRES_PASSWORD, JWT_SECRET]
 backups:
   db: {{schedule: "0 2 * * *", drill: monthly}}
@@ -129,11 +129,13 @@ class LaunchedShop:
         (state / "server.yaml").write_text(f"{ports}bind: [127.0.0.1]\nmetrics: 127.0.0.1:{self.metrics_port}\n")
         self.write()
 
-    def write(self, *, bounded_logs: bool = True, route: str = "rate_limit: 40/minute", more: str = "") -> None:
+    def write(
+        self, *, bounded_logs: bool = True, route: str = "rate_limit: 40/minute", more: str = "", host: str = HOST
+    ) -> None:
         """(Re)write the Compose file and the manifest."""
         logging = "*bounded" if bounded_logs else "{driver: json-file}"
         (self.directory / "compose.yaml").write_text(COMPOSE.format(logging=logging))
-        (self.directory / "havre.yaml").write_text(MANIFEST.format(name=self.name, route=route, more=more))
+        (self.directory / "havre.yaml").write_text(MANIFEST.format(name=self.name, host=host, route=route, more=more))
 
     def havre(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the command in the app's directory, without a terminal, at 80 columns."""

@@ -66,16 +66,6 @@ class Burst:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NameAnswer:
-    """What DNS says of a host; `reaches_us` is True when one of the addresses shows the certificate of our edge."""
-
-    host: str
-    addresses: tuple[str, ...] = ()
-    reaches_us: bool = False
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Firewall:
     """What the kernel lets in: `is_active` when what no rule lets in is refused; None where this user may not look."""
 

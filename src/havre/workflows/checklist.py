@@ -19,6 +19,7 @@ from havre.errors import HavreError, InputError, Problem, RefusedError
 from havre.host import clock
 from havre.host.automations import read_automations, read_startup
 from havre.host.firewall import read_firewall
+from havre.model.diagnosis import Facts
 from havre.model.launch import AppliedPolicy, Confirmation, Handshake, Inside, Kept, Trail, WayBack, WebAnswer
 from havre.model.observed import Observed
 from havre.model.route import EdgeSettings
@@ -48,7 +49,7 @@ class Ground:
     intent: Intent
     observed: Observed
     edge: EdgeSettings
-    addresses: tuple[str, ...] = ()
+    facts: Facts | None = None
     burst: bool = True
 
     @property
@@ -81,11 +82,7 @@ def check_launch(
     observed = look(server, intent)
     case = gather(server, intent, observed)
     diagnosis = examine(server, intent.app.instance)
-    system = case.server.system if case.server else None
-    ground = Ground(
-        server=server, intent=intent, observed=observed, edge=edge, burst=burst,
-        addresses=system.addresses if system else (),
-    )  # fmt: skip
+    ground = Ground(server=server, intent=intent, observed=observed, edge=edge, facts=diagnosis.facts, burst=burst)
     book = server.state.confirmations
     scene = Scene(
         case=case,
@@ -247,6 +244,13 @@ def _rotated(ground: Ground) -> tuple[str, float]:
     return next(((line.action, line.at) for line in lines if "rotat" in line.action), ("", 0.0))
 
 
+def _reached(ground: Ground) -> tuple[str, ...]:
+    """Only where TLS ends here: elsewhere another proxy's certificate would be compared with itself."""
+    if ground.facts is None or not ground.server.ends_tls or not ground.hosts:
+        return ()
+    return tuple(names.reached_all_the_same(ground.facts.names, ground.secure(ground.hosts[0])))
+
+
 def _policies(ground: Ground) -> tuple[AppliedPolicy, ...]:
     engine: object = ground.server.engine
     return engine.policies(ground.intent.app.instance) if isinstance(engine, PolicyLook) else ()
@@ -265,7 +269,7 @@ LOOKS: Mapping[str, Callable[[Ground], Any]] = {
     "promises": _promises,
     "origins": lambda g: tuple(web.ask_as_foreign_page(g.intent.app.routes, _inside_door(g))),
     "bursts": lambda g: tuple(web.try_limits(g.intent.app.routes, g.plain, wanted=g.burst)),
-    "names": lambda g: names.look_up(g.hosts, g.addresses, g.secure(g.hosts[0]) if g.hosts else None),
+    "reached": _reached,
     "firewall": lambda _: read_firewall(),
     "automations": lambda _: read_automations(),
     "startup": lambda _: read_startup(),

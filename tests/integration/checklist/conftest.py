@@ -1,4 +1,4 @@
-"""One shop, deployed once for all tests of the checklist: each test leaves it as it found it."""
+"""One shop, deployed once for all tests of a file: each test leaves it as it found it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from launched_shop import LaunchedShop
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaunchedShop]:
     """It serves, with everything in order that is not about people."""
     shop = LaunchedShop(tmp_path_factory.mktemp("launch"))

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from command import HAVRE
-from launched_shop import HOST, LaunchedShop
+from dns_server import Zone
+from launched_shop import LaunchedShop
 
 pytestmark = pytest.mark.docker
 
@@ -108,24 +109,24 @@ def test_only_a_firewall_that_refuses_counts_and_it_hides_what_ordinary_programs
 
 
 def test_names_must_lead_to_this_server(shop: LaunchedShop) -> None:
-    shop.write(more="environments: {staging: {}}")
-    text = (shop.directory / "havre.yaml").read_text()
-    (shop.directory / "havre.yaml").write_text(text.replace(f"host: {HOST}, to", "host: shop.example.org, to"))
+    settings = shop.directory / "state/server.yaml"
+    before, zone = settings.read_text(), Zone({"shop.havre-tests.net": "51.91.1.2"})
     try:
-        here = _answer_of_dns(shop, "51.91.1.2")
+        settings.write_text(f"{before}addresses: [51.91.1.2]\nresolvers: ['127.0.0.1:{zone.port}']\n")
+        shop.write(host="shop.havre-tests.net")
+        shop.havre("deploy", "-y")
+        here = shop.checklist("dns")["dns"]
         assert here["state"] == "passed", here
-        assert "shop.example.org: 51.91.1.2" in here["evidence"]
-        elsewhere = {"dns": _answer_of_dns(shop, "51.91.9.9")}
-        assert "leads to 51.91.9.9, which is not this server" in failed(elsewhere, "dns")
+        assert "shop.havre-tests.net: 51.91.1.2" in here["evidence"]
+        zone.names["shop.havre-tests.net"] = "51.91.9.9"
+        assert "leads to 51.91.9.9, which is not this server" in failed(shop.checklist("dns"), "dns")
+        del zone.names["shop.havre-tests.net"]
+        assert "has no address in DNS" in failed(shop.checklist("dns"), "dns")
     finally:
+        zone.close()
+        settings.write_text(before)
         shop.write()
-
-
-def _answer_of_dns(shop: LaunchedShop, address: str) -> Any:
-    hosts = shop.directory / "hosts"
-    hosts.write_text(f"127.0.0.1 localhost\n{address} shop.example.org\n")
-    setup = f"ip addr add 51.91.1.2/32 dev lo; mount --bind {hosts} /etc/hosts"
-    return shop.checklist("dns", setup=setup, network=True)["dns"]
+        shop.havre("deploy", "-y")
 
 
 def test_monitoring_that_does_not_answer_is_no_monitoring(shop: LaunchedShop) -> None:
@@ -277,7 +278,7 @@ def test_a_server_out_of_order_fails_each_item_names_the_service_and_ends_with_1
     assert "nvidia_cublas_cu12-12.1" in failed(found, "cpu-only")
     assert "public.user_roles" in failed(found, "row-level-security")
     assert "superuser shop" in failed(found, "database-roles")
-    assert "release 1 cannot be brought back" in failed(found, "rollback")
+    assert "cannot be brought back" in failed(found, "rollback")
     assert found["log-bounds"]["last_confirmed"], "it passed before, and that is remembered"
     shop.docker("stop", "-t", "2", shop.container("web"))
     broken = shop.checklist("services-run", "api-answers", "health-checks", "proxy")

@@ -10,6 +10,8 @@ import pytest
 from launch_scene import DRILL, GOOD_TLS, HEADERS, HOST, MANIFEST, NOW, scene, with_server
 
 from havre.checks.launch import ITEMS, Line, State, judge
+from havre.errors import Problem
+from havre.model.diagnosis import NameAnswer, Names
 from havre.model.launch import (
     AppliedPolicy,
     Automation,
@@ -19,7 +21,6 @@ from havre.model.launch import (
     Handshake,
     Inside,
     Kept,
-    NameAnswer,
     Startup,
     Watcher,
     WayBack,
@@ -77,8 +78,6 @@ FAILURES: list[tuple[str, dict[str, Any], str]] = [
     ("rate-limit", {"bursts": (Burst(route=f"{HOST}/", limit="10/minute", sent=12),)}, "12 requests at once were all"),
     ("api-answers", {"answers": (WebAnswer(host=HOST, path="/", tls=True, status=503),)}, "it is answered 503"),
     ("api-answers", {"promises": ("GET /health of x: status 500 instead of 200",)}, "status 500 instead of 200"),
-    ("dns", {"names": (NameAnswer(host=HOST, addresses=("9.9.9.9",)),)}, "leads to 9.9.9.9, which is not this server"),
-    ("dns", {"names": (NameAnswer(host=HOST, error="Name or service not known"),)}, "DNS knows no address"),
     ("firewall", {"firewall": Firewall(is_active=False, by="nftables")}, "no firewall refuses anything"),
     ("ports-closed", {"case": with_server(listeners=(LISTENER,)), "firewall": Firewall(is_active=False)},
      "port 5432 is reachable from everywhere"),
@@ -190,8 +189,29 @@ def test_the_first_release_has_no_way_back_and_that_is_no_failure(line: Of) -> N
 def test_names_of_this_machine_need_no_dns_and_no_public_authority(line: Of) -> None:
     local = 'app: shop\nroutes: [{host: shop.localhost, to: "web:80"}]'
     tls = replace(GOOD_TLS, host="shop.localhost", trusted=False, distrust="self-signed certificate")
-    assert line("dns", local, names=()).state is State.NOT_APPLICABLE
+    assert line("dns", local, facts=named()).state is State.NOT_APPLICABLE
     assert line("certificates", local, handshakes=(tls,)).state is State.PASSED
+
+
+def named(*answers: NameAnswer, own: tuple[str, ...] = ("51.91.1.2",), is_certain: bool = True) -> Any:
+    """The scene's facts, with these answers of DNS."""
+    facts = scene().facts
+    assert facts is not None
+    return replace(facts, names=Names(answers=answers, own=own, is_certain=is_certain))
+
+
+def test_names_are_judged_by_what_the_doctor_found_in_dns(line: Of) -> None:
+    elsewhere = Problem(summary="shop.example.org leads to 9.9.9.9", hint="change its record", code="doctor-dns")
+    strange = named(NameAnswer(host=HOST, addresses=("9.9.9.9",)))
+    assert line("dns", facts=strange, findings=(elsewhere,)).state is State.FAILED
+    silent = named(NameAnswer(host=HOST, problem="resolver", detail="10.0.0.1: no answer within 2 s"))
+    assert line("dns", facts=silent).state is State.PERSON
+
+
+def test_behind_nat_the_certificate_or_a_person_says_whether_a_name_leads_here(line: Of) -> None:
+    behind = named(NameAnswer(host=HOST, addresses=("9.9.9.9",)), own=("10.0.0.4",), is_certain=False)
+    assert line("dns", facts=behind).state is State.PERSON
+    assert line("dns", facts=behind, reached=(HOST,)).state is State.PASSED
 
 
 def test_passwords_are_those_that_the_running_services_were_given(line: Of) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from havre.checks.claims import ANY_ADDRESS, read_port
 from havre.checks.launch.item import Item, Judgement, beside_the_point, by_checks, only_a_person, problem, seen
 from havre.checks.launch.scene import Scene
-from havre.checks.launch.web import is_local
 from havre.errors import Problem
 from havre.model.images import known
-from havre.model.launch import NameAnswer
 from havre.model.server import Claim, Listener, ServerFacts
 
 SSH = 22
@@ -22,38 +18,24 @@ _WATCHING_PORTS = {9090: "Prometheus", 9093: "Alertmanager", 9100: "node-exporte
 
 
 def _dns(scene: Scene) -> Judgement:
-    public = [one for one in scene.names if not is_local(one.host)]
-    if not scene.hosts:
-        return beside_the_point("the app has no routes")
-    if not public:
-        return beside_the_point(f"{', '.join(scene.hosts)}: names of this machine only")
-    ours = _addresses(scene)
-    shown = tuple(f"{one.host}: {', '.join(one.addresses) or one.error}" for one in public)
-    problems = [found for one in public for found in _elsewhere(one, ours)]
-    return seen(f"this server has {', '.join(ours) or 'no address but loopback'}", *shown, problems=problems)
-
-
-def _addresses(scene: Scene) -> tuple[str, ...]:
-    server = scene.case.server
-    return server.system.addresses if server and server.system else ()
-
-
-def _elsewhere(one: NameAnswer, ours: tuple[str, ...]) -> Iterator[Problem]:
-    if not one.addresses:
-        yield problem(
-            "DNS knows no address for it",
-            f"add an A record that leads {one.host} to this server",
-            subject=one.host,
-            evidence=(one.error,),
-            effect="no visitor finds it, and no certificate can be had",
-        )
-    elif not one.reaches_us and (strange := [address for address in one.addresses if address not in ours]):
-        yield problem(
-            f"DNS leads to {', '.join(strange)}, which is not this server",
-            "correct the A (or AAAA) record; behind NAT or a CDN, waive `dns` with the reason",
-            subject=one.host,
-            evidence=(f"this server: {', '.join(ours)}", "what answers there does not show this server's certificate"),
-        )
+    """What the doctor found out: DNS itself is asked, never this machine's hosts file."""
+    if scene.facts is None:
+        return seen(problems=[problem("nothing was deployed yet", "`havre deploy`")])
+    found = scene.facts.names
+    if not found.answers:
+        return beside_the_point(f"{', '.join(scene.hosts)}: no name of the public DNS" if scene.hosts else "no routes")
+    shown = tuple(f"{one.host}: {', '.join(one.addresses) or one.detail}" for one in found.answers)
+    ours = f"this server: {', '.join(found.own) or 'no address but loopback'}"
+    if silent := [one for one in found.answers if one.problem == "resolver"]:
+        return Judgement(unseen=f"no DNS server answered: {silent[0].detail}", evidence=(ours, *shown))
+    problems = [one for one in scene.findings if one.code == "doctor-dns"]
+    doubtful = [
+        one.host for one in found.answers if set(one.addresses) - {*found.own} and one.host not in scene.reached
+    ]
+    if doubtful and not found.is_certain and not problems:
+        why = "this server has no public address of its own; write those that lead here as `addresses` in server.yaml"
+        return only_a_person(f"{why} ({', '.join(doubtful)})", ours, *shown)
+    return seen(ours, *shown, problems=problems)
 
 
 def _firewall(scene: Scene) -> Judgement:
@@ -203,12 +185,13 @@ ITEMS = (
         id="dns",
         title="the names lead to this server",
         doc=(
-            "Every host is looked up as a visitor's machine would. An address that is not one of this machine's is "
-            "asked for its certificate: behind NAT it still shows ours."
+            "Every host is looked up in DNS. An address that is not one of this machine's is asked for its "
+            "certificate: behind NAT it still shows ours."
         ),
         judge=_dns,
         promised=("C72", "C4"),
-        looks=("names",),
+        looks=("reached",),
+        asks="Do the names lead to this server?",
     ),
     Item(
         id="proxy",

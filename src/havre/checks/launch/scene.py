@@ -18,7 +18,6 @@ from havre.model.launch import (
     Handshake,
     Inside,
     Kept,
-    NameAnswer,
     Startup,
     Trail,
     Watcher,
@@ -56,7 +55,8 @@ class Scene:
     origins: tuple[WebAnswer, ...] = ()
     """Answers to a foreign Origin."""
     bursts: tuple[Burst, ...] = ()
-    names: tuple[NameAnswer, ...] = ()
+    reached: tuple[str, ...] = ()
+    """Hosts whose address in DNS is not one of ours and shows our certificate all the same: we are behind it."""
     firewall: Firewall = field(default_factory=Firewall)
     automations: tuple[Automation, ...] = ()
     startup: Startup = field(default_factory=Startup)
