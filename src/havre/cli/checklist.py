@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from havre.checks.launch import ITEMS, SECTIONS, Checklist, Line, State
 from havre.cli.options import Chosen, app_options, json_option
@@ -69,8 +70,8 @@ def checklist_command(
       havre checklist --only dns --only certificates
       havre checklist confirm team-trained --note "Ana and Luc did a restore on 3 March"
     """
-    context.obj = chosen
     if context.invoked_subcommand:
+        _refuse_lost_options(context)
         return None
     if list_items:
         show_table(("ITEM", "LEVEL", "PASSES WHEN"), [(one.id, one.level.value, one.title) for one in ITEMS])
@@ -124,6 +125,17 @@ def withdraw_command(chosen: Chosen, item: str) -> None:
     server, instance = open_instance(chosen)
     withdraw(server, instance, item)
     say(f"{item}: withdrawn")
+
+
+def _refuse_lost_options(context: click.Context) -> None:
+    """An option before the subcommand would be lost silently."""
+    given = [
+        parameter.opts[-1]
+        for parameter in context.command.params
+        if parameter.name and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"write {', '.join(given)} after `{context.invoked_subcommand}`")
 
 
 def _show(found: Checklist, *, verbose: bool) -> None:

@@ -13,8 +13,8 @@ SSH = 22
 WATCHING = frozenset({"prometheus", "alertmanager", "exporter", "cadvisor", "grafana", "uptime-kuma"})
 """Kinds of well-known images that watch, or show what others saw."""
 
-_WATCHING_PORTS = {9090: "Prometheus", 9093: "Alertmanager", 9100: "node-exporter", 9187: "postgres-exporter",
-                   9121: "redis-exporter", 8080: "", 3001: "", 5555: ""}  # fmt: skip
+_WATCHING_PORTS = frozenset({9090, 9093, 9100, 9121, 9187})
+"""Prometheus, Alertmanager and the exporters of machines, Redis and PostgreSQL, wherever they come from."""
 
 
 def _dns(scene: Scene) -> Judgement:
@@ -116,7 +116,7 @@ def _close(one: Listener, owner: str) -> str:
 def _watchers_private(scene: Scene) -> Judgement:
     services = {one.name: found.kind for one in scene.case.project.services if (found := known(one))}
     watching = sorted(name for name, kind in services.items() if kind in WATCHING)
-    open_ports = [one for one in reachable(scene) if _WATCHING_PORTS.get(one.port)]
+    open_ports = [one for one in reachable(scene) if one.port in _WATCHING_PORTS]
     routed = [route for route in scene.case.app.routes if route.service in watching]
     bare = [
         route for route in routed if not route.basic_auth and not route.allow and _asks_nobody(services, route.service)

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 
 from havre.checks.launch.item import Item, Judgement, Level, beside_the_point, only_a_person, problem, seen
 from havre.checks.launch.scene import Scene
+from havre.checks.outside import ALARM_DAYS
 from havre.errors import Problem
 from havre.model.launch import Automation, Handshake, WebAnswer
 from havre.model.route import Route
 
-ALARM_DAYS = 14.0
 HALF_A_YEAR = 180 * 86400
 """Seconds of Strict-Transport-Security below which no tester gives the best grade."""
 

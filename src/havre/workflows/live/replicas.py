@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from http.client import HTTPException
 
 from havre.backups import postgres
+from havre.checks.launch.network import WATCHING
 from havre.engines.base import Context, Engine
 from havre.errors import HavreError
 from havre.model.app import Verification
@@ -32,7 +33,6 @@ _SECURITY = (
     " union all select distinct 'user', usename::text, usesuper::text from pg_stat_activity"
     " join pg_user using (usename) where backend_type = 'client backend' and pid <> pg_backend_pid() order by 1, 2"
 )
-WATCHING = frozenset({"prometheus", "alertmanager", "exporter", "cadvisor", "grafana", "uptime-kuma"})
 
 
 def look_inside(engine: Engine, project: Project, observed: Observed) -> Iterator[Inside]:
