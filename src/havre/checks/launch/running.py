@@ -208,7 +208,7 @@ def _no_way_back(number: int, missing: tuple[str, ...]) -> Problem:
 
 
 def _cpu_only(scene: Scene) -> Judgement:
-    if not scene.inside:
+    if scene.facts is None:
         return _not_deployed()
     looked = [one for one in scene.inside if one.frameworks is not None]
     if not looked:

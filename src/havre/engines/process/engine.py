@@ -19,6 +19,7 @@ from havre.engines.process.images import Image, Images
 from havre.engines.process.logs import last_texts, read_logs
 from havre.engines.process.probe import probe_replica, seen_health
 from havre.engines.process.probing import hook_command
+from havre.engines.process.records import Launch
 from havre.engines.process.replicas import Found, Replicas
 from havre.engines.process.starting import Starter
 from havre.engines.process.streaming import read_files, stream_in, write_files
@@ -33,6 +34,7 @@ from havre.host.files import private_directory
 from havre.model.app import ProcessSpec
 from havre.model.backup import Streamed
 from havre.model.health import ProbeResult
+from havre.model.launch import AppliedPolicy
 from havre.model.observed import Observed, ObservedImage, ObservedReplica, ReplicaState
 from havre.model.plan import (
     BuildImage,
@@ -50,6 +52,7 @@ from havre.model.plan import (
     TagImage,
 )
 from havre.model.project import Service
+from havre.model.units import show_bytes
 from havre.model.upkeep import Stored
 
 _LAST_LINES = 15
@@ -232,6 +235,11 @@ class ProcessEngine:
         running = [one for one in self._replicas.listed(instance) if one.is_running]
         return usage_of(running, self._groups, with_cpu=with_cpu)
 
+    def policies(self, instance: str) -> tuple[AppliedPolicy, ...]:
+        """What the supervisor keeps of each running replica's log, and when it starts it again."""
+        running = [one.launch for one in self._replicas.listed(instance) if one.is_running]
+        return tuple(_policy_of(launch) for launch in running if launch.role == "replica")
+
     @cached_property
     def _groups(self) -> Groups:
         return Groups(self._client.facts().limits)
@@ -366,3 +374,14 @@ def _name(one: Found) -> str:
 
 def _is_below(path: str, directory: Path) -> bool:
     return path == str(directory) or path.startswith(f"{directory}/")
+
+
+def _policy_of(launch: Launch) -> AppliedPolicy:
+    return AppliedPolicy(
+        service=launch.service,
+        slot=launch.slot,
+        log_driver="havre",
+        log_size=show_bytes(launch.log_size),
+        log_files=str(launch.log_files),
+        restart=launch.restart,
+    )
