@@ -100,7 +100,9 @@ def checklist_command(
 @click.option("--until", type=_Day(), metavar="DATE", help="The last day it counts [default: by the item].")
 @app_options
 def confirm_command(chosen: Chosen, item: str, note: str, until: str | None) -> None:
-    """Record the answer to what only a person can say; it is kept with your name, and in the audit log.
+    """Record the answer to what only a person can say.
+
+    It is kept with your name, in the audit log too, and asked for again when it ends.
 
     \b
     Examples:

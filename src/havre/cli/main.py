@@ -27,7 +27,7 @@ GROUPS: tuple[tuple[str, dict[str, Entry]], ...] = (
         {
             "init": Entry("init", "Write a first havre.yaml from the Compose files here."),
             "check": Entry("check", "Look for everything that would go wrong, touch nothing."),
-            "checklist": Entry("checklist", "Go through all that a launch needs, with evidence from the live server."),
+            "checklist": Entry("checklist", "Judge what a launch needs by what the live server shows."),
             "config": Entry("config", "Print the Compose files in their normal form."),
             "demo": Entry("demo", "Deploy the example on this machine and show the story."),
         },
