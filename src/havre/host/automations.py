@@ -60,8 +60,8 @@ def _cron_line(line: str, *, has_user: bool) -> tuple[str, str] | None:
     times = 1 if text.startswith("@") else 5
     if len(words) <= times:
         return None
-    command = words[times].partition(" ")[2] if has_user else words[times]
-    return " ".join(words[:times]), command.strip()
+    command = words[times].split(None, 1)[1:] if has_user else [words[times]]
+    return (" ".join(words[:times]), command[0].strip()) if command else None
 
 
 def _systemd(root: Path) -> Iterator[Automation]:

@@ -35,7 +35,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_cron_lines_are_read_wherever_they_are_kept(root: Path) -> None:
-    write(root, "etc/crontab", "SHELL=/bin/sh\n17 * * * * root cd / && run-parts /etc/cron.hourly\n")
+    write(root, "etc/crontab", "SHELL=/bin/sh\n17 *\t* * *\troot\tcd / && run-parts /etc/cron.hourly\n")
     write(root, "etc/cron.d/havre", "# made by havre\n0 2 * * * root havre backup take db 2>&1 | logger\n")
     write(root, "var/spool/cron/crontabs/root", "@reboot havre boot now\n*/5 * * * * /usr/bin/true\n\nbroken\n")
     found = [(one.place, one.schedule, one.command) for one in read_automations(root)]
