@@ -182,7 +182,7 @@ def _stays_down(one: AppliedPolicy) -> Problem:
 
 
 def _edge_stays_down(scene: Scene) -> Problem:
-    hint = "let a systemd unit, or an `@reboot` line of cron, run `havre edge restart`"
+    hint = "`havre boot install` enables a unit; without systemd put the line of `havre boot cron` into the crontab"
     effect = "after a reboot nothing answers until somebody runs a command" if scene.case.app.routes else ""
     return problem("nothing brings the edge and its routes back after a reboot", hint, subject="edge", effect=effect)
 
