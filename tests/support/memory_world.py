@@ -23,6 +23,7 @@ from havre.model.plan import (
     StartReplica,
     Step,
     Switch,
+    TryConfiguration,
     UndoMigration,
     Verify,
 )
@@ -235,7 +236,7 @@ class World:
             case Verify():
                 if self.verify_fails:
                     raise FailedError(Problem(summary="not as promised", hint="correct it"))
-            case Safeguard() | UndoMigration():
+            case Safeguard() | UndoMigration() | TryConfiguration():
                 pass
             case _:
                 if isinstance(step, StartReplica):

@@ -12,7 +12,7 @@ from havre.errors import Location, Problem, Severity
 from havre.model.app import App
 from havre.model.observed import Observed
 from havre.model.project import Project, Service
-from havre.model.server import FileFacts, ServerFacts, VariableFact
+from havre.model.server import FileFacts, RefusedFile, ServerFacts, VariableFact
 
 HasTool = Callable[[Service, str], bool | None]
 """(service, program) -> whether its image has the program; None where nobody looked."""
@@ -44,6 +44,8 @@ class Case:
     """Bytes of memory kept free of apps; None means the usual share."""
     peaks: tuple[tuple[str, int], ...] = ()
     """(service, bytes): the most memory one of its replicas was seen to use."""
+    refused: tuple[RefusedFile, ...] = ()
+    """Mounted configuration files that their image's own program refuses."""
     changed: frozenset[str] | None = None
     """The services this release replaces; None means: any of them."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from havre.checks import (
     binds,
     builds,
+    configurations,
     exposure,
     health,
     hygiene,
@@ -25,7 +26,7 @@ FAMILIES: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("Routes and manifest", routes.CHECKS),
     ("Ports", ports.CHECKS),
     ("Networks and names", networks.CHECKS),
-    ("Files", binds.CHECKS),
+    ("Files", (*binds.CHECKS, *configurations.CHECKS)),
     ("Builds", builds.CHECKS),
     ("Memory and disk", memory.CHECKS),
     ("Server", requirements.CHECKS),

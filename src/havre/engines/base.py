@@ -203,6 +203,18 @@ class ImageLook(Protocol):
         ...
 
 
+@runtime_checkable
+class Trials(Protocol):
+    """What checks of configuration files ask of an engine that has images."""
+
+    def try_once(self, service: Service, context: Context, *, timeout: float) -> Executed | None:
+        """Run the service's command to its end in a replica that nobody sees and that is thrown away.
+
+        None when it cannot be started (the image lacks the program) or does not end within `timeout` seconds.
+        """
+        ...
+
+
 class Source(Protocol):
     """A stream of bytes that can only be read forward."""
 

@@ -228,6 +228,16 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TryConfiguration:
+    """Ask a service's image, which has just come, whether it accepts the files that are mounted into it."""
+
+    service: Service
+
+    def __str__(self) -> str:
+        return f"try the configuration of {self.service.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Safeguard:
     """Take a verified snapshot of these services before a migration may change them."""
 
@@ -259,7 +269,7 @@ EngineStep: TypeAlias = (
     | RestartReplica | StopReplica | RemoveReplica | RemoveNetwork | RemoveVolume
 )  # fmt: skip
 EdgeStep: TypeAlias = Hold | Switch | Drain
-WorkflowStep: TypeAlias = AwaitHealthy | Verify | Safeguard | UndoMigration
+WorkflowStep: TypeAlias = AwaitHealthy | Verify | Safeguard | UndoMigration | TryConfiguration
 Step: TypeAlias = EngineStep | EdgeStep | WorkflowStep
 
 

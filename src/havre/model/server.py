@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+from havre.errors import Location
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
@@ -146,6 +148,24 @@ class FileFacts:
     def at(self, path: str) -> PathFact | None:
         """What is known of a path."""
         return next((fact for fact in self.paths if fact.path == path), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedFile:
+    """A configuration file that the program of its image does not accept; texts hold no secrets."""
+
+    service: str
+    tool: str
+    """What said so: `nginx -t`."""
+    said: tuple[str, ...]
+    at: Location | None = None
+    """The place on this server, where the program named one."""
+    line: str = ""
+    """What is written there."""
+    unknown_host: str = ""
+    """A name without a dot that nothing in the project has, and that the file needs at the start."""
+    is_certain: bool = True
+    """False where it may be about something that is there only when the app runs, such as a certificate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from havre.model.observed import Observed
-from havre.model.plan import BuildImage, CreateNetwork, CreateVolume, Phase, PullImage
+from havre.model.plan import BuildImage, CreateNetwork, CreateVolume, Phase, PullImage, TryConfiguration
 from havre.model.project import MountKind, Project, Service
 from havre.planning.compare import Change, Snapshot
 from havre.planning.draft import Draft
@@ -19,23 +19,34 @@ class Prepared:
     images: dict[str, int] = field(default_factory=dict)
     networks: dict[str, int] = field(default_factory=dict)
     volumes: dict[str, int] = field(default_factory=dict)
+    trials: dict[str, int] = field(default_factory=dict)
+    """The steps that ask a new image about mounted configuration files, by service."""
 
     def for_service(self, service: Service) -> tuple[int, ...]:
         """What must be done before a replica of `service` can be made."""
-        steps = [self.images.get(service.image)]
+        steps = [self.images.get(service.image), self.trials.get(service.name)]
         steps += [self.networks.get(place.network) for place in service.networks]
         steps += [self.volumes.get(mount.source or "") for mount in service.mounts if mount.kind is MountKind.VOLUME]
         return tuple(number for number in steps if number is not None)
 
 
 def prepare(
-    draft: Draft, project: Project, observed: Observed, snapshot: Snapshot, changes: Mapping[str, Change]
+    draft: Draft,
+    project: Project,
+    observed: Observed,
+    snapshot: Snapshot,
+    changes: Mapping[str, Change],
+    trials: Collection[str] = (),
 ) -> Prepared:
     """Add the steps that make what is missing; external networks and volumes are others' (a check refuses early)."""
     prepared = Prepared()
     starting = [change.service for change in changes.values() if change.start]
     for service in starting:
         _prepare_image(draft, prepared, service, snapshot)
+        image = prepared.images.get(service.image)
+        if service.name in trials and image is not None:  # of an image that is here, a check has asked already
+            step, reason = TryConfiguration(service=service), "its own program must accept the mounted files"
+            prepared.trials[service.name] = draft.add(step, reason, phase=Phase.PREPARE, after=[image])
     used = [change.service for change in changes.values() if change.slots]
     _prepare_networks(draft, prepared, project, observed, used)
     _prepare_volumes(draft, prepared, project, observed, used)

@@ -36,6 +36,7 @@ def plan_rollout(
     scale: Mapping[str, int] | None = None,
     remove_orphans: bool = True,
     undo: UndoMigration | None = None,
+    trials: Collection[str] = (),
 ) -> Plan:
     """The plan that makes `observed` match `project`; empty when it does.
 
@@ -43,6 +44,7 @@ def plan_rollout(
 
     `force` names services whose replicas are replaced even when nothing changed; `scale` overrides how many
     replicas services have; without `remove_orphans`, services that the file does not have any more keep running.
+    `trials` names services whose image can say whether it accepts the files mounted into it.
     """
     draft = Draft(observed.instance)
     snapshot = Snapshot.of(observed)
@@ -51,7 +53,7 @@ def plan_rollout(
     orphans = _orphans(project, observed)
     kept_orphans = () if remove_orphans else orphans
 
-    prepared = prepare(draft, project, observed, snapshot, changes)
+    prepared = prepare(draft, project, observed, snapshot, changes, trials)
     starting = Starting(draft, prepared, changes, edge, project=project, observed=observed, app=app, undo=undo)
     starting.run()
     proven = _switch(draft, starting, changes, edge, kept_orphans)

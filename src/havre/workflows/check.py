@@ -31,6 +31,7 @@ from havre.model.observed import Observed
 from havre.model.project import Project, Service
 from havre.model.server import BuildFact, FileFacts, PathFact, ServerFacts, VariableFact
 from havre.store.instances import StoredClaim
+from havre.workflows.configurations import try_configurations
 from havre.workflows.image_programs import find_programs
 from havre.workflows.intent import Intent
 from havre.workflows.ledger import server_now
@@ -78,6 +79,7 @@ def gather(server: Server, intent: Intent, observed: Observed) -> Case:
         files=look_at_files(intent.app, intent.project, from_source=server.engine.name == "process"),
         variables=read_env_files(intent.app),
         has_tool=find_programs(server.engine, intent.project, observed, server.state.directory / PROGRAMS_FILE),
+        refused=try_configurations(server, intent.app, intent.project, observed),
         peaks=_peaks(server, intent),
         **(_WITHOUT_DOCKER if server.engine.name == "process" else {}),
         edge_address=address,

@@ -21,6 +21,7 @@ from havre.planning.facts import EdgeFacts
 from havre.planning.rollout import plan_rollout
 from havre.planning.undo import is_past_return, plan_undo
 from havre.store.instances import KnownInstance
+from havre.workflows.configurations import can_be_asked
 from havre.workflows.disk import tidy
 from havre.workflows.execute import Cancellation, Outcome, Witness, execute
 from havre.workflows.intent import Intent
@@ -88,7 +89,7 @@ def propose(
     warnings = [*intent.warnings, *(check(server, intent, observed) if check else ())]
     if errors := [problem for problem in warnings if problem.severity is Severity.ERROR]:
         raise RefusedError(errors)
-    plan = planner(choices) if planner else _rollout(intent, choices)
+    plan = planner(choices) if planner else _rollout(server, intent, choices)
     return proposal_of(server, intent, choices, plan, observed, tuple(warnings))
 
 
@@ -171,7 +172,8 @@ def _release(
     raise _failure(instance, release, outcome, undone)
 
 
-def _rollout(intent: Intent, choices: Choices) -> Planner:
+def _rollout(server: Server, intent: Intent, choices: Choices) -> Planner:
+    trials = can_be_asked(server, intent.project)
     return lambda observed, edge: plan_rollout(
         intent.project,
         observed,
@@ -181,6 +183,7 @@ def _rollout(intent: Intent, choices: Choices) -> Planner:
         force=choices.force,
         scale=choices.scale,
         remove_orphans=choices.remove_orphans,
+        trials=trials,
     )
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from havre.checks.configurations import refusal
 from havre.engines.base import Context, Progress
 from havre.errors import FailedError, Problem
 from havre.host import clock
@@ -22,11 +23,13 @@ from havre.model.plan import (
     Safeguard,
     StartReplica,
     Switch,
+    TryConfiguration,
     UndoMigration,
     Verify,
 )
 from havre.model.project import Project, Service
 from havre.model.route import AppEdge, Endpoint, Route, Upstream
+from havre.workflows.configurations import try_configurations
 from havre.workflows.execute import Cancellation
 from havre.workflows.migrate import Migrating
 from havre.workflows.prove import prove, stay
@@ -103,6 +106,8 @@ class Performer:
                 self.schema_head = self._migrating(step.service).migrate(step)
             case UndoMigration() as step:
                 self.schema_head = self._migrating(step.service).take_back(step)
+            case TryConfiguration() as step:
+                self._try_configuration(step.service)
             case StartReplica() | RunTask() as step:
                 self.server.engine.perform(step, self.context(step.service), progress=self.work.progress)
             case CreateNetwork() as step:
@@ -120,6 +125,13 @@ class Performer:
             context=self.context(service),
             progress=self.work.progress,
         )
+    def _try_configuration(self, service: Service) -> None:
+        observed = self.server.engine.observe(self.work.app.instance, references=[service.image])
+        refused = try_configurations(self.server, self.work.app, self.work.project, observed)
+        names = self.work.project.service_names
+        problems = [refusal(file, names) for file in refused if file.service == service.name and file.is_certain]
+        if problems:
+            raise FailedError(problems)
 
     # -- the edge ------------------------------------------------------------------------------------------------
 

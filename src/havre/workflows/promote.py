@@ -12,6 +12,7 @@ from havre.errors import InputError, Problem, RefusedError
 from havre.model.release import Release
 from havre.planning.promotion import promote_images, with_names
 from havre.planning.rollout import plan_rollout
+from havre.workflows.configurations import can_be_asked
 from havre.workflows.deploy import Check, Choices, Planner, Proposal, propose
 from havre.workflows.intent import Intent
 from havre.workflows.rollback import RETURNABLE
@@ -44,11 +45,20 @@ def propose_promotion(server: Server, intent: Intent, release: Release, *, check
     promotion = promote_images(
         intent.project, release.images, observed, source=release.instance, release=release.number
     )
+    trials = can_be_asked(server, promotion.project)
     promoted = replace(intent, project=promotion.project, named=promotion.names)
 
     def planner(choices: Choices) -> Planner:
         return lambda seen, edge: with_names(
-            plan_rollout(promotion.project, seen, app=intent.app, edge=edge, files=intent.files, scale=choices.scale),
+            plan_rollout(
+                promotion.project,
+                seen,
+                app=intent.app,
+                edge=edge,
+                files=intent.files,
+                scale=choices.scale,
+                trials=trials,
+            ),
             promotion,
         )
 

@@ -9,6 +9,7 @@ from memory_world import World, project, rolling, stateful, world
 from havre.model.app import App, Migration, Verification
 from havre.model.backup import BackupPolicy
 from havre.model.project import Condition, Dependency, Order, Resources, UpdatePolicy
+from havre.planning.rollout import plan_rollout
 
 POSTGRES = stateful("postgres", "postgres:16")
 REDIS = rolling("redis", "redis:7")
@@ -327,3 +328,16 @@ def test_order_and_failure_action_are_the_users_word() -> None:
 note: redis is stop-first, its update_config says so: about 3 s without it, at most 10 s
 note: redis: failure_action continue is not followed, a failed release is undone whole"""
     )
+
+
+def test_an_image_that_must_come_first_is_asked_about_its_files_before_anything_starts() -> None:
+    made = world(rolling("web"), rolling("api"), led=("web",))
+    wanted = project(rolling("web", "web:2"), rolling("api", "api:2"))
+    plan = plan_rollout(
+        wanted, made.observe(wanted), app=None, edge=made.facts(wanted), files={}, trials=frozenset({"web"})
+    )
+    texts = {str(step.step): step for step in plan.steps}
+    asked = texts["try the configuration of web"]
+    assert asked.after == (texts["pull web:2"].number,)
+    assert asked.number in next(step for text, step in texts.items() if text.startswith("start web")).after
+    assert "try the configuration of api" not in texts

@@ -114,8 +114,12 @@ class Containers:
         for network, endpoint in endpoints(service, context, placement)[1:]:
             joined = {"Container": made, "EndpointConfig": endpoint}
             self._client.post(f"/networks/{network}/connect", joined, doing=f"{doing} on {network}")
-        self._place(made, placed_files(service, context), read_only=service.read_only, doing=doing)
+        self.place(made, service, context, doing=doing)
         return made
+
+    def place(self, container: str, service: Service, context: Context, *, doing: str) -> None:
+        """Copy in what the server keeps no plain file of: secrets and configs with inline content."""
+        self._place(container, placed_files(service, context), read_only=service.read_only, doing=doing)
 
     def start(self, container: str, *, doing: str) -> None:
         """Start a container; one that runs already stays as it is.

@@ -20,6 +20,7 @@ from havre.engines.docker.pulls import Credentials, pull
 from havre.engines.docker.resources import Resources
 from havre.engines.docker.streaming import read_files, stream_in, write_files
 from havre.engines.docker.tasks import Tasks
+from havre.engines.docker.trials import try_once
 from havre.engines.docker.upkeep import Upkeep
 from havre.engines.docker.usage import usage_of
 from havre.errors import FailedError, Problem, UnavailableError
@@ -104,6 +105,10 @@ class DockerEngine:
     def look_into(self, image_id: str) -> tuple[tuple[tuple[int, str], ...], tuple[str, ...]]:
         """Its biggest layers, and the directories of GPU libraries in it."""
         return biggest_layers(self.client, image_id), gpu_libraries_in(self.client, image_id)
+
+    def try_once(self, service: Service, context: Context, *, timeout: float) -> Executed | None:
+        """How the service's command ends in a container of its own that is thrown away."""
+        return try_once(self.client, self._containers, service, context, timeout=timeout)
 
     def save_images(self, references: Sequence[str], sink: BinaryIO) -> None:
         """Write images into an archive."""
