@@ -17,14 +17,14 @@ COMPOSE = """
 services:
   db:
     image: postgres:15-alpine
-    environment: {POSTGRES_USER: shop, POSTGRES_PASSWORD: pw, POSTGRES_DB: shop}
+    environment: {POSTGRES_USER: shop, POSTGRES_PASSWORD: pw-kx8812, POSTGRES_DB: shop}
     volumes: ["dbdata:/var/lib/postgresql/data"]
     healthcheck: {test: ["CMD-SHELL", "pg_isready -h 127.0.0.1 -U shop"], interval: 1s, timeout: 5s, retries: 30}
   web:
     image: postgres:15-alpine
     entrypoint: ["sleep", "600"]
     init: true
-    environment: {PGHOST: db, PGUSER: shop, PGPASSWORD: pw, VERSION: "1"}
+    environment: {PGHOST: db, PGUSER: shop, PGPASSWORD: pw-kx8812, VERSION: "1"}
     depends_on: {db: {condition: service_healthy}}
 volumes: {dbdata: {}}
 """

@@ -15,12 +15,13 @@ from havre.checks import (
     ports,
     requirements,
     routes,
+    unread,
     variables,
 )
 from havre.checks.case import Check
 
 FAMILIES: tuple[tuple[str, tuple[Check, ...]], ...] = (
-    ("Variables", (*variables.CHECKS, *passwords.CHECKS)),
+    ("Variables", (*variables.CHECKS, *unread.CHECKS, *passwords.CHECKS)),
     ("Secrets", exposure.CHECKS),
     ("Health checks", health.CHECKS),
     ("Routes and manifest", routes.CHECKS),

@@ -112,6 +112,17 @@ class PathFact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mentions:
+    """What a tree of sources says about variables; names in `words` are in one spelling: small letters and digits."""
+
+    words: frozenset[str] = frozenset()
+    reads: frozenset[str] = frozenset()
+    """Variables that are plainly read, as they are written in the environment."""
+    by_any_name: bool = False
+    """More may be read than is mentioned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildFact:
     """A service's build as it lies on disk.
 
@@ -129,6 +140,7 @@ class BuildFact:
     files: frozenset[str] | None = None
     ignored: frozenset[str] = frozenset()
     texts: tuple[tuple[str, str], ...] = ()
+    mentions: Mentions = Mentions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

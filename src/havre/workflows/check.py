@@ -14,6 +14,7 @@ from havre.checks import ALL, Case, Report, run_checks
 from havre.checks.binds import paths_of
 from havre.checks.claims import claims_of
 from havre.checks.launch import ITEM_IDS
+from havre.checks.sources import mentions_in
 from havre.compose.environment import Environment, read_variables
 from havre.compose.findings import Findings
 from havre.compose.keys import OLDEST_API
@@ -37,6 +38,7 @@ from havre.workflows.intent import Intent
 from havre.workflows.ledger import server_now
 from havre.workflows.server import Server
 from havre.workflows.settings import read_settings
+from havre.workflows.sources import source_texts
 
 MOST_FILES = 20_000
 """Entries of a build context, or of the project's directory, beyond which nobody looks."""
@@ -224,7 +226,8 @@ def _build_fact(service: Service, directory: Path, *, from_source: bool) -> Buil
         text = dockerfile.read_text(errors="replace")
     if text is None and from_source:
         text = ""
-    sent = {entry.name for entry in context_files(build)}
+    entries = tuple(context_files(build))
+    sent = {entry.name for entry in entries}
     present = {str(path.relative_to(context)) for path in _files_below(context)}
     is_listed = len(sent) < MOST_FILES
     return BuildFact(
@@ -236,6 +239,7 @@ def _build_fact(service: Service, directory: Path, *, from_source: bool) -> Buil
         texts=tuple(
             (name, (context / name).read_text(errors="replace")) for name in sorted(sent) if _says_packages(name)
         ),
+        mentions=mentions_in(text for _, text in source_texts(entries)),
     )
 
 

@@ -41,6 +41,12 @@ services:
         "insert_your_key", "put-secret-here", "my-secret-change-in-production", "dev-only-key", "123456",
         "postgres://app:changeme@db/x", "redis://:password@redis:6379/0", "%SECRET%", "to-be-replaced", "password here",
         "enter_password",
+        "changeme123", "yourpassword", "YourSecretKey", "my-super-secret-key", "secret123", "Admin@123", "P@ssw0rd",
+        "postgres123", "minio123", "minioadmin123", "guest", "toor", "qwerty123", "1234567890", "abc123", "testing123",
+        "devpassword", "insecure-secret-key", "dummy-token", "setme", "generate-a-secure-random-string", "keyboard cat",
+        "django-insecure-8f2k!x", "this-is-a-secret", "0000000000", "aaaaaaaa", "deadbeef", "N/A", "unset", "grafana",
+        "sk-xxxxxxxxxxxxxxxx", "xxxx-xxxx", "TODO: set this", "example-secret", "${SECRET}", "openssl rand -hex 32",
+        "keycloak", "rabbitmq", "your.api.key", "SUPER_SECRET_KEY_2024",
     ],
 )  # fmt: skip
 def test_what_somebody_should_have_replaced_is_recognised(value: str) -> None:
@@ -52,7 +58,8 @@ def test_what_somebody_should_have_replaced_is_recognised(value: str) -> None:
     [
         "0f9c2b7d", "hunter2xyz", "correct horse battery", "yourself-8812", "exchange-melody-77", "Tr0ub4dor&3",
         "postgres://app:8fk2Lq91@db/x", "sk_live_4eC39HqLyjWDarjtT1zdp7dc", "changemaker-xk12",
-        "a-passwordless-77-login",
+        "a-passwordless-77-login", "kx8812-a", "hT6$kLp0qZ", "postgres-9f2kd8sl2", "testarossa-77-vroom", "4821",
+        "secretariat-1973-belmont", "whsec_abcdef1234567890abcdef", "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "MyDogAte7",
     ],
 )  # fmt: skip
 def test_what_somebody_chose_is_left_alone(value: str) -> None:
