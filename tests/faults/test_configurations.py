@@ -54,7 +54,7 @@ GOOD = {
     "prom/rules.yml": "groups:\n  - name: g\n    rules:\n      - alert: Down\n        expr: up == 0\n",
     "alerts.yml": "route:\n  receiver: mail\nreceivers:\n  - name: mail\n",
     "haproxy.cfg": "defaults\n  mode http\n  timeout connect 5s\n  timeout client 5s\n  timeout server 5s\n"
-    "backend app\n  server one web:80\n",
+    "backend app\n  server one web:80\nfrontend all\n  bind :8080\n  default_backend app\n",
     "redis.conf": "port 6379\nrequirepass zz7719-hidden\n",
     "pg.conf": "max_connections = 100\n",
     "hba.conf": "local all all trust\nhost all all 0.0.0.0/0 scram-sha-256\n",
