@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from havre.checks import (
+    baked,
     binds,
     builds,
     configurations,
@@ -22,7 +23,7 @@ from havre.checks.case import Check
 
 FAMILIES: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("Variables", (*variables.CHECKS, *unread.CHECKS, *passwords.CHECKS)),
-    ("Secrets", exposure.CHECKS),
+    ("Secrets", (*exposure.CHECKS, *baked.CHECKS)),
     ("Health checks", health.CHECKS),
     ("Routes and manifest", routes.CHECKS),
     ("Ports", ports.CHECKS),

@@ -123,6 +123,16 @@ class Mentions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenSecret:
+    """A secret that stands in a source file; what it is in words, never its value."""
+
+    what: str
+    at: Location
+    is_certain: bool = False
+    """Its shape alone says that it is one: a provider's key, a private key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildFact:
     """A service's build as it lies on disk.
 
@@ -141,6 +151,9 @@ class BuildFact:
     ignored: frozenset[str] = frozenset()
     texts: tuple[tuple[str, str], ...] = ()
     mentions: Mentions = Mentions()
+    written: tuple[WrittenSecret, ...] = ()
+    env_secrets: frozenset[str] = frozenset()
+    """Env files that reach the builder with real secrets in them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from havre.checks.binds import paths_of
 from havre.checks.claims import claims_of
 from havre.checks.launch import ITEM_IDS
 from havre.checks.sources import mentions_in
+from havre.checks.written import is_env_with_secrets, secrets_written
 from havre.compose.environment import Environment, read_variables
 from havre.compose.findings import Findings
 from havre.compose.keys import OLDEST_API
@@ -218,7 +219,7 @@ def _build_fact(service: Service, directory: Path, *, from_source: bool) -> Buil
     build = service.build
     assert build is not None
     context, dockerfile = Path(build.context), dockerfile_path(build)
-    shown = str(dockerfile.relative_to(directory)) if dockerfile.is_relative_to(directory) else str(dockerfile)
+    shown = _shown(dockerfile, directory)
     if not context.is_dir():
         return BuildFact(service=service.name, dockerfile=shown, context_exists=False)
     text = build.dockerfile_inline
@@ -228,6 +229,7 @@ def _build_fact(service: Service, directory: Path, *, from_source: bool) -> Buil
         text = ""
     entries = tuple(context_files(build))
     sent = {entry.name for entry in entries}
+    sources = tuple(source_texts(entries))
     present = {str(path.relative_to(context)) for path in _files_below(context)}
     is_listed = len(sent) < MOST_FILES
     return BuildFact(
@@ -239,8 +241,14 @@ def _build_fact(service: Service, directory: Path, *, from_source: bool) -> Buil
         texts=tuple(
             (name, (context / name).read_text(errors="replace")) for name in sorted(sent) if _says_packages(name)
         ),
-        mentions=mentions_in(text for _, text in source_texts(entries)),
+        mentions=mentions_in(text for _, text in sources),
+        written=secrets_written(sources, _shown(context, directory)),
+        env_secrets=frozenset(name for name, text in sources if is_env_with_secrets(name, text)),
     )
+
+
+def _shown(path: Path, directory: Path) -> str:
+    return str(path.relative_to(directory)) if path.is_relative_to(directory) else str(path)
 
 
 def _says_packages(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import re
 from collections.abc import Iterator
@@ -26,7 +27,9 @@ from havre.workflows.server import Server
 
 CACHE = "accepted-configurations.json"
 MOST_REMEMBERED = 500
-TIMEOUT = 20.0
+TIMEOUT = 45.0
+"""Seconds; a busy server needs a dozen to start the throw-away PostgreSQL that reads access rules."""
+
 AT_ONCE = 4
 MOST_NAMES = 20
 """Names outside of the app that are looked up for one file; each takes another question."""
@@ -37,6 +40,16 @@ NOWHERE = "127.0.0.1"
 _UNKNOWN_HOST = re.compile(
     r"host not found in [^\"]*\"(?:\w+://)?([\w.-]+)|could not resolve address '([\w.-]+)'|no such host: ([\w.-]+)"
 )
+
+
+class Verdict(enum.Enum):
+    """What there is to say without a complaint."""
+
+    ACCEPTED = "accepted"
+    UNKNOWN = "nothing can be said"
+
+
+ACCEPTED, UNKNOWN = Verdict.ACCEPTED, Verdict.UNKNOWN
 
 
 def can_be_asked(server: Server, project: Project) -> frozenset[str]:
@@ -61,15 +74,15 @@ def try_configurations(server: Server, app: App, project: Project, observed: Obs
         return ()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = list(pool.map(lambda key: _ask(engine, *keys[key], app, project, observed), new))
-    accepted += [key for key, answer in zip(new, answers, strict=True) if answer is None]
+    accepted += [key for key, answer in zip(new, answers, strict=True) if answer is ACCEPTED]
     write_atomic(cache, msgspec.json.encode(accepted[-MOST_REMEMBERED:]))
-    return tuple(answer for answer in answers if answer is not None)
+    return tuple(answer for answer in answers if isinstance(answer, RefusedFile))
 
 
 def _ask(
     engine: Trials, service: Service, trial: Trial, app: App, project: Project, observed: Observed
-) -> RefusedFile | None:
-    """What the program says against the files; None when it accepts them, or when nothing can be said."""
+) -> RefusedFile | Verdict:
+    """What the program says against the files, or that it accepts them, or that nothing can be said."""
     context = Context(instance=app.instance, release=0, project=project)
     present = {volume.name for volume in observed.volumes}
     volumes = {volume.key for volume in project.volumes if volume.name in present}
@@ -77,19 +90,14 @@ def _ask(
     while True:
         tried = as_trial(service, trial, volumes=volumes, hosts=hosts)
         answer = engine.try_once(tried, context, timeout=TIMEOUT)
-        if answer is None or _is_acceptance(answer, trial):
-            return None
+        if answer is None or answer.exit_code >= 126 or "Read-only file system" in answer.output:
+            return UNKNOWN  # the program itself could not run, or what it misses is our doing
+        if answer.exit_code == 0 or (trial.unless and re.search(trial.unless, answer.output)):
+            return ACCEPTED
         host = _unknown_host(answer)
         if "." not in host or len(hosts) > MOST_NAMES + len(project.services):
             return _refused(service, trial, answer, host, app, project)
         hosts[host] = NOWHERE
-
-
-def _is_acceptance(answer: Executed, trial: Trial) -> bool:
-    """Codes from 126 on say that the program itself could not run; a file system that is read-only is our doing."""
-    if answer.exit_code == 0 or answer.exit_code >= 126 or "Read-only file system" in answer.output:
-        return True
-    return bool(trial.unless and re.search(trial.unless, answer.output))
 
 
 def _unknown_host(answer: Executed) -> str:
