@@ -18,6 +18,8 @@ LEAST_FREE = 512 * MIB
 """Bytes of disk below which nothing is deployed: a full disk stops databases."""
 
 LOW_FREE = 2 * GIB
+LEAST_LIMIT = 16
+"""MiB below which a lowered limit is no proposal: nothing runs with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +125,20 @@ def _memory(case: Case) -> Iterator[Problem]:
             subject=case.app.instance,
             evidence=tuple(str(table).splitlines()),
             effect="under load the kernel would swap, then kill processes, of other apps too",
-            hint="lower limits or replicas, move an app, or waive `memory-admission` with a reason and a date",
+            hint=f"{_what_fits(case, -table.left)}; or waive `memory-admission` with a reason and a date",
         )
+
+
+def _what_fits(case: Case, missing: int) -> str:
+    """Limits with which it all fits, lowered in proportion; a release's surplus shrinks with them."""
+    own = {one.name: memory_of(one, case.peaks) for one in case.services() if one.replicas}
+    asked = sum(own.values()) + surplus_of(case.project, case.changed, case.peaks)
+    left = asked - missing
+    lowered = {one.name: one.resources.memory * left // asked // MIB for one in case.services() if one.resources.memory}
+    if left <= 0 or not lowered or len(lowered) < len(own) or min(lowered.values()) < LEAST_LIMIT:
+        return "lower limits or replicas, or move an app to another server"
+    limits = ", ".join(f"{name} `mem_limit: {size}m`" for name, size in lowered.items())
+    return f"it fits with {limits}"
 
 
 def _unlimited(case: Case) -> Iterator[Problem]:

@@ -23,8 +23,16 @@ def _hosts(case: Case) -> Iterator[Problem]:
                 at=case.app.place(f"routes[{index}].host"),
                 evidence=(f"{claim.instance} has that route{f' ({claim.detail})' if claim.detail else ''}",),
                 effect="its requests would go to one of the two",
-                hint="give this app another host or path, or remove the route there first",
+                hint=f"give this app another host, such as {_free_host(case, route.host)}; or remove the route there",
             )
+
+
+def _free_host(case: Case, wanted: str) -> str:
+    """The app's name before the wanted host (`shop.example.org`), numbered when somebody has that too."""
+    taken = {claim.value.partition("/")[0] for claim in _others(case, "host")}
+    taken |= {route.host for route in case.app.routes}
+    names = (f"{case.app.name}{number}.{wanted.removeprefix('*.')}" for number in ("", *range(2, 1000)))
+    return next(name for name in names if name not in taken)
 
 
 def _subnets(case: Case) -> Iterator[Problem]:

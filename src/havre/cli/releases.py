@@ -78,6 +78,8 @@ def _show_one(release: Release, journal: tuple[JournalEntry, ...]) -> None:
         colour=COLOURS.get(release.state),
     )
     say(f"  {release.kind} by {release.by or 'unknown'} on {clock.show_time(release.started_at)}")
+    for waived in release.waivers:
+        say(f"  {waived}")
     if release.promoted_from:
         say(f"  images of {release.promoted_from}")
     if release.commit:

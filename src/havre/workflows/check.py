@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from havre.checks import ALL, Case, Report, run_checks
+from havre.checks import ALL, Case, Report, Waived, run_checks
 from havre.checks.binds import paths_of
 from havre.checks.claims import claims_of
 from havre.checks.launch import ITEM_IDS
@@ -24,7 +24,7 @@ from havre.compose.report import compose_report
 from havre.compose.tree import Sources
 from havre.engines.images import context_files, dockerfile_path, is_remote
 from havre.engines.process.known import family_of, known_images
-from havre.errors import HavreError, Problem
+from havre.errors import HavreError, Problem, Severity
 from havre.host import clock
 from havre.host.commands import find_program, run
 from havre.model.app import App
@@ -44,6 +44,9 @@ from havre.workflows.sources import source_texts
 MOST_FILES = 20_000
 """Entries of a build context, or of the project's directory, beyond which nobody looks."""
 
+WAIVED = "waived"
+"""The code of notes about problems that the user set aside."""
+
 PROGRAMS_FILE = "image-programs.json"
 DOCKER_DATA = Path("/var/lib/docker")
 _INSTALLED = frozenset({"package.json", "package-lock.json"})
@@ -53,8 +56,21 @@ _TEMPLATES = ("example", "sample", "template", "dist", "defaults")
 
 
 def check(server: Server, intent: Intent, observed: Observed) -> Sequence[Problem]:
-    """What `propose` asks: the Compose keys that are refused, then the checks' problems, errors first."""
-    return (*treatment_of_keys(server, intent).problems, *report(server, intent, observed).problems)
+    """What `propose` asks: the Compose keys that are refused, the checks' problems, errors first; what is waived."""
+    found = report(server, intent, observed)
+    return (*treatment_of_keys(server, intent).problems, *found.problems, *map(_waived, found.waived))
+
+
+def _waived(waived: Waived) -> Problem:
+    """A waiver at work is shown with every plan, and the release records it."""
+    until = f" until {waived.waiver.until}" if waived.waiver.until else ""
+    return replace(
+        waived.problem,
+        summary=f"{waived.problem.code} waived{until}: {waived.problem.summary}",
+        evidence=(f"reason: {waived.waiver.reason}",),
+        severity=Severity.NOTE,
+        code=WAIVED,
+    )
 
 
 def treatment_of_keys(server: Server, intent: Intent) -> ComposeReport:

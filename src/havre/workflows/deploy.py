@@ -21,6 +21,7 @@ from havre.planning.facts import EdgeFacts
 from havre.planning.rollout import plan_rollout
 from havre.planning.undo import is_past_return, plan_undo
 from havre.store.instances import KnownInstance
+from havre.workflows.check import WAIVED
 from havre.workflows.configurations import can_be_asked
 from havre.workflows.disk import tidy
 from havre.workflows.execute import Cancellation, Outcome, Witness, execute
@@ -211,6 +212,7 @@ def _open(server: Server, proposal: Proposal, before: AppEdge | None) -> Release
         plan=str(proposal.plan),
         rolled_back_to=proposal.choices.rolled_back_to,
         promoted_from=proposal.choices.promoted_from,
+        waivers=tuple(f"{note.subject}: {note.summary}" for note in proposal.warnings if note.code == WAIVED),
     )
     sealed = seal_configuration(server, intent.app, intent.project, dict(intent.files))
     server.state.instances.remember(

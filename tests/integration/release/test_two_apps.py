@@ -88,12 +88,32 @@ def test_every_conflict_is_told_at_once_and_every_proposal_works(apps: tuple[App
 
     free = re.search(r'publish a free port: `"127\.0\.0\.1:(\d+):6379"`', said)
     net = re.search(r"use ([\d./]+), which is free here", said)
+    host = re.search(r"another host, such as ([\w.]+);", said)
+    limit = re.search(r"it fits with kv `mem_limit: (\d+)m`", said)
     assert free
     assert net
-    second.write(port=int(free[1]), host="two.localhost", subnet=net[1], memory=64)
+    assert host
+    assert limit
+    second.write(port=int(free[1]), host=host[1], subnet=net[1], memory=int(limit[1]))
     done = second.havre("deploy", "-y")
     assert done.returncode == 0, done.stderr
     listed = first.havre("ports").stdout
     assert re.search(rf"{port}/tcp +127\.0\.0\.1 +{first.name}", listed)
     assert re.search(rf"{free[1]}/tcp +127\.0\.0\.1 +{second.name}", listed)
     assert first.havre("deploy", "-y").returncode == 0, "the first app is no worse for its neighbour"
+
+
+def test_a_waived_conflict_is_shown_and_recorded_in_the_release(apps: tuple[App, App]) -> None:
+    app = apps[0]
+    most = server_facts().memory_total // 1024**2
+    port = free_port(32000 + os.getpid() % 2000)
+    app.write(port=port, host="waived.localhost", subnet=f"10.{os.getpid() % 200 + 20}.4.0/24", memory=most * 9 // 10)
+    assert app.havre("deploy", "-y").returncode == 3
+    manifest = app.directory / "havre.yaml"
+    text = "waivers: [{check: memory-admission, reason: the migration is short, until: 2999-01-01}]\n"
+    manifest.write_text(manifest.read_text() + text)
+    done = app.havre("deploy", "-y")
+    assert done.returncode == 0, done.stderr
+    assert "memory-admission waived until 2999-01-01" in done.stderr
+    assert "reason: the migration is short" in done.stderr
+    assert "memory-admission waived until 2999-01-01" in app.havre("releases", "1").stdout

@@ -147,5 +147,6 @@ def test_a_secret_in_the_compose_file_is_told_unless_it_comes_from_a_variable(ju
     (found,) = judge.problems("secret-in-compose", text, env="B=kx9f2kd8sl2q\n")
     assert "A_SECRET" in found.summary
     assert "kx9f2" not in str(found)
-    plain = "services:\n  web:\n    image: a:1\n    environment: {TOKEN: /run/secrets/token1, AUTH: oauth2, KEY: a.name.v1}\n"
+    settings = "{TOKEN: /run/secrets/token1, AUTH: oauth2, KEY: app.name.v1}"
+    plain = f"services:\n  web:\n    image: a:1\n    environment: {settings}\n"
     assert judge.problems("secret-in-compose", plain) == []
