@@ -18,7 +18,7 @@ _KEY_FILES = re.compile(r"^(?:id_(?:rsa|dsa|ecdsa|ed25519)|.+\.(?:pem|key|p12|pf
 _TEMPLATE = re.compile(
     r"example|sample|template|\.dist$|defaults|\.pub$|public|test|^ca\b|cert(?!.*key)|bundle|chain", re.IGNORECASE
 )
-_PUBLISHED = re.compile(r"GPG|PUBLIC|FINGERPRINT|CHECKSUM|SHA\d")
+_PUBLISHED = re.compile(r"GPG|PGP|PUBLIC|FINGERPRINT|CHECKSUM|SHA\d|KEY_?IDS?$|KEYRING|KEYSERVER")
 """Names with a key in them that everybody may know."""
 
 
@@ -77,8 +77,7 @@ def _set_in_dockerfiles(case: Case) -> Iterator[Problem]:
     for fact in case.files.builds:
         for one in instructions(fact.text or ""):
             for name, value in _assigned(one):
-                is_meant = is_secret_name(name) and not _PUBLISHED.search(name) and not name.startswith(PUBLIC_PREFIXES)
-                if is_meant and value and "$" not in value and placeholder(value) is None:
+                if _is_meant(name) and value and "$" not in value and placeholder(value) is None:
                     yield Problem(
                         summary=f"{one.name} {name} writes a secret into the Dockerfile and the image",
                         subject=fact.service,
@@ -139,7 +138,35 @@ def _looks_chosen(value: str) -> bool:
     return len(value) >= 12 and bool(is_mixed) and not is_other and placeholder(value) is None
 
 
+def holds_secret(name: str, value: str) -> bool:
+    """Whether a setting that is written into an image is a secret somebody chose."""
+    return _is_meant(name) and _looks_chosen(value)
+
+
+def _is_meant(name: str) -> bool:
+    return is_secret_name(name) and not _PUBLISHED.search(name) and not name.startswith(PUBLIC_PREFIXES)
+
+
+def _in_images(case: Case) -> Iterator[Problem]:
+    for service, name in case.baked:
+        yield Problem(
+            summary=f"its image holds a value of {name}",
+            subject=service,
+            at=case.place(f"services.{service}.image") or case.place(f"services.{service}.build"),
+            evidence=("found in the image's environment or its history; the value is not shown",),
+            effect="whoever gets the image has it, whatever is set at run time",
+            hint="build the image without it (build secrets, or run time), and rotate what it holds",
+        )
+
+
 CHECKS = (
+    Check(
+        id="secret-baked",
+        severity=Severity.WARNING,
+        title="no image holds a secret in its environment or history",
+        doc="Images on the server are looked into once: `ENV` values and the build arguments in `docker history`.",
+        find=_in_images,
+    ),
     Check(
         id="secret-file-in-image",
         severity=Severity.ERROR,

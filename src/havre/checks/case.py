@@ -46,6 +46,8 @@ class Case:
     """(service, bytes): the most memory one of its replicas was seen to use."""
     refused: tuple[RefusedFile, ...] = ()
     """Mounted configuration files that their image's own program refuses."""
+    baked: tuple[tuple[str, str], ...] = ()
+    """(service, name): settings that its image holds and that are secrets by name and value."""
     changed: frozenset[str] | None = None
     """The services this release replaces; None means: any of them."""
 

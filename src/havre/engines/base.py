@@ -204,6 +204,15 @@ class ImageLook(Protocol):
 
 
 @runtime_checkable
+class ImageReading(Protocol):
+    """What checks of secrets ask of an engine that has images."""
+
+    def settings_in(self, image_id: str) -> tuple[tuple[str, str], ...]:
+        """(name, value) of the environment and build arguments that whoever gets the image can read."""
+        ...
+
+
+@runtime_checkable
 class Trials(Protocol):
     """What checks of configuration files ask of an engine that has images."""
 

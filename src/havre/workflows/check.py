@@ -35,6 +35,7 @@ from havre.model.server import BuildFact, FileFacts, PathFact, ServerFacts, Vari
 from havre.store.instances import StoredClaim
 from havre.workflows.configurations import try_configurations
 from havre.workflows.image_programs import find_programs
+from havre.workflows.image_secrets import find_secrets
 from havre.workflows.intent import Intent
 from havre.workflows.ledger import server_now
 from havre.workflows.server import Server
@@ -48,6 +49,7 @@ WAIVED = "waived"
 """The code of notes about problems that the user set aside."""
 
 PROGRAMS_FILE = "image-programs.json"
+SECRETS_FILE = "image-secrets.json"
 DOCKER_DATA = Path("/var/lib/docker")
 _INSTALLED = frozenset({"package.json", "package-lock.json"})
 _NOT_SOURCES = frozenset({".git", "node_modules", ".venv", "__pycache__", ".next", "dist"})
@@ -99,6 +101,7 @@ def gather(server: Server, intent: Intent, observed: Observed) -> Case:
         variables=read_env_files(intent.app),
         has_tool=find_programs(server.engine, intent.project, observed, server.state.directory / PROGRAMS_FILE),
         refused=try_configurations(server, intent.app, intent.project, observed),
+        baked=find_secrets(server.engine, intent.project, observed, server.state.directory / SECRETS_FILE),
         peaks=_peaks(server, intent),
         **(_WITHOUT_DOCKER if server.engine.name == "process" else {}),
         edge_address=address,

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
+import uuid
 from pathlib import Path
 
 import pytest
 from docker_stage import Stage
 
+from havre.checks.baked import holds_secret
 from havre.engines.base import ImageDetails, ImageLook
 from havre.engines.docker.engine import DockerEngine
+from havre.model.observed import Observed
+from havre.model.project import Project, Service
+from havre.workflows.image_secrets import find_secrets
 
 pytestmark = pytest.mark.docker
 
 
 def containers(engine: DockerEngine) -> int:
-    query = {"all": True, "filters": {"label": ["havre.look"]}}
+    query = {"all": True, "filters": {"label": ["havre.look=programs"]}}
     return len(engine.client.get("/containers/json", query, doing="count"))
 
 
@@ -52,3 +58,30 @@ def test_gpu_libraries_and_the_layer_that_brought_them_are_found(stage: Stage, t
     assert "kx8812-secret" not in str(layers)
     (plain,) = stage.engine.images.present(["alpine:latest"])
     assert stage.engine.look_into(plain.id)[1] == ()
+
+
+def test_settings_of_an_image_are_its_environment_and_the_arguments_of_its_build(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nARG NPM_TOKEN\nENV API_SECRET=kx9f2kd8sl2p\nRUN true\n")
+    tag = f"havre-lookup-{uuid.uuid4().hex[:8]}"
+    build = ["docker", "build", "-q", "-t", tag, "--build-arg", "NPM_TOKEN=kx9f2kd8sl2q", str(tmp_path)]
+    subprocess.run(build, check=True, capture_output=True)
+    try:
+        engine = DockerEngine()
+        (image,) = engine.images.present([tag])
+        found = dict(engine.settings_in(image.id))
+        assert (found["API_SECRET"], found["NPM_TOKEN"]) == ("kx9f2kd8sl2p", "kx9f2kd8sl2q")
+        service = Service(name="web", image=tag)
+        observed = Observed(instance="x", images=(image,))
+        cache = tmp_path / "cache.json"
+        held = find_secrets(engine, Project(name="x", services=(service,)), observed, cache)
+        assert held == (("web", "API_SECRET"), ("web", "NPM_TOKEN"))
+        assert "kx9f2" not in cache.read_text(), "names alone are kept"
+    finally:
+        subprocess.run(["docker", "rmi", "-f", tag], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("reference", ["python:3.11-slim", "postgres:15-alpine", "nginx:alpine", "redis:7-alpine"])
+def test_ordinary_images_hold_no_secret(reference: str) -> None:
+    engine = DockerEngine()
+    (image,) = engine.images.present([reference])
+    assert [name for name, value in engine.settings_in(image.id) if holds_secret(name, value)] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from havre.checks.baked import final_stage
+from havre.checks.baked import final_stage, holds_secret
 from havre.checks.written import is_env_with_secrets, secrets_written
 from havre.errors import Severity
 from havre.model.server import BuildFact, FileFacts
@@ -150,3 +150,15 @@ def test_a_secret_in_the_compose_file_is_told_unless_it_comes_from_a_variable(ju
     settings = "{TOKEN: /run/secrets/token1, AUTH: oauth2, KEY: app.name.v1}"
     plain = f"services:\n  web:\n    image: a:1\n    environment: {settings}\n"
     assert judge.problems("secret-in-compose", plain) == []
+
+
+def test_official_images_settings_are_no_secrets_and_a_token_is() -> None:
+    official = {
+        "GPG_KEY": "A035C8C19219BA821ECEA86B64E628F8D684696D",
+        "RABBITMQ_PGP_KEY_ID": "0x0A9AF2115F4687BD29803A206B73A36E6026DFCA",
+        "NGINX_VERSION": "1.27.1",
+        "MYSQL_ROOT_PASSWORD": "",
+        "PYTHON_SHA256": "3e26a672df17708c4dc928475a5974c3fb3a34a9b45c65fb4bd1e50504cc84ec",
+    }
+    assert not any(holds_secret(name, value) for name, value in official.items())
+    assert holds_secret("NPM_TOKEN", "kx9f2kd8sl2p")

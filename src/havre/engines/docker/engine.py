@@ -14,7 +14,7 @@ from havre.engines.docker.containers import Containers
 from havre.engines.docker.execution import run_attached, run_in
 from havre.engines.docker.images import Images
 from havre.engines.docker.logs import Logs
-from havre.engines.docker.lookup import biggest_layers, gpu_libraries_in, programs_in
+from havre.engines.docker.lookup import biggest_layers, gpu_libraries_in, programs_in, settings_in
 from havre.engines.docker.probe import check_command, judge, known_port, listens, where_instead
 from havre.engines.docker.pulls import Credentials, pull
 from havre.engines.docker.resources import Resources
@@ -105,6 +105,10 @@ class DockerEngine:
     def look_into(self, image_id: str) -> tuple[tuple[tuple[int, str], ...], tuple[str, ...]]:
         """Its biggest layers, and the directories of GPU libraries in it."""
         return biggest_layers(self.client, image_id), gpu_libraries_in(self.client, image_id)
+
+    def settings_in(self, image_id: str) -> tuple[tuple[str, str], ...]:
+        """The image's environment, and the build arguments in its history."""
+        return settings_in(self.client, image_id)
 
     def try_once(self, service: Service, context: Context, *, timeout: float) -> Executed | None:
         """How the service's command ends in a container of its own that is thrown away."""

@@ -18,6 +18,9 @@ CUDA_HOMES = ("/usr/local/cuda", "/opt/nvidia")
 LOOK = "havre.look"
 """On containers that are made to be looked into, and never started."""
 
+_ARGUMENT = re.compile(r"([A-Za-z_]\w*)=(\S*)(?= )")
+"""In `|2 TOKEN=abc MODE=x /bin/sh -c make`: what the builder was given, each before a blank."""
+
 _DOING = "look which programs an image has"
 
 
@@ -55,6 +58,16 @@ def _command(made_by: str) -> str:
     text = re.sub(r"^(?:RUN )?\|\d+ .*?(?=/bin/sh -c )", "", text)
     text = text.replace("/bin/sh -c #(nop) ", "").replace("/bin/sh -c ", "RUN ", 1).replace("RUN RUN ", "RUN ")
     return text.partition(" # buildkit")[0][:LONGEST].strip()
+
+
+def settings_in(client: DockerClient, image_id: str) -> tuple[tuple[str, str], ...]:
+    """The image's environment, and the build arguments that its history repeats before each command."""
+    doing = "look what is written into an image"
+    details = client.get(f"/images/{image_id}/json", doing=doing)
+    pairs = [entry.partition("=") for entry in (details.get("Config") or {}).get("Env") or []]
+    steps = [str(step.get("CreatedBy") or "") for step in client.get(f"/images/{image_id}/history", doing=doing)]
+    arguments = [match for step in steps if step.startswith("|") for match in _ARGUMENT.findall(step)]
+    return tuple(dict.fromkeys([*((name, value) for name, _, value in pairs), *arguments]))
 
 
 def _search_path(config: Mapping[str, object]) -> list[str]:
