@@ -6,10 +6,11 @@ import json
 import re
 import shutil
 import subprocess
+import uuid
 from pathlib import Path
 
 import pytest
-from command import run_havre
+from command import HAVRE, environment, run_havre
 
 from havre.workflows.demo import free_port
 
@@ -100,6 +101,32 @@ def test_the_env_file_must_be_ignored_by_git_and_never_be_versioned(app: Path) -
     assert "git tracks .env.prod, which holds secrets" in tracked.stderr
     assert "GOOGLE_CLIENT_SECRET" in tracked.stderr
     assert "kx9f2kd8" not in tracked.stderr
+
+
+def test_a_template_is_refused_with_all_that_is_left_in_it_until_it_is_filled_in(tmp_path: Path) -> None:
+    names = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "GRAFANA_ADMIN_PASSWORD", "CLAUDE_API_KEY", "OPENAI_API_KEY")
+    settings = "\n".join(f"      {name}: ${{{name}:-}}" for name in (*names, "SITE_URL"))
+    image = "busybox:latest"
+    (tmp_path / "compose.yaml").write_text(f"services:\n  backend:\n    image: {image}\n    environment:\n{settings}\n")
+    (tmp_path / "havre.yaml").write_text(f"app: tpl{uuid.uuid4().hex[:6]}\n")
+    (tmp_path / ".env").write_text(
+        "POSTGRES_PASSWORD=change_me\nREDIS_PASSWORD=change_me\nGRAFANA_ADMIN_PASSWORD=admin\n"
+        "CLAUDE_API_KEY=your-claude-api-key\nOPENAI_API_KEY=sk-your-openai-key\nSITE_URL=https://your-domain.com\n"
+    )
+    refused = run_havre(tmp_path, "deploy", "-y", *DOCKER, check=False, columns=200)
+    assert refused.returncode == 3
+    for line, name in enumerate(names, start=1):
+        assert f"error: .env:{line}: {name}: the value of {name} is" in refused.stderr
+    assert "warning: .env:6: SITE_URL: the value of SITE_URL is what its template said" in refused.stderr
+
+    run_havre(tmp_path, "secrets", "generate", *names[:3], *DOCKER)
+    for name in names[3:]:
+        issued = [*HAVRE, "secrets", "set", name, *DOCKER]
+        subprocess.run(
+            issued, input=f"issued-{name.lower()}-8812", text=True, cwd=tmp_path, env=environment(tmp_path), check=True
+        )
+    (tmp_path / ".env").write_text("SITE_URL=https://shop.example.org\n")
+    assert [one for one in _problems(tmp_path) if one["code"].startswith("variable")] == []
 
 
 def test_no_secret_is_hard_coded_in_the_example_and_one_that_is_stops_the_release(app: Path) -> None:

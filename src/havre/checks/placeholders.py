@@ -57,6 +57,19 @@ _SHAPES = tuple(
 URL_PASSWORD = re.compile(r"^[a-z][a-z0-9+.-]*://[^:/@\s]*:([^@\s]*)@", re.IGNORECASE)
 
 
+_UNFINISHED = re.compile(
+    r"\byour[\s._-]?(?:domain|site|company|server|name|email|mail|host|user|account|project|app|bucket|region|org|ip|team)"
+    r"|change[\s_-]?me(?![a-z])|replace[\s_-]?me(?![a-z])|^<[^<>]+>$|(?-i:^\[[A-Z][A-Z _-]+\]$)|\bmy-?domain\."
+    r"|(?-i:\b(?:TODO|FIXME)\b)",
+    re.IGNORECASE,
+)
+
+
+def is_unfinished(value: str) -> bool:
+    """Whether a value that is no secret was left as the template had it: `https://your-domain.com`, `<region>`."""
+    return _UNFINISHED.search(value) is not None
+
+
 def placeholder(value: str) -> str | None:
     """Why a secret's value cannot be meant, such as "a placeholder"; None when it may well be.
 

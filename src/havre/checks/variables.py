@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from havre.checks.case import Case, Check, variable_place
-from havre.checks.placeholders import URL_PASSWORD, placeholder
+from havre.checks.placeholders import URL_PASSWORD, is_unfinished, placeholder
 from havre.errors import Location, Problem, Severity
 from havre.model.images import known
 from havre.model.secrets_mask import is_secret_name
@@ -87,6 +87,22 @@ def _unmeant(setting: _Setting) -> str | None:
     return None if why in (*ELSEWHERE, "an empty password in the URL") else why
 
 
+def _unfinished(case: Case) -> Iterator[Problem]:
+    users: dict[tuple[str, Location | None], list[str]] = {}
+    for setting in settings(case):
+        if not is_secret_name(setting.name) and is_unfinished(setting.value):
+            users.setdefault((setting.shown, setting.at), []).append(setting.service)
+    for (name, at), services in users.items():
+        yield Problem(
+            summary=f"the value of {name} is what its template said",
+            subject=name,
+            at=at,
+            evidence=(f"used by {', '.join(dict.fromkeys(services))}",),
+            effect="links, mails or calls go to a place that is not yours",
+            hint="write the real value",
+        )
+
+
 def _commands(case: Case) -> Iterator[Problem]:
     told = set()
     for variable in case.variables:
@@ -144,6 +160,13 @@ CHECKS = (
             "why nobody notices it. An error in production, a warning elsewhere; all of them are listed at once."
         ),
         find=_placeholders,
+    ),
+    Check(
+        id="variable-unfinished",
+        severity=Severity.WARNING,
+        title="no address or name is left as its template had it",
+        doc="`https://your-domain.com` or `<region>` in a variable that is no secret: a warning.",
+        find=_unfinished,
     ),
     Check(
         id="variable-command",

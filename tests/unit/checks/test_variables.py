@@ -313,3 +313,22 @@ def test_a_redis_with_a_configuration_file_is_not_judged(judge: Any) -> None:
 def test_a_client_that_borrows_a_servers_image_is_not_taken_for_it(judge: Any, command: str, is_server: bool) -> None:
     compose = f"services: {{job: {{image: 'postgres:16', command: {command}}}}}"
     assert len(judge.lines("variable-required", compose)) == int(is_server)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["https://your-domain.com", "yourdomain.org", "<region>", "[BUCKET NAME]", "CHANGE_ME", "admin@your-company.io"],
+)
+def test_an_address_left_as_in_the_template_is_told(judge: Any, value: str) -> None:
+    compose = "services:\n  web:\n    image: shop:1\n    environment:\n      SITE: ${SITE:-}\n"
+    assert judge.lines("variable-unfinished", compose, env=f"SITE={value}\n") == [
+        ".env:1: SITE: the value of SITE is what its template said"
+    ]
+
+
+@pytest.mark.parametrize(
+    "value", ["https://shop.example.org", "your", "yourself", "exchange-melody", "[]", "a<b>c", "todo"]
+)
+def test_an_address_of_ones_own_is_left_alone(judge: Any, value: str) -> None:
+    compose = "services:\n  web:\n    image: shop:1\n    environment:\n      SITE: ${SITE:-}\n"
+    assert judge.lines("variable-unfinished", compose, env=f"SITE={value}\n") == []
