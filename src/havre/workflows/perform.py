@@ -125,6 +125,7 @@ class Performer:
             context=self.context(service),
             progress=self.work.progress,
         )
+
     def _try_configuration(self, service: Service) -> None:
         observed = self.server.engine.observe(self.work.app.instance, references=[service.image])
         refused = try_configurations(self.server, self.work.app, self.work.project, observed)
