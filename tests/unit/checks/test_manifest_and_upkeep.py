@@ -190,7 +190,11 @@ def test_a_waiver_that_ended_waives_nothing_and_is_told(judge: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("image-lates", "did you mean `image-latest`?"), ("zzz", "`havre check --list` shows the ids")]
+    ("name", "hint"),
+    [
+        ("image-lates", "did you mean `image-latest`?"),
+        ("zzz", "`havre check --list` and `havre checklist --list` show the ids"),
+    ],
 )
 def test_a_waiver_of_a_check_that_does_not_exist_is_told(judge: Any, name: str, hint: str) -> None:
     report = judge(LATEST, f"app: shop\nwaivers: [{{check: {name}, reason: x}}]")
