@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from havre.compose.canonical import Expander
 from havre.compose.consistency import check_values
 from havre.compose.environment import Environment
-from havre.compose.findings import fail
+from havre.compose.findings import Findings, fail
 from havre.compose.interpolate import Interpolation
 from havre.compose.loading import Loading
 from havre.compose.merge import Merger
@@ -92,12 +92,19 @@ def _add_document(loading: Loading, base: Map, document: Document, file: str, sc
     if switches.validates:
         check(merged, DOCUMENT, findings)
         _drop_version(loading, merged)
-    findings.stop_on_errors()
+    _stop_with_all(merged, findings)
     _expander(loading).expand(merged)
     _drop_empty_dns(merged)
     enforce_unique(merged, findings)
-    findings.stop_on_errors()
+    _stop_with_all(merged, findings)
     return merged
+
+
+def _stop_with_all(merged: Map, findings: Findings) -> None:
+    if findings.errors:
+        from havre.compose.remaining import stop_with_all  # only needed when something is wrong
+
+        stop_with_all(merged, findings)
 
 
 def _extend(loading: Loading, root: Map, document: Document, file: str, scope: Scope) -> None:

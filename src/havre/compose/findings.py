@@ -17,14 +17,28 @@ class Findings:
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
         self.errors: list[Problem] = []
+        self.paths: list[Path] = []
+        """Of each error, the path of the value that is wrong; empty where it is not a value of the document."""
         self._warnings: dict[Problem, None] = {}
         self.values: dict[str, str] = {}
         """The variables used so far: the values of those that name secrets are never shown."""
 
     def error(
-        self, summary: str, *, hint: str, spot: int = 0, path: Path = (), code: str = "", evidence: tuple[str, ...] = ()
+        self,
+        summary: str,
+        *,
+        hint: str,
+        spot: int = 0,
+        path: Path = (),
+        code: str = "",
+        evidence: tuple[str, ...] = (),
+        wrong: Path = (),
     ) -> None:
-        """Record an error at a spot; the variables its value came from are added as evidence."""
+        """Record an error at a spot; the variables its value came from are added as evidence.
+
+        `path` is what the message names, `wrong` the value itself where that is more exact.
+        """
+        self.paths.append(wrong or path)
         self.errors.append(
             Problem(
                 summary=self._shown(summary),

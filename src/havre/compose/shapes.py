@@ -128,7 +128,8 @@ class _Checker:
         else:
             summary = f"additional properties '{name}' not allowed"
             hint = closest(name, shape.keys) or "remove it, or prefix it with `x-` if it is your own"
-        self._add(summary, hint, value, name, path, "unknown-key")
+        spot = spot_of(value, name)
+        self._findings.error(summary, hint=hint, spot=spot, path=path, code="unknown-key", wrong=(*path, name))
 
     def _wrong_kind(self, value: Any, shape: Shape, container: Any, key: str | int, path: Path) -> None:
         accepted = _accepted(shape.kinds)

@@ -33,6 +33,34 @@ compose.yaml:8:1: additional properties 'netwroks' not allowed
     )
 
 
+def test_values_and_short_forms_are_told_beside_unknown_keys_and_wrong_types() -> None:
+    told = refusal("""\
+services:
+  web:
+    image: x
+    imgae: typo
+    ports: ['80:80:80:80']
+    mem_limit: 12q
+    stop_grace_period: ten
+    healthcheck: {test: [CMD, x], interval: 5x, retries: many}
+  db:
+    image: [1]
+    deploy: {resources: {limits: {memory: 1zb}}}
+""")
+    places = [line.split(": ")[0] for line in told.splitlines() if line.startswith("compose.yaml")]
+    assert places == [
+        f"compose.yaml:{place}" for place in ("4:5", "5:13", "6:5", "7:5", "8:35", "8:49", "10:5", "11:35")
+    ]
+
+
+def test_what_is_wrong_is_told_once_and_nothing_is_told_of_what_it_hides() -> None:
+    told = refusal("services: {web: {image: x, ports: [{target: web}, '80:x']}, db: {image: x, mem_limit: 1q}}")
+    assert [line.split(": ")[1] for line in told.splitlines() if line.startswith("compose.yaml")] == [
+        "services.web.ports[0].target",
+        "services.db.mem_limit",
+    ]
+
+
 def test_a_wrong_value_tells_which_variable_it_came_from() -> None:
     files: dict[str, str | bytes] = {
         "compose.yaml": "services:\n  a:\n    image: x\n    mem_limit: ${MEMORY}\n",
