@@ -96,7 +96,12 @@ class Edge:
             old = load_applied(self.layout, app.instance)
             self._refuse(old, app)
             pem = certificate_files.local_pem(self.layout, app) if self.settings.https_port else None
-            step = transition.to_app(self._with_room(old, app), app, load_pool(self.layout), self.settings, hold=hold)
+            step = self._step(old, app, hold)
+            if old is not None and step.needs_reload and (waiting := transition.waiting(old, app, hold)):
+                self._validate(step.applied, step.pool)
+                self._change(app.instance, lambda backend: _led(backend, waiting))
+                old = load_applied(self.layout, app.instance)
+                step = self._step(old, app, hold)
             if old == step.applied and pem is None and not step.needs_reload:
                 return ApplyReport(changed=False, reloaded=False)
             self._perform(old, step)
@@ -207,6 +212,9 @@ class Edge:
     def _certify(self, old: AppEdge | None, app: AppEdge, pem: bytes | None) -> None:
         if self.settings.https_port is not None:
             certificate_files.replace_files(self.runtime, self.layout, old, app, pem)
+
+    def _step(self, old: Applied | None, app: AppEdge, hold: Collection[Endpoint]) -> transition.Transition:
+        return transition.to_app(self._with_room(old, app), app, load_pool(self.layout), self.settings, hold=hold)
 
     def _with_room(self, old: Applied | None, app: AppEdge) -> Applied | None:
         """The app as it is, without idle draining replicas where their slots are needed."""
