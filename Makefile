@@ -4,9 +4,10 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 REAL := tests --ignore tests/unit --ignore tests/properties
+FIRST := tests/crash tests/data tests/integration/edge tests/integration/release
 PASSED := $(CURDIR)/.pytest_cache/passed
 
-.PHONY: help setup demo demo-stop test test-unit test-integration check format rows lab-up lab-down coverage bench clean
+.PHONY: help setup demo demo-stop test test-unit test-integration test-first-part test-second-part check format rows lab-up lab-down coverage bench clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,8 +33,18 @@ test: setup lab-up ## run all tests (unit, properties, real servers), then hold 
 test-unit: setup ## run the tests that need no server
 	$(PYTEST) -n 2 -q tests/unit tests/properties
 
-test-integration: setup lab-up ## run the tests against real servers
-	$(PYTEST) -q --durations=12 $(REAL) || { echo "== once more, only what failed: a busy machine is not a defect, failing twice is"; $(PYTEST) -q --last-failed --last-failed-no-failures none $(REAL); }
+test-integration: setup lab-up ## run the tests against real servers, in two parts at once
+	@$(MAKE) --no-print-directory -j2 -Oline test-first-part test-second-part
+
+test-first-part:
+	$(call real,first,$(FIRST))
+
+test-second-part:
+	$(call real,second,$(REAL) $(addprefix --ignore ,$(FIRST)))
+
+define real
+$(PYTEST) -q --durations=12 -o cache_dir=.pytest_cache/$(1) $(2) || { echo "== once more, only what failed: a busy machine is not a defect, failing twice is"; $(PYTEST) -q -o cache_dir=.pytest_cache/$(1) --last-failed --last-failed-no-failures none $(2); }
+endef
 
 check: setup ## lint, types, layering, row book
 	$(BIN)/ruff check
