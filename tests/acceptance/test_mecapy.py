@@ -313,7 +313,7 @@ def connected():
     url = urllib.parse.urlsplit(os.environ["DATABASE_URL"])
     return pg8000.native.Connection(url.username, url.hostname, url.path[1:], url.port, url.password)
 """
-MIGRATE = """\
+RELEASE = """\
 from store import connected
 connected().run("create table if not exists releases (at timestamptz default now())")
 connected().run("insert into releases default values")
@@ -381,7 +381,7 @@ def from_source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Guid
             "src/main.py": MAIN,
             "src/store.py": STORE,
             "src/worker.py": WORKER,
-            "src/migrate.py": MIGRATE,
+            "src/migrate.py": RELEASE,
             "src/requirements.txt": "gunicorn==23.0.0\nuvicorn==0.34.0\npg8000==1.31.2\n",
             "src/runtime.txt": "python-3.13\n",
             "havre.yaml": f"app: {app.name}\nroutes: [{{host: mecapy.localhost, to: 'web:{port}'}}]\n"
