@@ -7,6 +7,7 @@ part of a growing table before what was added, are the same bytes again. `zstd -
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import BinaryIO, Protocol
@@ -19,6 +20,7 @@ ENDING = ".zst"
 FRAME = 8 * 1024 * 1024
 """Bytes of a table in one frame."""
 _LEVEL = 1
+_READ = 1024 * 1024
 
 
 class Blocks(Protocol):
@@ -90,5 +92,8 @@ def unframed(source: AbstractContextManager[BinaryIO], file: str) -> Iterator[Bi
         if not file.endswith(ENDING):
             yield stored
             return
-        with zstandard.ZstdDecompressor().stream_reader(stored, read_across_frames=True, closefd=False) as whole:
+        # Whoever feeds it to a command may still be reading when that command had enough. The buffer lets a read end
+        # before it closes; the decompressor alone brings the process down.
+        frames = zstandard.ZstdDecompressor().stream_reader(stored, read_across_frames=True, closefd=False)
+        with io.BufferedReader(frames, _READ) as whole:
             yield whole

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import random
+import threading
+import time
+from typing import Any, BinaryIO, cast
 
 import pytest
 import zstandard
@@ -69,3 +72,36 @@ def test_a_damaged_stream_is_noticed() -> None:
 def test_what_was_stored_as_it_is_is_given_back_as_it_is() -> None:
     with unframed(contextlib.nullcontext(io.BytesIO(b"RDB")), "dump.rdb") as whole:
         assert whole.read() == b"RDB"
+
+
+class Trickle(io.RawIOBase):
+    """Gives little at a time, as a pipe does."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = io.BytesIO(data)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        time.sleep(0.001)
+        piece = self._data.read(min(len(buffer), 1 << 16))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def test_a_stream_may_be_let_go_while_another_thread_still_reads_it() -> None:
+    stored = zstandard.ZstdCompressor(level=1).compress(random.Random(7).randbytes(8 << 20))
+    for _ in range(5):
+        with unframed(contextlib.nullcontext(cast("BinaryIO", Trickle(stored))), "shop.pgdump.zst") as whole:
+            reading = threading.Thread(target=_read_all, args=(whole,))
+            reading.start()
+            time.sleep(0.01)
+        reading.join(5)
+        assert not reading.is_alive()
+
+
+def _read_all(whole: BinaryIO) -> None:
+    with contextlib.suppress(ValueError):  # it was closed meanwhile
+        while whole.read(1 << 16):
+            pass
