@@ -33,7 +33,7 @@ class Upkeep:
 
     def images_here(self) -> tuple[Stored, ...]:
         """Prepared source trees; known servers are a few files each and stay."""
-        used = {one.launch.image_id for one in self._everybody()}
+        used = self._used()
         return tuple(_image(image, in_use=image.id in used) for image in self._images.all() if image.is_source)
 
     def stored(self) -> tuple[Stored, ...]:
@@ -41,8 +41,10 @@ class Upkeep:
         return (*self.images_here(), *self._dependencies(), *self._data(), *self._logs())
 
     def discard(self, one: Stored) -> bool:
-        """Remove one thing, and the dependencies that were prepared for it alone."""
+        """Remove one thing, and the dependencies that were prepared for it alone; not what a replica needs by now."""
         match one.kind:
+            case Kind.IMAGE if one.id in self._used():
+                return False
             case Kind.IMAGE:
                 self._images.remove(one.id)
                 self._discard_unused()
@@ -98,6 +100,9 @@ class Upkeep:
                     in_use=Path(path).name == NAME,
                     created=facts.st_mtime,
                 )
+
+    def _used(self) -> set[str]:
+        return {one.launch.image_id for one in self._everybody()}
 
     def _everybody(self) -> Iterator[Found]:
         for instance in self._replicas.instances():
