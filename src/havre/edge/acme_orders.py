@@ -22,12 +22,13 @@ from havre.host.commands import run
 from havre.host.files import write_atomic
 
 if TYPE_CHECKING:
-    from acme.client import ClientV2
+    from acme.client import ClientNetwork, ClientV2
     from acme.messages import AuthorizationResource, ChallengeBody, OrderResource
     from josepy.jwk import JWKRSA
 
 _ORDER_LIMIT = 90.0
 _HOOK_LIMIT = 180.0
+_NONCES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ class Authority:
         account = self._account()
         key = _key(account)
         verify: Any = self.ca_file or True
-        network = client.ClientNetwork(key, user_agent="havre", verify_ssl=verify, timeout=30)
+        network = _network(key, verify)
         connected = client.ClientV2(client.ClientV2.get_directory(self.directory, network), network)
         if account.uri is None:
             wish = messages.NewRegistration.from_data(email=self.email, terms_of_service_agreed=True)
@@ -89,6 +90,23 @@ class Authority:
             account = self._save(Account(key=account.key, directory=self.directory, uri=uri))
         network.account = messages.RegistrationResource(uri=account.uri, body=messages.Registration())
         return connected, key
+
+
+def _network(key: JWKRSA, verify: Any) -> ClientNetwork:
+    """The library asks a second time after a refused nonce (RFC 8555, 6.5); a busy server refuses several in a row."""
+    from acme import client, messages
+
+    class Network(client.ClientNetwork):
+        def post(self, *arguments: Any, **options: Any) -> Any:
+            for _ in range(_NONCES):
+                try:
+                    return super().post(*arguments, **options)
+                except messages.Error as refused:
+                    if refused.code != "badNonce":
+                        raise
+            return super().post(*arguments, **options)
+
+    return Network(key, user_agent="havre", verify_ssl=verify, timeout=30)
 
 
 def _ordered(client: ClientV2, key: JWKRSA, names: Sequence[str], dns_hook: str | None) -> bytes:
