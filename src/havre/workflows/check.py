@@ -103,7 +103,7 @@ def gather(server: Server, intent: Intent, observed: Observed) -> Case:
         refused=try_configurations(server, intent.app, intent.project, observed),
         baked=find_secrets(server.engine, intent.project, observed, server.state.directory / SECRETS_FILE),
         peaks=_peaks(server, intent),
-        **(_WITHOUT_DOCKER if server.engine.name == "process" else {}),
+        **(_without_docker(intent, observed) if server.engine.name == "process" else {}),
         edge_address=address,
         edge_ports=(http, https) if https else (http,),
         reserve=read_settings(server.state.directory).reserve,
@@ -111,12 +111,14 @@ def gather(server: Server, intent: Intent, observed: Observed) -> Case:
     )
 
 
-def _what_is_known(image: str) -> str:
-    return "" if family_of(image) else known_images()
+def _without_docker(intent: Intent, observed: Observed) -> Mapping[str, Any]:
+    """What is different where services are plain processes: an image must be prepared, promoted, or one it knows."""
+    here = {name for name, _ in intent.named} | {image.reference for image in observed.images}
 
+    def what_is_known(image: str) -> str:
+        return "" if image in here or family_of(image) else known_images()
 
-_WITHOUT_DOCKER: Mapping[str, Any] = {"bounded_logs": True, "knows_images": _what_is_known}
-"""What is different where services are plain processes."""
+    return {"bounded_logs": True, "knows_images": what_is_known}
 
 
 def look_at_server(server: Server) -> ServerFacts:
