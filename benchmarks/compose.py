@@ -4,8 +4,9 @@
 
 Loads the example stack and generated projects of 100, 300 and 1,000 services. The peers are fetched once into
 --peers: `docker compose` 2.26 and docker-compose 1.29.2 as Debian packages that are unpacked, never installed,
-and podman-compose from PyPI. A peer that cannot be had is left out and named. The last line is one JSON object
-with all figures; the exit status is 1 when a target is missed.
+and podman-compose from PyPI. Havre itself is installed anew into an environment of its own, as its users have
+it; with --offline the running environment takes its place. A peer that cannot be had is left out and named.
+The last line is one JSON object with all figures; the exit status is 1 when a target is missed.
 """
 
 from __future__ import annotations
@@ -126,7 +127,8 @@ def _environment() -> dict[str, str]:
 
 def _programs(peers: Path, *, offline: bool) -> tuple[list[Program], dict[str, str]]:
     peers.mkdir(parents=True, exist_ok=True)
-    programs = [Program("havre", [sys.executable, "-c", _LOAD, "{}"])]
+    python = sys.executable if offline else _installed(peers / "havre")
+    programs = [Program("havre", [python, "-c", _LOAD, "{}"])]
     left_out: dict[str, str] = {}
     wanted = (("docker compose 2.26", _compose_v2), ("docker-compose 1.29.2", _compose_v1), ("podman-compose", _podman))
     for name, find in wanted:
@@ -135,6 +137,14 @@ def _programs(peers: Path, *, offline: bool) -> tuple[list[Program], dict[str, s
         except (OSError, subprocess.SubprocessError, LookupError) as error:
             left_out[name] = str(error)
     return programs, left_out
+
+
+def _installed(root: Path) -> str:
+    """The Python of an environment that holds this tree and what it needs, and nothing else."""
+    if not (root / "bin/pip").exists():
+        venv.create(root, with_pip=True)
+    _run([str(root / "bin/pip"), "install", "--quiet", str(REPOSITORY)])
+    return str(root / "bin/python")
 
 
 def _compose_v2(name: str, peers: Path, offline: bool) -> Program:

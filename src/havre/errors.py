@@ -8,15 +8,12 @@ HavreError                 the base; carries one or more Problems
 └── FailedError            work was begun, failed, and was undone or is recorded      (exit 1)
 """
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Location:
+class Location(NamedTuple):
     """A place in a file: `line` and `column` count from 1; 0 means the file as a whole."""
 
     file: str
@@ -35,8 +32,7 @@ class Severity(enum.Enum):
     NOTE = "note"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong: what, where, how we know, and the next step.
 
     `hint` is required: a problem nobody can act on is not worth showing. `subject` names the app or

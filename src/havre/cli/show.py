@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from shutil import get_terminal_size
 
 import click
@@ -91,7 +90,7 @@ def is_terminal() -> bool:
 
 def problem_as_dict(problem: Problem) -> dict[str, object]:
     """A problem for `--json`."""
-    return {**asdict(problem), "severity": problem.severity.value, "at": str(problem.at) if problem.at else None}
+    return {**problem._asdict(), "severity": problem.severity.value, "at": str(problem.at) if problem.at else None}
 
 
 def _to_json(value: object) -> object:

@@ -21,7 +21,7 @@ OVERRIDE_FILES = (
     "docker-compose.override.yml",
     "docker-compose.override.yaml",
 )
-_NAME_CHARACTERS = re.compile(r"[a-z0-9_-]")
+_NAME_CHARACTERS = r"[a-z0-9_-]"
 
 Parsed = tuple[str, list[Document]]
 
@@ -74,7 +74,7 @@ def env_file_variables(loading: Loading, files: Sequence[str], environment: Envi
 
 def normal_name(name: str) -> str:
     """A text reduced to what a project may be called."""
-    return "".join(_NAME_CHARACTERS.findall(name.lower())).lstrip("_-")
+    return "".join(re.findall(_NAME_CHARACTERS, name.lower())).lstrip("_-")
 
 
 def project_name(loading: Loading, files: Sequence[Parsed], environment: Environment, given: str, default: str) -> str:

@@ -4,9 +4,7 @@ For each document: interpolate, extend, include, merge over what is there, reduc
 against the specification, expand short forms. Then, for all of them: defaults, checks of values, paths.
 """
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from havre.compose.canonical import Expander
 from havre.compose.consistency import check_values
@@ -24,8 +22,7 @@ from havre.compose.yamltext import Document
 from havre.errors import Location
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class Scope(NamedTuple):
     """Where a set of Compose files is read: its directory, its variables, the files that included it.
 
     `resolves_to` is what relative paths are resolved against now: the directory itself for a project, the

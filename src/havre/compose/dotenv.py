@@ -4,19 +4,17 @@ A statement is `KEY=value`, `KEY: value`, `export KEY=value` or a bare `KEY`, wh
 environment. Single quotes are literal; double quotes know escapes and variables and may span lines.
 """
 
-from __future__ import annotations
-
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from havre.compose.template import Lookup, TemplateError, substitute
 
 _SPACE = " \t\v\f\r\x85\xa0"
-_EXPORT = re.compile(r"export[ \t\v\f\r]+")
-_ESCAPE = re.compile(r"\\(0[0-7]{0,3}|.)", re.DOTALL)
+_EXPORT = r"export[ \t\v\f\r]+"
+_ESCAPE = r"(?s)\\(0[0-7]{0,3}|.)"
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"'}
 _NAME_EXTRA = "_.-[]"
-_COMMAND = re.compile(r"\$\([^)]*\)|`[^`]+`")
+_COMMAND = r"\$\([^)]*\)|`[^`]+`"
 
 
 MOST_EXPANDED = 16 * 1024 * 1024
@@ -30,8 +28,7 @@ class EnvFileError(Exception):
         self.line = line
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """One variable of an env file; `runs_command` tells that it looks like a shell substitution."""
 
     name: str
@@ -87,7 +84,7 @@ class _Parser:
                     self._keep(Assignment(name, inherited, line))
                 continue
             value, raw = self._value(line)
-            self._keep(Assignment(name, value, line, runs_command=bool(_COMMAND.search(raw))))
+            self._keep(Assignment(name, value, line, runs_command=bool(re.search(_COMMAND, raw))))
         return self._found
 
     def _keep(self, assignment: Assignment) -> None:
@@ -121,7 +118,7 @@ class _Parser:
 
     def _name(self, line: int) -> tuple[str, bool]:
         text = self._text
-        export = _EXPORT.match(text, self._position)
+        export = text.startswith("export", self._position) and re.compile(_EXPORT).match(text, self._position)
         start = export.end() if export else self._position
         for index in range(start, len(text)):
             character = text[index]
@@ -146,7 +143,7 @@ class _Parser:
         raw = self._quoted(quote, line)
         if quote == "'":
             return raw.replace("\\'", "'"), ""
-        return self._expand(_ESCAPE.sub(_unescape, raw), line), raw
+        return self._expand(re.sub(_ESCAPE, _unescape, raw), line), raw
 
     def _unquoted(self, line: int) -> tuple[str, str]:
         end = self._text.find("\n", self._position)

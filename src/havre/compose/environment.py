@@ -4,10 +4,8 @@ Precedence is Compose's: what the process environment says wins over env files, 
 earlier ones, and an included project sees its own env files below everything its parent already had.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 from havre.compose.dotenv import Assignment, EnvFileError, parse_env, parse_raw
 from havre.compose.findings import Findings, fail
@@ -18,8 +16,7 @@ ENVIRONMENT = "environment"
 ENV_FILE = "env file"
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(NamedTuple):
     """The value of a variable and the place that set it."""
 
     value: str
@@ -36,7 +33,7 @@ class Environment:
         self.variables = variables
 
     @classmethod
-    def of(cls, values: Mapping[str, str]) -> Environment:
+    def of(cls, values: Mapping[str, str]) -> Self:
         """The process environment, or any mapping passed in its place."""
         return cls({name: Variable(value) for name, value in values.items()})
 
@@ -45,13 +42,13 @@ class Environment:
         variable = self.variables.get(name)
         return None if variable is None else variable.value
 
-    def below(self, added: Mapping[str, Variable]) -> Environment:
+    def below(self, added: Mapping[str, Variable]) -> Self:
         """With `added` for what is not set yet."""
-        return Environment({**added, **self.variables})
+        return type(self)({**added, **self.variables})
 
-    def with_value(self, name: str, value: str) -> Environment:
+    def with_value(self, name: str, value: str) -> Self:
         """With one variable set, whatever it was."""
-        return Environment({**self.variables, name: Variable(value)})
+        return type(self)({**self.variables, name: Variable(value)})
 
 
 def read_env_text(data: bytes, shown: str) -> str:

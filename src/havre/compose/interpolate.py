@@ -20,7 +20,7 @@ Cast = Callable[[str], Any]
 MOST_EXPANDED = 64 * 1024 * 1024
 
 _SHORTEN = "shorten the value or the variables in it"
-_VARIABLE = re.compile(r"\$\{[^:?+}-]{0,40}")
+_VARIABLE = r"\$\{[^:?+}-]{0,40}"
 _TRUE = frozenset(("true", "y", "yes", "on"))
 _FALSE = frozenset(("false", "n", "no", "off"))
 
@@ -154,7 +154,7 @@ def _cast_hint(cast: Cast) -> str:
 
 def _beginning(template: str) -> str:
     """The first variable of a template; what else is in it may be a secret."""
-    match = _VARIABLE.search(template)
+    match = re.search(_VARIABLE, template)
     return f"{match.group()}…" if match else "$"
 
 

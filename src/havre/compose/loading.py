@@ -1,9 +1,7 @@
 """What one load carries through all its phases: the switches, the files read, the problems found."""
 
-from __future__ import annotations
-
 import posixpath
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from havre.compose.consumed import consumed_keys
 from havre.compose.findings import Findings, fail
@@ -17,8 +15,7 @@ MOST_BYTES = 256 * 1024 * 1024
 MOST_FILES = 1_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Switches:
+class Switches(NamedTuple):
     """Phases that can be left out; everything is on for a deployment."""
 
     validates: bool = True
@@ -34,26 +31,22 @@ class Switches:
     is_strict: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
 class Loading:
     """One load under way; `named` are the files the caller asked for, `inside` the directories they lie in."""
 
-    reader: Reader
-    base: str
-    home: str = ""
-    switches: Switches = field(default_factory=Switches)
-    sources: Sources = field(default_factory=Sources)
-    files: list[str] = field(default_factory=list)
-    named: set[str] = field(default_factory=set)
-    inside: set[str] = field(default_factory=set)
-    consumed: list[tuple[Path, Location]] = field(default_factory=list)
-    findings: Findings = field(init=False)
-    _bytes: int = 0
-    _parsed: int = 0
-
-    def __post_init__(self) -> None:
+    def __init__(self, *, reader: Reader, base: str, home: str = "", switches: Switches | None = None) -> None:
+        self.reader = reader
+        self.base = base
+        self.home = home
+        self.switches = switches or Switches()
+        self.sources = Sources()
+        self.files: list[str] = []
+        self.named: set[str] = set()
+        self.inside = {base}
+        self.consumed: list[tuple[Path, Location]] = []
         self.findings = Findings(self.sources)
-        self.inside.add(self.base)
+        self._bytes = 0
+        self._parsed = 0
 
     def shown(self, path: str) -> str:
         """A path as the user would type it: relative when it lies below the directory of the command."""

@@ -1,11 +1,9 @@
 """Loads a Compose project to its normal form: the whole story, one call per phase."""
 
-from __future__ import annotations
-
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from havre.compose.consistency import check_project
 from havre.compose.discovery import (
@@ -31,8 +29,7 @@ from havre.compose.values import convert_values
 from havre.errors import Location, Problem
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadRequest:
+class LoadRequest(NamedTuple):
     """What to load. Relative paths start at `working_dir`; the environment is passed in, never read here."""
 
     environment: Mapping[str, str]
@@ -46,8 +43,7 @@ class LoadRequest:
     environment_strict: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedProject:
+class LoadedProject(NamedTuple):
     """A project in normal form, with the origin of every value."""
 
     name: str
@@ -60,7 +56,7 @@ class LoadedProject:
     consumed: tuple[tuple[Path, Location], ...] = ()
     """Keys that loading used up (`extends`, `env_file`, …) with their places, for the report."""
 
-    config_contents: Mapping[str, str] = field(default_factory=dict)
+    config_contents: Mapping[str, str] = MappingProxyType({})
     """The content of configs declared with `environment: NAME`, which the normal form omits."""
 
     def origin(self, path: str) -> Origin:
@@ -68,8 +64,7 @@ class LoadedProject:
         return self.origins.origin(path)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(NamedTuple):
     """A load with every choice made: absolute files, directory and variables."""
 
     files: tuple[str, ...]

@@ -8,9 +8,9 @@ _INTEGER = re.compile(
     r"[-+]?(?:0|[1-9][0-9_]*|0[0-7_]+|0o[0-7_]+|0b[01_]+|0x[0-9a-fA-F_]+)\Z",
 )
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
-_DATE = re.compile(
+_DATE = (
     r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
-    r"(?:(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?))?)?\Z",
+    r"(?:(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?))?)?\Z"
 )
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -41,7 +41,7 @@ def resolve(text: str) -> str | int | float | bool | None:
     digits = text.replace("_", "")
     if _FLOAT.match(digits):
         return float(digits)
-    return Date(text) if _DATE.match(text) else text
+    return Date(text) if re.match(_DATE, text) else text
 
 
 def _integer(text: str) -> int:

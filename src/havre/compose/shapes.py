@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from havre.compose.findings import Findings, closest
@@ -26,7 +25,6 @@ STRING, NUMBER, INTEGER, BOOLEAN, NULL, MAPPING, LIST = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
     """The values one place accepts.
 
@@ -34,19 +32,28 @@ class Shape:
     `key_pattern`), and without `every` other keys are errors, `x-` keys excepted where `extensible`.
     """
 
-    kinds: frozenset[str]
-    keys: Mapping[str, Shape] = field(default_factory=dict)
-    every: Shape | None = None
-    key_pattern: re.Pattern[str] | None = None
-    is_open: bool = False
-    extensible: bool = True
-    required: tuple[str, ...] = ()
-    items: Shape | None = None
-    is_set: bool = False
-    choices: tuple[str, ...] = ()
-    pattern: re.Pattern[str] | None = None
-    least: int | None = None
-    most: int | None = None
+    def __init__(
+        self,
+        *,
+        kinds: frozenset[str],
+        keys: Mapping[str, Shape] | None = None,
+        every: Shape | None = None,
+        key_pattern: str | None = None,
+        is_open: bool = False,
+        extensible: bool = True,
+        required: tuple[str, ...] = (),
+        items: Shape | None = None,
+        is_set: bool = False,
+        choices: tuple[str, ...] = (),
+        pattern: str | None = None,
+        least: int | None = None,
+        most: int | None = None,
+    ) -> None:
+        self.kinds, self.choices, self.pattern = kinds, choices, pattern
+        self.least, self.most = least, most
+        self.keys, self.every, self.key_pattern = keys or {}, every, key_pattern
+        self.is_open, self.extensible, self.required = is_open, extensible, required
+        self.items, self.is_set = items, is_set
 
 
 def check(root: Any, shape: Shape, findings: Findings) -> None:
@@ -79,7 +86,7 @@ class _Checker:
                 self.visit(item, known, value, name, (*path, name))
             elif shape.extensible and name.startswith("x-"):
                 continue
-            elif shape.every is not None and (shape.key_pattern is None or shape.key_pattern.search(name)):
+            elif shape.every is not None and (shape.key_pattern is None or re.search(shape.key_pattern, name)):
                 self.visit(item, shape.every, value, name, (*path, name))
             elif not shape.is_open:
                 self._unknown(name, shape, value, path)
@@ -109,8 +116,8 @@ class _Checker:
             hint = closest(value, shape.choices) or f"write {' or '.join(f'`{choice}`' for choice in shape.choices)}"
             summary = f"value must be one of {', '.join(map(repr, shape.choices))}, not {_shorten(value)!r}"
             self._add(summary, hint, container, key, path, "choice")
-        elif shape.pattern is not None and not shape.pattern.search(value):
-            summary = f"does not match pattern `{shape.pattern.pattern}`: {_shorten(value)!r}"
+        elif shape.pattern is not None and not re.search(shape.pattern, value):
+            summary = f"does not match pattern `{shape.pattern}`: {_shorten(value)!r}"
             self._add(summary, "correct the value", container, key, path, "pattern")
 
     def _number(self, value: float, shape: Shape, container: Any, key: str | int, path: Path) -> None:
@@ -184,7 +191,7 @@ def one(*kinds: str, **more: Any) -> Shape:
 
 def mapping(keys: Mapping[str, Shape] | None = None, *kinds: str, **more: Any) -> Shape:
     """A shape of mappings (and the other `kinds`)."""
-    return Shape(kinds=frozenset((MAPPING, *kinds)), keys=keys or {}, **more)
+    return Shape(kinds=frozenset((MAPPING, *kinds)), keys=keys, **more)
 
 
 def listing(items: Shape, *kinds: str, **more: Any) -> Shape:

@@ -14,8 +14,8 @@ _PROTOCOLS = ("tcp", "udp", "sctp")
 _PROPAGATIONS = frozenset(("rprivate", "private", "rshared", "shared", "rslave", "slave"))
 _SELINUX = frozenset(("z", "Z"))
 _OPERATORS = frozenset(";&|<>")
-_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1?[1-9]?[0-9]|10[0-9])(?:\.(?!\Z)|\Z)){4}")
-_INDENTATION = re.compile(r"\n[ \t]+")
+_IPV4 = r"(?:(?:25[0-5]|2[0-4][0-9]|1?[1-9]?[0-9]|10[0-9])(?:\.(?!\Z)|\Z)){4}"
+_INDENTATION = r"\n[ \t]+"
 _WIDEST_RANGE = 65536
 
 
@@ -61,7 +61,7 @@ def _address(text: str) -> str:
 
 def is_address(text: str) -> bool:
     """Whether `text` is an IPv4 or IPv6 address."""
-    if _IPV4.fullmatch(text):
+    if re.fullmatch(_IPV4, text):
         return True
     import ipaddress  # costs milliseconds, and few projects name an IPv6 address
 
@@ -199,7 +199,7 @@ def split_command(text: str) -> list[str]:
     word: list[str] = []
     has_word = is_escaped = False
     quote = ""
-    for character in _INDENTATION.sub("\n", text):
+    for character in re.sub(_INDENTATION, "\n", text):
         if is_escaped:
             word.append({"t": "\t", "n": "\n"}.get(character, character))
             is_escaped, has_word = False, True

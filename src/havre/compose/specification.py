@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from havre.compose.shapes import (
     BOOLEAN,
     INTEGER,
@@ -17,8 +15,8 @@ from havre.compose.shapes import (
     one,
 )
 
-_NAME = re.compile(r"^[a-zA-Z0-9._-]+$")
-_NOT_EMPTY = re.compile(".")
+_NAME = r"^[a-zA-Z0-9._-]+$"
+_NOT_EMPTY = "."
 _TEXT = one(STRING)
 _FLAG = one(BOOLEAN, STRING)
 _COUNT = one(INTEGER, STRING)
@@ -40,7 +38,7 @@ _FILE_MOUNTS = listing(mapping({"source": _TEXT, "target": _TEXT, "uid": _TEXT, 
 _ULIMITS = mapping(
     None,
     every=mapping({"hard": _COUNT, "soft": _COUNT}, INTEGER, STRING, required=("soft", "hard")),
-    key_pattern=re.compile("^[a-z]+$"),
+    key_pattern="^[a-z]+$",
     is_open=True,
 )
 _HOOK_KEYS = {
@@ -239,7 +237,7 @@ SERVICE_KEYS: dict[str, Shape] = {
     "blkio_config": _BLKIO,
     "build": _BUILD,
     "cgroup": one(STRING, choices=("host", "private")),
-    "container_name": one(STRING, pattern=re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")),
+    "container_name": one(STRING, pattern=r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"),
     "cpu_count": one(STRING, INTEGER, least=0),
     "cpu_percent": one(STRING, INTEGER, least=0, most=100),
     "credential_spec": mapping({"config": _TEXT, "file": _TEXT, "registry": _TEXT}),
@@ -273,7 +271,7 @@ SERVICE_KEYS: dict[str, Shape] = {
     ),
     "pull_policy": one(
         STRING,
-        pattern=re.compile(r"always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+"),
+        pattern=r"always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+",
     ),
     "storage_opt": mapping(None, is_open=True),
     "ulimits": _ULIMITS,

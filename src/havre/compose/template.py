@@ -3,11 +3,9 @@
 Pure text: a lookup function says what a variable is, and a listener may be told what was looked up.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Lookup = Callable[[str], str | None]
 
@@ -26,8 +24,7 @@ class MissingVariableError(TemplateError):
     """`${NAME:?message}` and NAME has no value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """One variable in a template: its operator ("" when it has none) and the operator's argument."""
 
     name: str

@@ -6,11 +6,8 @@ reported at its nearest ancestor that has one. Variables used in a value are rec
 error or `config --explain` can say where the final value came from.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from havre.errors import Location
 
@@ -46,8 +43,7 @@ class Seq(list[Any]):
         return self.at if len(self.at) == len(self) else [0] * len(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VariableUse:
+class VariableUse(NamedTuple):
     """A variable some value was computed from, and where the variable got its own value.
 
     `source` is "environment", "env file", "default" or "unset"; `at` is the line of the env file or of the
@@ -64,8 +60,7 @@ class VariableUse:
         return f"{self.name} ({origin})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a final value came from."""
 
     location: Location

@@ -22,7 +22,7 @@ Convert = Callable[[Any], Any]
 
 _ALL_DEVICES = -1
 _LARGEST = 2**63
-_OCTAL = re.compile("(0o)?[0-7]{1,6}")
+_OCTAL = "(0o)?[0-7]{1,6}"
 
 
 def convert_values(root: Any, findings: Findings, *, keeps_unreadable: bool = False) -> None:
@@ -132,7 +132,7 @@ def _mode(value: Any) -> str:
 
 
 def _octal_number(value: Any) -> int:
-    if isinstance(value, str) and not _OCTAL.fullmatch(value):
+    if isinstance(value, str) and not re.fullmatch(_OCTAL, value):
         raise ValueError(f'invalid file mode "{value}"')
     return int(value, 8) if isinstance(value, str) else int(value)
 

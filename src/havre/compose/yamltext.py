@@ -4,11 +4,8 @@ Reads the parser's events one by one (never its recursive composer), so depth, n
 are checked before anything is built. `!reset` and `!override` are noted as paths and leave no mark in the tree.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from havre.compose.findings import Findings, fail
 from havre.compose.libyaml import Parser, errors, events
@@ -28,31 +25,34 @@ _NO_KEY = object()
 _DROPPED = object()
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """One YAML document: its tree, and the paths it resets or replaces in what it overrides."""
 
     root: Any
     resets: tuple[Path, ...] = ()
 
 
-@dataclass(slots=True)
 class _Frame:
-    """A container under construction and the place it will take in its parent."""
+    """A container under construction and the place it will take in its parent.
 
-    value: Map | Seq
-    spot: int
-    anchor: str | None
-    tag: str | None
-    nodes_before: int
-    resets_before: int
-    key: Any = _NO_KEY
-    key_spot: int = 0
-    merges: list[Map] = field(default_factory=list)
+    `nodes_before` and `resets_before` are what was counted when it began.
+    """
+
+    __slots__ = ("anchor", "key", "key_spot", "merges", "nodes_before", "resets_before", "spot", "tag", "value")
+
+    def __init__(self, event: Any, spot: int, nodes_before: int, resets_before: int) -> None:
+        self.value: Map | Seq = Map() if type(event) is events.MappingStartEvent else Seq()
+        self.anchor: str | None = event.anchor
+        self.tag: str | None = event.tag
+        self.spot = spot
+        self.nodes_before = nodes_before
+        self.resets_before = resets_before
+        self.key: Any = _NO_KEY
+        self.key_spot = 0
+        self.merges: list[Map] = []
 
 
-@dataclass(frozen=True, slots=True)
-class _Anchor:
+class _Anchor(NamedTuple):
     value: Any
     nodes: int
     resets: tuple[Path, ...]
@@ -226,14 +226,12 @@ class _Builder:
         spot = spot_at(self._base, mark.line, mark.column)
         if len(self._stack) >= DEEPEST:
             raise self._refuse(f"nested more than {DEEPEST} levels deep", spot, "yaml-depth")
-        is_map = type(event) is events.MappingStartEvent
         if self._stack and self._stack[-1].key is _NO_KEY and type(self._stack[-1].value) is Map:
             raise self._refuse("a mapping key must be plain text", spot, "yaml-key")
         self._count(1, spot)
         if event.anchor:
             self._anchors[event.anchor] = None
-        frame = _Frame(Map() if is_map else Seq(), spot, event.anchor, event.tag, self._nodes - 1, len(self._resets))
-        self._stack.append(frame)
+        self._stack.append(_Frame(event, spot, self._nodes - 1, len(self._resets)))
 
     def _close(self, _event: Any) -> None:
         frame = self._stack.pop()

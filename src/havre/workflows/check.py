@@ -66,8 +66,7 @@ def check(server: Server, intent: Intent, observed: Observed) -> Sequence[Proble
 def _waived(waived: Waived) -> Problem:
     """A waiver at work is shown with every plan, and the release records it."""
     until = f" until {waived.waiver.until}" if waived.waiver.until else ""
-    return replace(
-        waived.problem,
+    return waived.problem._replace(
         summary=f"{waived.problem.code} waived{until}: {waived.problem.summary}",
         evidence=(f"reason: {waived.waiver.reason}",),
         severity=Severity.NOTE,

@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from havre.backups.book import Book
@@ -128,8 +128,7 @@ class Migrating:
         first, *others = error.problems
         verdict = _verdict(before, after)
         ways = self._ways(step.service, verdict, before, after)
-        explained = replace(
-            first,
+        explained = first._replace(
             evidence=(*first.evidence, *ways.lines),
             effect=f"nothing new was started; what served before still serves; {verdict.effect}",
             hint=ways.hint,

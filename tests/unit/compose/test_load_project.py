@@ -242,6 +242,20 @@ def test_importing_the_package_is_cheap() -> None:
     assert done.stdout.strip() in ("[]", "['pathlib']")  # an editable install may import pathlib by itself
 
 
+def test_loading_a_sound_project_imports_nothing_slow(tmp_path: Path) -> None:
+    """What decision 0007 took out of the way: these took longer than the load itself."""
+    (tmp_path / "compose.yaml").write_text("services: {a: {image: 'x:${TAG:-1}', ports: ['80:80'], mem_limit: 1g}}")
+    code = """
+import sys
+from havre.compose import LoadRequest, load_project
+project = load_project(LoadRequest(working_dir=sys.argv[1], environment={}))
+print(project.model["services"]["a"]["image"])
+print([name for name in ("dataclasses", "inspect", "yaml", "difflib", "ast") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("x:1\n[]\n", "")
+
+
 def test_the_public_names_are_what_all_says() -> None:
     for name in havre.compose.__all__:
         assert getattr(havre.compose, name).__name__ == name
