@@ -8,56 +8,65 @@ HavreError                 the base; carries one or more Problems
 └── FailedError            work was begun, failed, and was undone or is recorded      (exit 1)
 """
 
-import enum
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from havre.problem import Problem, Severity
+
+__all__ = [
+    "EXIT_CODES",
+    "BusyError",
+    "FailedError",
+    "HavreError",
+    "InputError",
+    "Location",
+    "Problem",
+    "RefusedError",
+    "Severity",
+    "UnavailableError",
+]
 
 
-class Location(NamedTuple):
+class Location:
     """A place in a file: `line` and `column` count from 1; 0 means the file as a whole."""
 
-    file: str
-    line: int = 0
-    column: int = 0
+    __slots__ = ("column", "file", "line")
+
+    def __init__(self, file: str, line: int = 0, column: int = 0) -> None:
+        self.file = file
+        self.line = line
+        self.column = column
 
     def __str__(self) -> str:
         return ":".join([self.file, *(str(part) for part in (self.line, self.column) if part)])
 
+    def __repr__(self) -> str:
+        return f"Location({self.file!r}, {self.line}, {self.column})"
 
-class Severity(enum.Enum):
-    """How a problem counts: an error stops the work, a warning is shown, a note explains."""
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Location) and self.as_tuple() == other.as_tuple()
 
-    ERROR = "error"
-    WARNING = "warning"
-    NOTE = "note"
+    def __lt__(self, other: Location) -> bool:
+        return self.as_tuple() < other.as_tuple()
+
+    def __hash__(self) -> int:
+        return hash(self.as_tuple())
+
+    def as_tuple(self) -> tuple[str, int, int]:
+        """File, line, column."""
+        return self.file, self.line, self.column
 
 
-class Problem(NamedTuple):
-    """One thing that is wrong: what, where, how we know, and the next step.
+def __getattr__(name: str) -> Any:
+    """`Problem` and `Severity`, loaded when they are first used."""
+    if name not in ("Problem", "Severity"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from havre import problem
 
-    `hint` is required: a problem nobody can act on is not worth showing. `subject` names the app or
-    service, `where` is a place in a file or a key, `evidence` is what was seen (never a secret),
-    `effect` what follows from it, `code` the stable id of the check that found it.
-    """
-
-    summary: str
-    hint: str
-    at: Location | None = None
-    subject: str = ""
-    evidence: tuple[str, ...] = ()
-    effect: str = ""
-    code: str = ""
-    severity: Severity = Severity.ERROR
-
-    def __str__(self) -> str:
-        place = f"{self.at}: " if self.at else ""
-        subject = f"{self.subject}: " if self.subject else ""
-        lines = [f"{place}{subject}{self.summary}"]
-        lines += [f"    {line}" for line in self.evidence]
-        if self.effect:
-            lines.append(f"  effect: {self.effect}")
-        lines.append(f"  hint: {self.hint}")
-        return "\n".join(lines)
+    return getattr(problem, name)
 
 
 class HavreError(Exception):
@@ -66,7 +75,7 @@ class HavreError(Exception):
     exit_code = 1
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
-        self.problems: Sequence[Problem] = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        self.problems: Sequence[Problem] = tuple(problems) if isinstance(problems, Iterable) else (problems,)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

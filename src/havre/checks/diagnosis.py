@@ -233,11 +233,11 @@ def _blamed(standing: Finding, found: Blame, symptom: Symptom) -> Finding:
     if found.problem:
         # What the replica does because of it is evidence too: it restarts, its health check fails.
         state = () if standing.problem.code == COMPLAINS else (f"state: {standing.problem.summary}",)
-        problem = found.problem._replace(evidence=(*found.problem.evidence, *state))
+        problem = replace(found.problem, evidence=(*found.problem.evidence, *state))
         return replace(standing, problem=problem, rank=Rank.REACHING)
     if found.because:
         summary = f"cannot work with {found.because} ({symptom.words})"
-        return replace(standing, problem=standing.problem._replace(summary=summary), because=found.because)
+        return replace(standing, problem=replace(standing.problem, summary=summary), because=found.because)
     return standing
 
 

@@ -93,7 +93,7 @@ def _of_all_replicas(findings: Sequence[Finding]) -> list[Finding]:
 def _joined(same: Sequence[Finding]) -> Finding:
     first = same[0]
     subjects = ", ".join(dict.fromkeys(finding.problem.subject for finding in same))
-    return replace(first, problem=first.problem._replace(subject=subjects))
+    return replace(first, problem=replace(first.problem, subject=subjects))
 
 
 def _root(finding: Finding, by_service: dict[str, Finding]) -> Finding | None:
@@ -110,4 +110,4 @@ def _with_effect(root: Problem, finding: Finding) -> Problem:
     subject = finding.problem.subject
     line = f"{subject}: {finding.problem.summary}" if subject else finding.problem.summary
     severity = Severity.ERROR if finding.problem.severity is Severity.ERROR else root.severity
-    return root._replace(effect=f"{root.effect}; {line}" if root.effect else line, severity=severity)
+    return replace(root, effect=f"{root.effect}; {line}" if root.effect else line, severity=severity)

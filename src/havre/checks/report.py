@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from havre.checks.case import Case, Check
@@ -62,7 +62,7 @@ def run_checks(case: Case, checks: Sequence[Check], *, today: str, also_known: C
     for check in checks:
         for problem in check.find(case):
             milder = max(check.severity, problem.severity, key=lambda severity: _RANK[severity])
-            found.setdefault(problem._replace(code=check.id, severity=milder))
+            found.setdefault(replace(problem, code=check.id, severity=milder))
     counted: list[Problem] = []
     waived: list[Waived] = []
     for problem in found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from shutil import get_terminal_size
 
 import click
@@ -90,7 +91,7 @@ def is_terminal() -> bool:
 
 def problem_as_dict(problem: Problem) -> dict[str, object]:
     """A problem for `--json`."""
-    return {**problem._asdict(), "severity": problem.severity.value, "at": str(problem.at) if problem.at else None}
+    return {**asdict(problem), "severity": problem.severity.value, "at": str(problem.at) if problem.at else None}
 
 
 def _to_json(value: object) -> object:

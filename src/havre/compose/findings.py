@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
 from havre.compose.tree import Path, Sources, dotted
-from havre.errors import InputError, Location, Problem, Severity
+from havre.errors import InputError, Location
+
+if TYPE_CHECKING:
+    from havre.errors import Problem
 
 _SHOWN = 100
 _ENOUGH = 1_000
@@ -40,8 +44,8 @@ class Findings:
         """
         self.paths.append(wrong or path)
         self.errors.append(
-            Problem(
-                summary=self._shown(summary),
+            _problem(
+                self._shown(summary),
                 hint=self._shown(hint),
                 at=self.sources.location(spot),
                 subject=dotted(path),
@@ -54,7 +58,7 @@ class Findings:
 
     def warn(self, summary: str, *, hint: str, at: Location | None, code: str, subject: str = "") -> None:
         """Record a warning; it never stops the load, and the same one is told once."""
-        problem = Problem(summary=summary, hint=hint, at=at, subject=subject, code=code, severity=Severity.WARNING)
+        problem = _problem(summary, hint=hint, at=at, subject=subject, code=code, severity="warning")
         if len(self._warnings) < _ENOUGH:
             self._warnings[problem] = None
 
@@ -70,7 +74,7 @@ class Findings:
         shown = sorted(dict.fromkeys(self.errors), key=_by_place)
         left = len(shown) - _SHOWN
         if left > 0:
-            more = Problem(summary=f"{left} further problems are not shown", hint="fix these first, then check again")
+            more = _problem(f"{left} further problems are not shown", hint="fix these first, then check again")
             shown = [*shown[:_SHOWN], more]
         raise InputError(shown)
 
@@ -85,7 +89,13 @@ class Findings:
 
 def fail(summary: str, *, hint: str, at: Location | None = None, code: str = "", subject: str = "") -> InputError:
     """The error for a problem after which loading cannot go on at all."""
-    return InputError(Problem(summary=summary, hint=hint, at=at, code=code, subject=subject))
+    return InputError(_problem(summary, hint=hint, at=at, code=code, subject=subject))
+
+
+def _problem(summary: str, *, severity: str = "error", **more: Any) -> Problem:
+    from havre.errors import Problem, Severity  # only needed when something is wrong
+
+    return Problem(summary=summary, severity=Severity(severity), **more)
 
 
 def closest(word: str, known: Collection[str]) -> str:

@@ -3,7 +3,7 @@
 import posixpath
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from havre.compose.consistency import check_project
 from havre.compose.discovery import (
@@ -26,7 +26,10 @@ from havre.compose.selection import drop_unused, select_services
 from havre.compose.service_files import resolve_env_files, resolve_label_files
 from havre.compose.tree import Map, Origin, Origins, Path, VariableUse, plain
 from havre.compose.values import convert_values
-from havre.errors import Location, Problem
+from havre.errors import Location
+
+if TYPE_CHECKING:
+    from havre.errors import Problem
 
 
 class LoadRequest(NamedTuple):
@@ -49,7 +52,7 @@ class LoadedProject(NamedTuple):
     name: str
     model: dict[str, Any]
     origins: Origins
-    warnings: tuple[Problem, ...]
+    warnings: tuple["Problem", ...]
     files: tuple[str, ...]
     disabled_services: tuple[str, ...]
     variables: Mapping[str, VariableUse]

@@ -299,7 +299,7 @@ def _too_large(storage: Storage, intent: Intent, service: str, newest: Snapshot 
 
 def _failed(service: str, error: HavreError) -> list[Problem]:
     return [
-        problem._replace(subject=problem.subject or service, summary=f"backup of {service} FAILED: {problem.summary}")
+        replace(problem, subject=problem.subject or service, summary=f"backup of {service} FAILED: {problem.summary}")
         for problem in error.problems
     ]
 

@@ -66,7 +66,8 @@ def check(server: Server, intent: Intent, observed: Observed) -> Sequence[Proble
 def _waived(waived: Waived) -> Problem:
     """A waiver at work is shown with every plan, and the release records it."""
     until = f" until {waived.waiver.until}" if waived.waiver.until else ""
-    return waived.problem._replace(
+    return replace(
+        waived.problem,
         summary=f"{waived.problem.code} waived{until}: {waived.problem.summary}",
         evidence=(f"reason: {waived.waiver.reason}",),
         severity=Severity.NOTE,

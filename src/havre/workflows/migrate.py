@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from havre.backups.book import Book
@@ -128,7 +128,8 @@ class Migrating:
         first, *others = error.problems
         verdict = _verdict(before, after)
         ways = self._ways(step.service, verdict, before, after)
-        explained = first._replace(
+        explained = replace(
+            first,
             evidence=(*first.evidence, *ways.lines),
             effect=f"nothing new was started; what served before still serves; {verdict.effect}",
             hint=ways.hint,

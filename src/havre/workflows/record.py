@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
-from havre.errors import Problem, RefusedError
+from havre.errors import Location, Problem, RefusedError
 from havre.host.commands import find_program, run
 from havre.model.app import App
 from havre.model.observed import Observed
@@ -28,11 +29,33 @@ class Recorded:
 def seal_configuration(server: Server, app: App, project: Project, files: object) -> bytes:
     """Everything a rollback needs, sealed with the server's key."""
     content = {
-        "app": msgspec.json.encode(app).decode(),
+        "app": app_to_json(app).decode(),
         "project": project_to_json(project).decode(),
         "files": files,
     }
     return server.seal(msgspec.json.encode(content))
+
+
+def app_to_json(app: App) -> bytes:
+    """The manifest for the record of a release."""
+    return msgspec.json.encode(app, enc_hook=_to_record)
+
+
+def app_from_json(data: bytes) -> App:
+    """The manifest as it was recorded."""
+    return msgspec.json.decode(data, type=App, dec_hook=_from_record)
+
+
+def _to_record(value: object) -> object:
+    if isinstance(value, Location):
+        return {"file": value.file, "line": value.line, "column": value.column}
+    raise NotImplementedError(f"a record cannot hold a {type(value).__name__}")
+
+
+def _from_record(kind: type, value: object) -> object:
+    if kind is Location:
+        return Location(**msgspec.convert(value, dict[str, Any]))
+    raise NotImplementedError(f"a record cannot hold a {kind.__name__}")
 
 
 def unseal_configuration(server: Server, instance: str, number: int) -> Recorded:
@@ -42,7 +65,7 @@ def unseal_configuration(server: Server, instance: str, number: int) -> Recorded
         raise RefusedError(_not_kept(instance, number))
     content = msgspec.json.decode(server.unseal(sealed))
     return Recorded(
-        app=msgspec.json.decode(content["app"].encode(), type=App),
+        app=app_from_json(content["app"].encode()),
         project=project_from_json(content["project"].encode()),
         files=msgspec.convert(content["files"], dict[str, tuple[tuple[str, str], ...]]),
     )

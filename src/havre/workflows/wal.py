@@ -58,7 +58,7 @@ def keep_wal(
                 problems += [gap] if gap else []
             except HavreError as error:
                 one.note_trouble(error)
-                problems += [problem._replace(subject=problem.subject or policy.service) for problem in error.problems]
+                problems += [replace(problem, subject=problem.subject or policy.service) for problem in error.problems]
     if problems:
         raise FailedError(problems)
     return tuple(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from havre.checks.launch.item import Item, Judgement, State
 from havre.checks.launch.scene import Scene
@@ -92,9 +92,9 @@ def _without_waived(scene: Scene, item: Item, judgement: Judgement) -> tuple[tup
     """(what is waived, what counts): a waiver may name the item itself, or a check that it stands on."""
     waived, counted = list(judgement.waived), []
     for found in judgement.problems:
-        problem = found if found.code else found._replace(code=item.id)
+        problem = found if found.code else replace(found, code=item.id)
         waiver = covering(scene.case.app.waivers, problem, scene.today) or covering(
-            scene.case.app.waivers, problem._replace(code=item.id), scene.today
+            scene.case.app.waivers, replace(problem, code=item.id), scene.today
         )
         if waiver:
             waived.append(Waived(problem=problem, waiver=waiver))
