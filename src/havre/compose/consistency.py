@@ -45,6 +45,16 @@ def check_project(root: Map, disabled: Collection[str], findings: Findings) -> N
         _add(root, problem, findings)
 
 
+def check_references(root: Map, declared: Map, findings: Findings) -> None:
+    """Of a document in which something else is wrong: the names its services use must be in `declared`."""
+    for name, service in _section(root, "services").items():
+        for check in (_network_problems, _volume_problems, _mount_references):
+            for path, summary, hint in check(declared, name, service):
+                _add(root, (("services", name, *path), summary, hint), findings)
+        for path, summary, hint in _dependency_problems(declared, name, service, ()):
+            _add(root, (("services", name, *path), summary, hint), findings)
+
+
 def _add(root: Map, found: Found, findings: Findings) -> None:
     path, summary, hint = found
     findings.error(summary, hint=hint, spot=spot_along(root, path), path=path, code="consistency")

@@ -38,9 +38,10 @@ class Scope(NamedTuple):
 def load_documents(loading: Loading, files: list[tuple[str, list[Document]]], scope: Scope) -> Map:
     """The merged document of some Compose files, first file first."""
     merged = Map()
-    for file, documents in files:
-        for document in documents:
-            merged = _add_document(loading, merged, document, file, scope)
+    each = [(file, document) for file, documents in files for document in documents]
+    for number, (file, document) in enumerate(each, 1):
+        is_whole = number == len(each) and not scope.trail
+        merged = _add_document(loading, merged, document, file, scope, is_whole=is_whole)
     switches = loading.switches
     if switches.sets_defaults:
         set_defaults(merged)
@@ -49,6 +50,8 @@ def load_documents(loading: Loading, files: list[tuple[str, list[Document]]], sc
     if switches.resolves_paths or scope.trail:
         loading.paths_below(scope.resolves_to).resolve(merged)
     resolve_environment(merged, scope.environment)
+    if not scope.trail:
+        stop_with_references(merged, loading.findings)
     loading.findings.stop_on_errors()
     return merged
 
@@ -72,7 +75,7 @@ def read_services(loading: Loading, file: str, environment: Environment) -> tupl
     return services if isinstance(services, Map) else Map(), tuple(resets)
 
 
-def _add_document(loading: Loading, base: Map, document: Document, file: str, scope: Scope) -> Map:
+def _add_document(loading: Loading, base: Map, document: Document, file: str, scope: Scope, *, is_whole: bool) -> Map:
     findings, switches = loading.findings, loading.switches
     root = _mapping(document, loading.shown(file))
     _interpolate(loading, root, scope.environment)
@@ -89,19 +92,27 @@ def _add_document(loading: Loading, base: Map, document: Document, file: str, sc
     if switches.validates:
         check(merged, DOCUMENT, findings)
         _drop_version(loading, merged)
-    _stop_with_all(merged, findings)
+    _stop_with_all(merged, findings, is_whole=is_whole)
     _expander(loading).expand(merged)
     _drop_empty_dns(merged)
     enforce_unique(merged, findings)
-    _stop_with_all(merged, findings)
+    _stop_with_all(merged, findings, is_whole=is_whole)
     return merged
 
 
-def _stop_with_all(merged: Map, findings: Findings) -> None:
+def _stop_with_all(merged: Map, findings: Findings, *, is_whole: bool) -> None:
     if findings.errors:
         from havre.compose.remaining import stop_with_all  # only needed when something is wrong
 
-        stop_with_all(merged, findings)
+        stop_with_all(merged, findings, is_whole=is_whole)
+
+
+def stop_with_references(merged: Map, findings: Findings) -> None:
+    """End the load when something is wrong with the whole project, and tell the wrong names with it."""
+    if findings.errors:
+        from havre.compose import remaining  # only needed when something is wrong
+
+        remaining.stop_with_references(merged, findings)
 
 
 def _extend(loading: Loading, root: Map, document: Document, file: str, scope: Scope) -> None:

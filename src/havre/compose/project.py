@@ -16,7 +16,7 @@ from havre.compose.discovery import (
     normal_name,
     project_name,
 )
-from havre.compose.documents import Scope, load_documents
+from havre.compose.documents import Scope, load_documents, stop_with_references
 from havre.compose.environment import Environment
 from havre.compose.findings import fail
 from havre.compose.loading import Loading, Switches
@@ -155,7 +155,7 @@ def _model(loading: Loading, plan: Plan, parsed: list[Parsed], environment: Envi
         root["name"] = name
     resolve_contents(root, environment)
     convert_values(root, loading.findings, keeps_unreadable=not switches.interpolates)
-    loading.findings.stop_on_errors()
+    stop_with_references(root, loading.findings)
     return root
 
 

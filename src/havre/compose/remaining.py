@@ -5,17 +5,19 @@ from __future__ import annotations
 from itertools import takewhile
 
 from havre.compose.canonical import Expander
-from havre.compose.consistency import check_values
+from havre.compose.consistency import check_references, check_values
 from havre.compose.findings import Findings
 from havre.compose.tree import Map, Path, clone, drop
 from havre.compose.values import convert_values
 
+_SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
 
-def stop_with_all(root: Map, findings: Findings) -> None:
+
+def stop_with_all(root: Map, findings: Findings, *, is_whole: bool) -> None:
     """End the load when something is wrong; before that, find what is wrong with the rest of the document.
 
-    Short forms, single values and units are looked at where nothing was wrong so far. Whether parts fit together
-    is not: what was taken out would be missed.
+    Short forms, single values and units are looked at where nothing was wrong so far, and in the whole project,
+    to which no further file adds anything, the names that services use.
     """
     if not findings.errors:
         return
@@ -26,7 +28,23 @@ def stop_with_all(root: Map, findings: Findings) -> None:
         Expander(findings).expand(rest)
         check_values(rest, findings)
         convert_values(rest, findings)
+        if is_whole:
+            check_references(rest, _declared(root), findings)
     findings.stop_on_errors()
+
+
+def stop_with_references(root: Map, findings: Findings) -> None:
+    """End the load when values of the whole project are wrong; before that, find the names that are wrong too."""
+    if findings.errors:
+        check_references(root, _declared(root), findings)
+    findings.stop_on_errors()
+
+
+def _declared(root: Map) -> Map:
+    """Every name that stands for something, whether what it stands for is right or not."""
+    found = Map({name: Map(root[name]) for name in _SECTIONS if isinstance(root.get(name), Map)})
+    found.setdefault("networks", Map()).setdefault("default", Map())
+    return found
 
 
 def _cut(root: Map, path: Path) -> None:

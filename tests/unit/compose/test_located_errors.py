@@ -53,6 +53,57 @@ services:
     ]
 
 
+def test_wrong_names_are_told_beside_wrong_values() -> None:
+    told = refusal("""\
+services:
+  web:
+    image: x
+    ports: ['99999:80']
+    depends_on: [apii, broken]
+    networks: [frontt, default, front]
+    volumes: ['datta:/x', 'odd:/y']
+    helthcheck: {}
+  api: {image: x, secrets: [s1], healthcheck: {interval: 5x}}
+  broken: 5
+networks: {front: {}}
+volumes: {odd: {drivr: x}}
+""")
+    wrong = [line.partition('"web" ')[2] for line in told.splitlines() if '"web" ' in line]
+    assert wrong == [
+        'depends on undefined service "apii"',
+        "refers to undefined network frontt",
+        "refers to undefined volume datta",
+    ]
+    assert 'service "api" refers to undefined secret s1' in told
+    assert len([line for line in told.splitlines() if line.startswith("compose.yaml:")]) == 9
+
+
+def test_wrong_names_are_told_beside_values_that_only_their_units_make_wrong() -> None:
+    told = refusal("services: {web: {image: x, mem_limit: 12q, depends_on: [db]}}")
+    assert "invalid size: '12q'" in told
+    assert 'depends on undefined service "db"' in told
+
+
+def test_a_name_that_a_later_file_declares_is_not_told() -> None:
+    files: dict[str, str | bytes] = {
+        "a.yaml": "services: {web: {image: x, ports: ['99999:80'], networks: [front], depends_on: [db]}}",
+        "b.yaml": "services: {db: {image: x}}\nnetworks: {front: {}}",
+    }
+    told = refusal(files, files=("a.yaml", "b.yaml"))
+    assert "undefined" not in told
+    assert "Invalid hostPort" in told
+
+
+def test_a_name_that_the_including_project_declares_is_not_told() -> None:
+    files: dict[str, str | bytes] = {
+        "compose.yaml": "include: [part/compose.yaml]\nservices: {db: {image: x}}",
+        "part/compose.yaml": "services: {web: {image: x, mem_limit: 1q, depends_on: [db]}}",
+    }
+    told = refusal(files)
+    assert "undefined" not in told
+    assert "invalid size" in told
+
+
 def test_what_is_wrong_is_told_once_and_nothing_is_told_of_what_it_hides() -> None:
     told = refusal("services: {web: {image: x, ports: [{target: web}, '80:x']}, db: {image: x, mem_limit: 1q}}")
     assert [line.split(": ")[1] for line in told.splitlines() if line.startswith("compose.yaml")] == [
