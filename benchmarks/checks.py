@@ -14,7 +14,9 @@ import json
 import statistics
 import time
 
-from havre.checks import ALL, Case, run_checks
+from havre.checks.case import Case
+from havre.checks.registry import ALL
+from havre.checks.report import run_checks
 from havre.model.app import App
 from havre.model.observed import Observed, ObservedNetwork
 from havre.model.project import Network, Port, Project, Service

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from havre.checks import ALL, Case, run_checks
+from havre.checks.case import Case
 from havre.checks.launch import ITEM_IDS, Scene
+from havre.checks.registry import ALL
+from havre.checks.report import run_checks
 from havre.manifest import parse_app
 from havre.model.diagnosis import EdgeStatus, Facts, NameAnswer, Names
 from havre.model.launch import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from havre.checks import ALL
+from havre.checks.registry import ALL
 from havre.cli.options import Chosen, app_options, json_option
 from havre.cli.session import load, open_server
 from havre.cli.show import problem_as_dict, say, show_json, show_problem, show_table, wrapped

@@ -10,10 +10,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from havre.checks import ALL, Case, Report, Waived, run_checks
 from havre.checks.binds import paths_of
+from havre.checks.case import Case
 from havre.checks.claims import claims_of
 from havre.checks.launch import ITEM_IDS
+from havre.checks.registry import ALL
+from havre.checks.report import Report, Waived, run_checks
 from havre.checks.sources import mentions_in
 from havre.checks.written import is_env_with_secrets, secrets_written
 from havre.compose.environment import Environment, read_variables

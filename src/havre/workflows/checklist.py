@@ -12,8 +12,9 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
-from havre.checks import ALL, run_checks
 from havre.checks.launch import ITEM_IDS, ITEMS, Checklist, Item, Scene, State, judge
+from havre.checks.registry import ALL
+from havre.checks.report import run_checks
 from havre.engines.base import PolicyLook
 from havre.errors import HavreError, InputError, Problem, RefusedError
 from havre.host import clock

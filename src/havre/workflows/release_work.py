@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from havre.checks import Case
+from havre.checks.case import Case
 from havre.host import clock
 from havre.model.app import App
 from havre.model.observed import Observed

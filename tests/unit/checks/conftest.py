@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from havre.checks import ALL, Case, Report, run_checks
+from havre.checks.case import Case
+from havre.checks.registry import ALL
+from havre.checks.report import Report, run_checks
 from havre.compose import LoadRequest, load_project
 from havre.compose.lower import lower
 from havre.errors import InputError, Location, Problem

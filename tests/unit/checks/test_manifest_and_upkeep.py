@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from havre.checks import ALL, Case, Check, run_checks
-from havre.checks.registry import FAMILIES, check_called
+from havre.checks.case import Case, Check
+from havre.checks.registry import ALL, FAMILIES, check_called
+from havre.checks.report import run_checks
 from havre.compose import LoadRequest, load_project
 from havre.compose.lower import lower
 from havre.errors import Problem, Severity

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from havre.checks import ALL, Case, run_checks
+from havre.checks.case import Case
 from havre.checks.claims import (
     addresses_overlap,
     claims_of,
@@ -21,6 +21,8 @@ from havre.checks.claims import (
     taken_ports,
 )
 from havre.checks.memory import admission, reserve_for
+from havre.checks.registry import ALL
+from havre.checks.report import run_checks
 from havre.errors import Severity
 from havre.model.app import App
 from havre.model.observed import Observed, ObservedNetwork, ObservedVolume
