@@ -14,13 +14,11 @@ _SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
 
 
 def stop_with_all(root: Map, findings: Findings, *, is_whole: bool) -> None:
-    """End the load when something is wrong; before that, find what is wrong with the rest of the document.
+    """End a load in which something is wrong; before that, find what is wrong with the rest of the document.
 
     Short forms, single values and units are looked at where nothing was wrong so far, and in the whole project,
     to which no further file adds anything, the names that services use.
     """
-    if not findings.errors:
-        return
     if all(findings.paths):
         rest = clone(root)
         for path in tuple(findings.paths):
@@ -34,9 +32,8 @@ def stop_with_all(root: Map, findings: Findings, *, is_whole: bool) -> None:
 
 
 def stop_with_references(root: Map, findings: Findings) -> None:
-    """End the load when values of the whole project are wrong; before that, find the names that are wrong too."""
-    if findings.errors:
-        check_references(root, _declared(root), findings)
+    """End a load in which values of the whole project are wrong; before that, find the names that are wrong too."""
+    check_references(root, _declared(root), findings)
     findings.stop_on_errors()
 
 

@@ -252,7 +252,7 @@ project = load_project(LoadRequest(working_dir=sys.argv[1], environment={}))
 print(project.model["services"]["a"]["image"])
 print([name for name in ("dataclasses", "inspect", "yaml", "difflib", "ast") if name in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False, env={})
     assert (done.stdout, done.stderr) == ("x:1\n[]\n", "")
 
 

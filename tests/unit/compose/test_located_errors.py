@@ -84,6 +84,13 @@ def test_wrong_names_are_told_beside_values_that_only_their_units_make_wrong() -
     assert 'depends on undefined service "db"' in told
 
 
+def test_where_a_place_has_no_path_nothing_is_guessed_of_the_rest() -> None:
+    told = refusal("services: {web: {image: x, 5: y, mem_limit: 12q, depends_on: [db]}}")
+    assert [line for line in told.splitlines() if line.startswith("compose.yaml:")] == [
+        "compose.yaml:1:28: non-string key in services.web: 5"
+    ]
+
+
 def test_a_name_that_a_later_file_declares_is_not_told() -> None:
     files: dict[str, str | bytes] = {
         "a.yaml": "services: {web: {image: x, ports: ['99999:80'], networks: [front], depends_on: [db]}}",
