@@ -7,21 +7,27 @@ REAL := tests --ignore tests/unit --ignore tests/properties
 FIRST := tests/crash tests/data tests/integration/edge tests/integration/release
 PASSED := $(CURDIR)/.pytest_cache/passed
 
-.PHONY: help setup demo demo-stop test test-unit test-integration test-first-part test-second-part check format rows lab-up lab-down coverage bench clean
+.PHONY: help install setup demo demo-stop test test-unit test-integration test-first-part test-second-part check format rows lab-up lab-down coverage bench clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/.ready ## prepare .venv with the `havre` command in it
+install: .venv/.installed ## put the `havre` command into .venv, with what it needs to run
 
-.venv/.ready: pyproject.toml uv.lock .ci/setup
-	@bash .ci/setup
+setup: .venv/.ready ## prepare .venv for development: `havre`, and the tools that check and test it
+
+.venv/.installed: pyproject.toml uv.lock .ci/setup
+	@bash .ci/setup run
 	@touch $@
 
-demo: setup ## deploy the example on the embedded engine, show a release, a refusal and a rollback
+.venv/.ready: pyproject.toml uv.lock .ci/setup
+	@bash .ci/setup develop
+	@touch $@ .venv/.installed
+
+demo: install ## deploy the example on the embedded engine, show a release, a refusal and a rollback
 	@$(BIN)/havre demo
 
-demo-stop: setup ## remove what `make demo` left running
+demo-stop: install ## remove what `make demo` left running
 	@$(BIN)/havre demo --stop
 
 test: setup lab-up ## run all tests (unit, properties, real servers), then hold the row book against them

@@ -2,10 +2,11 @@
 
     python benchmarks/first_start.py [--user NAME]
 
-A home directory without anything in it, a clone of this repository, `make setup`, `havre demo`: once with no package
-cache (cold), once with the caches that the first run left (warm), each time until the application answers, and on to
-the end of the whole story. Then the app is taken down, its data stays, and it is started once more. As root everything
-runs as `--user` too. At the end: the memory (proportional set size) of what Havre itself keeps running.
+A home directory without anything in it, a clone of this repository, then `make install` and `havre demo`, which together
+are `make demo`: once with no package cache (cold), once with the caches that the first run left (warm), each time until
+the application answers, and on to the end of the whole story. Then the app is taken down, its data stays, and it is
+started once more. As root everything runs as `--user` too. At the end: the memory (proportional set size) of what Havre
+itself keeps running.
 The last line is one JSON object; the exit status is 1 when a target is missed.
 """
 
@@ -142,7 +143,7 @@ def _started(fresh: Fresh) -> Iterator[Fresh]:
     """A clone of one's own, prepared; whatever the demo left running is removed in the end."""
     shutil.rmtree(fresh.clone, ignore_errors=True)
     fresh.run("git clone", "git", "clone", "--quiet", str(fresh.home / "origin.git"), str(fresh.clone))
-    fresh.run("make setup", "make", "setup", cwd=fresh.clone)
+    fresh.run("make install", "make", "install", cwd=fresh.clone)
     try:
         yield fresh
     finally:
@@ -190,7 +191,7 @@ def _proportional(process: Path) -> int:
 
 
 def _to_answer(phases: dict[str, float]) -> float:
-    return sum(phases[name] for name in ("git clone", "make setup", "havre demo, until the app answers"))
+    return sum(phases[name] for name in ("git clone", "make install", "havre demo, until the app answers"))
 
 
 def _report(user: str, cold: dict[str, float], warm: dict[str, float], idle: dict[str, int]) -> int:

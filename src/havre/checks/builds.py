@@ -26,6 +26,9 @@ _LOCKS = (
 )
 """(what a RUN says, the lock files one of which it needs, what writes it)."""
 
+_RUNS_FROM_SOURCE = frozenset({"Procfile", "requirements.txt", "pyproject.toml", "package.json"})
+"""What tells an engine without images how to prepare and run a source tree."""
+
 
 def _contexts(case: Case) -> Iterator[Problem]:
     for fact in case.files.builds:
@@ -42,8 +45,14 @@ def _contexts(case: Case) -> Iterator[Problem]:
                 summary=f"{fact.dockerfile} does not exist",
                 subject=fact.service,
                 at=case.place(f"services.{fact.service}.build"),
-                hint="correct `build.dockerfile`; it is relative to the build context",
+                hint=_without_dockerfile(fact),
             )
+
+
+def _without_dockerfile(fact: BuildFact) -> str:
+    if _RUNS_FROM_SOURCE.isdisjoint(fact.files or ()):
+        return "correct `build.dockerfile`; it is relative to the build context"
+    return "Docker runs images: write a Dockerfile, or run the source itself with `--engine process`"
 
 
 def _images(case: Case) -> Iterator[Problem]:

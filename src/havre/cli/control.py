@@ -87,11 +87,12 @@ def stop_command(chosen: Chosen, services: tuple[str, ...], yes: bool, wait: flo
 @json_option
 @app_options
 def start_command(chosen: Chosen, services: tuple[str, ...], yes: bool, wait: float, as_json: bool) -> None:
-    """Start SERVICES (all by default) that were stopped, dependencies first, and lead traffic to them again.
+    """Start SERVICES (all by default) that were stopped, what they need first, and lead traffic to them again.
 
     \b
-    Example:
+    Examples:
       havre start
+      havre start frontend    and the APIs and databases that it depends on
     """
     server, instance = open_instance(chosen)
     settle_first(server, instance, wait=wait, quiet=as_json)

@@ -17,6 +17,7 @@ from havre.host.files import write_atomic
 from havre.manifest.infer import app_name, infer_manifest, infer_secrets
 from havre.model.app import App
 from havre.workflows.check import look_at_files
+from havre.workflows.compose_files import named_files
 
 
 @click.command("init")
@@ -26,7 +27,8 @@ from havre.workflows.check import look_at_files
 @click.option("--no-secrets", is_flag=True, help="Do not generate the secrets that have no value yet.")
 @app_options
 def init_command(chosen: Chosen, name: str | None, force: bool, only_print: bool, no_secrets: bool) -> None:
-    """Write a first havre.yaml from the Compose files here: routes, migration, backups, secrets, each with why.
+    """Write a first havre.yaml from the Compose files here, or the Procfile: routes, migration, backups, secrets,
+    each with why.
 
     Secrets that can be made on this server are generated (64 hex characters) and sealed in its store; those that
     somebody else issues are listed for you to set.
@@ -43,7 +45,7 @@ def init_command(chosen: Chosen, name: str | None, force: bool, only_print: bool
     text = infer_manifest(
         project,
         app=app.name,
-        compose=chosen.compose,
+        compose=chosen.compose or named_files(app),
         env_files=chosen.env_files,
         variables=loaded.variables,
         builds=look_at_files(app, project).builds,

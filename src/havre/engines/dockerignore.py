@@ -1,10 +1,17 @@
-"""`.dockerignore`: which files of a build context count, by Docker's own rules."""
+"""Which files of a build context count: by `.dockerignore` and Docker's own rules, or by what a source tree leaves out."""
 
 from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+LEFT_OUT_OF_SOURCE = (
+    ".git", "**/.git", "**/__pycache__", "**/node_modules", "**/.venv", "**/venv", ".havre", "havre.yaml", "havre.yml",
+)  # fmt: skip
+"""Never part of a release from source: history, caches, dependencies that are prepared anew, and how it is deployed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +41,23 @@ class IgnoreRules:
     def may_include_below(self, directory: str) -> bool:
         """True when a `!` rule could bring back something inside an ignored directory."""
         return any(rule.includes and _could_reach(rule.text, directory) for rule in self._rules)
+
+
+def source_rules(source: Path) -> IgnoreRules:
+    """What a source tree leaves out that runs without a Dockerfile: `.gitignore` counts where it has no `.dockerignore`."""
+    own = source / ".dockerignore"
+    written = own.read_text(encoding="utf-8-sig", errors="replace").splitlines() if own.is_file() else _rules_of_git(source / ".gitignore")
+    return IgnoreRules("\n".join([*LEFT_OUT_OF_SOURCE, *written]))
+
+
+def _rules_of_git(path: Path) -> Iterator[str]:
+    """Git's rules as Docker's: one without a slash inside holds in every directory."""
+    for line in path.read_text(errors="replace").splitlines() if path.is_file() else ():
+        rule = line.strip()
+        if rule and not rule.startswith("#"):
+            mark, body = ("!", rule[1:]) if rule.startswith("!") else ("", rule)
+            inside = body.rstrip("/")
+            yield mark + (inside if "/" in inside else f"**/{inside}")
 
 
 def _parse(line: str) -> _Rule | None:

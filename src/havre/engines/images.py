@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from havre.engines.dockerignore import IgnoreRules
+from havre.engines.dockerignore import IgnoreRules, source_rules
 from havre.errors import InputError, Problem
 from havre.model.project import Build
 
@@ -42,7 +42,7 @@ def context_digest(build: Build) -> str:
     if is_remote(build.context):
         digest.update(f"{build.context}\0{build.dockerfile}".encode())
         return digest.hexdigest()
-    if build.dockerfile_inline is not None or dockerfile_path(build).is_file():
+    if has_dockerfile(build):
         digest.update(dockerfile_text(build))
     for entry in context_files(build):
         digest.update(f"\0{entry.kind}\0{entry.name}\0{entry.executable}\0".encode())
@@ -64,11 +64,23 @@ def context_files(build: Build) -> Iterator[ContextFile]:
     root = Path(build.context)
     if not root.is_dir():
         raise InputError(_no_context(build))
-    yield from _walk(root, "", ignore_rules(build))
+    yield from files_below(root, ignore_rules(build))
+
+
+def files_below(root: Path, rules: IgnoreRules) -> Iterator[ContextFile]:
+    """The files, links and directories that some rules leave, in order of their names."""
+    yield from _walk(root, "", rules)
+
+
+def has_dockerfile(build: Build) -> bool:
+    """False for a source tree that only an engine without images can run."""
+    return build.dockerfile_inline is not None or dockerfile_path(build).is_file()
 
 
 def ignore_rules(build: Build) -> IgnoreRules:
-    """The rules of `<Dockerfile>.dockerignore`, else of `.dockerignore` in the context."""
+    """The rules of `<Dockerfile>.dockerignore`, else of `.dockerignore` in the context; a source's own without either."""
+    if not has_dockerfile(build):
+        return source_rules(Path(build.context))
     own = dockerfile_path(build)
     for candidate in (own.with_name(own.name + ".dockerignore"), Path(build.context) / ".dockerignore"):
         if candidate.is_file():

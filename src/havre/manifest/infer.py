@@ -12,6 +12,7 @@ from havre.model.project import Condition, Port, Project, Service
 from havre.model.secrets_mask import is_secret_name
 from havre.model.server import BuildFact
 
+_PROCFILE = "Procfile"
 _FRONT = re.compile(r"front|^web$|www|^ui$|client|site|portal|^app$|next|nuxt")
 _API = re.compile(r"back|api|server|django|flask|rails|express")
 _HTTP_PORTS = frozenset({80, 3000, 3001, 4000, 4200, 5000, 5173, 8000, 8001, 8080, 8081, 8888, 9000})
@@ -63,14 +64,17 @@ def infer_manifest(
 ) -> str:
     """The text of a first manifest; the same input gives the same text, and `parse_app` accepts it.
 
-    `variables` are the names the Compose files use, in any order; `builds` what lies in the build contexts.
+    `variables` are the names the Compose files use, in any order; `builds` what lies in the build contexts. A
+    Procfile among `compose` stands for a Compose file; without a Dockerfile its processes run from source.
     """
     routes = _routes(project, app)
     secrets = infer_secrets(variables)
+    files, found = tuple(compose), tuple(builds)
     sections = [
-        _head(app, tuple(compose), tuple(env_files)),
+        _head(app, files, tuple(env_files)),
+        _engine_lines(files, found),
         _route_lines(routes, app),
-        _release_lines(project, routes, tuple(builds)),
+        _release_lines(project, routes, found),
         _backup_lines(project),
         _secret_lines(secrets),
         _health_lines(project, routes),
@@ -127,7 +131,7 @@ def _is_web(service: Service, project: Project) -> bool:
     if facts:
         return facts.speaks_http and not facts.is_private
     ports = listening_ports(service)
-    is_http = bool(health_pages(service)) or bool(ports & _HTTP_PORTS)
+    is_http = bool(health_pages(service)) or bool(ports & _HTTP_PORTS) or (service.name == "web" and bool(ports))
     return is_http and (bool(_published(service)) or bool(_FRONT.search(service.name) or _API.search(service.name)))
 
 
@@ -153,14 +157,21 @@ def _why(service: Service) -> str:
 
 
 def _head(app: str, compose: tuple[str, ...], env_files: tuple[str, ...]) -> list[str]:
+    said, source = ("the Procfile",) * 2 if compose == (_PROCFILE,) else ("Compose", "the Compose files")
     lines = [
-        f"# What Compose cannot say about {app}: how users reach it, how it is released, how it is kept safe.",
-        "# Written by `havre init` from the Compose files; it is yours now. `havre schema` describes every key.",
+        f"# What {said} cannot say about {app}: how users reach it, how it is released, how it is kept safe.",
+        f"# Written by `havre init` from {source}; it is yours now. `havre schema` describes every key.",
         f"app: {app}",
     ]
     lines += [f"compose: [{', '.join(map(_quoted, compose))}]"] if compose else []
     lines += [f"env_file: [{', '.join(map(_quoted, env_files))}]"] if env_files else []
     return lines
+
+
+def _engine_lines(compose: tuple[str, ...], builds: tuple[BuildFact, ...]) -> list[str]:
+    if _PROCFILE not in compose or any(fact.text is not None for fact in builds):
+        return []
+    return ["# There is no Dockerfile here: the processes run from their source, without containers.", "engine: process"]
 
 
 def _route_lines(routes: list[_Path], app: str) -> list[str]:

@@ -239,7 +239,11 @@ SUPPORT = Record(
 )
 
 SETTINGS = {
-    "compose": Key(Items(TEXT, one_ok=True), "The Compose files, in order.", default="as the Compose CLI finds them"),
+    "compose": Key(
+        Items(TEXT, one_ok=True),
+        "The Compose files, in order; a `Procfile` may be one of them.",
+        default="as the Compose CLI finds them, else the Procfile",
+    ),
     "env_file": Key(Items(TEXT, one_ok=True), "Files whose variables the Compose files use.", default="`.env`"),
     "profiles": Key(Items(TEXT, one_ok=True), "Compose profiles that are on."),
     "routes": Key(Items(ROUTE), "How requests from outside reach services."),

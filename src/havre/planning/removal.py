@@ -64,17 +64,19 @@ def plan_stop(observed: Observed, project: Project, edge: EdgeFacts, services: C
 
 
 def plan_start(observed: Observed, project: Project, edge: EdgeFacts, services: Collection[str]) -> Plan:
-    """The stopped replicas of `services` start again, dependencies first; then the edge leads to them."""
+    """The stopped replicas of `services` and of what they need start again, dependencies first; then the edge leads
+    to them."""
     draft = Draft(observed.instance)
     proven: dict[str, list[int]] = {}
     slots: dict[str, tuple[int, ...]] = dict(edge.now)
+    wanted = _with_needs(project, services)
     for service in project.in_start_order():
-        if service.name not in services or service.name in project.jobs:
+        if service.name not in wanted or service.name in project.jobs:
             continue
         for replica in _stopped_together(observed.of_service(service.name)):
             after = [number for need in service.needs for number in proven.get(need.service, ())]
             start = RestartReplica(service=service.name, slot=replica.slot)
-            started = draft.add(start, "it was stopped", phase=Phase.START, after=after)
+            started = draft.add(start, wanted[service.name], phase=Phase.START, after=after)
             wait = AwaitHealthy(service=service, slot=replica.slot)
             awaited = draft.add(wait, "no traffic before", phase=Phase.START, after=[started])
             proven.setdefault(service.name, []).append(awaited)
@@ -86,6 +88,16 @@ def plan_start(observed: Observed, project: Project, edge: EdgeFacts, services: 
         step = Switch(to=to, back=ordered(edge.now))
         draft.add(step, "what was stopped runs again", phase=Phase.SWITCH, after=everything)
     return draft.plan()
+
+
+def _with_needs(project: Project, services: Collection[str]) -> Mapping[str, str]:
+    """The services and all that they need in turn, each with why it starts."""
+    wanted = dict.fromkeys(services, "it was stopped")
+    for service in reversed(tuple(project.in_start_order())):
+        for need in service.needs if service.name in wanted else ():
+            if need.required:
+                wanted.setdefault(need.service, f"{service.name} needs it")
+    return wanted
 
 
 def _stopped_together(replicas: Sequence[ObservedReplica]) -> list[ObservedReplica]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from havre.compose import LoadedProject, LoadRequest, load_project
 from havre.compose.lower import lower
 from havre.engines.images import context_digest
+from havre.workflows.compose_files import ComposeFiles
 from havre.errors import InputError, Problem
 from havre.manifest import load_app
 from havre.model.app import App
@@ -92,9 +93,10 @@ def read_intent(wish: Wish, app: App, *, strict: bool = True) -> Intent:
 def load_compose(wish: Wish, app: App, *, strict: bool, resolve: bool = True) -> LoadedProject:
     """The Compose files in their normal form."""
     directory = Path(app.directory)
+    files = ComposeFiles(app)
     return load_project(
         LoadRequest(
-            files=tuple(str(directory / file) for file in app.compose),
+            files=tuple(str(directory / file) for file in files.named(wish.variables)),
             working_dir=str(directory),
             environment=wish.variables,
             env_files=tuple(str(directory / file) for file in app.env_files),
@@ -102,7 +104,8 @@ def load_compose(wish: Wish, app: App, *, strict: bool, resolve: bool = True) ->
             project_name=app.instance,
             resolve=resolve,
             environment_strict=strict,
-        )
+        ),
+        read=files,
     )
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from havre.engines.procfile import RELEASE, read_procfile
+from havre.engines.procfile import RELEASE, argv_of_line, read_procfile
 from havre.model.app import Migration
 from havre.workflows.intent import Intent
 
@@ -28,9 +26,4 @@ def _release_phases(intent: Intent) -> Iterator[Migration]:
         if service.build is not None and service.name != RELEASE:
             line = dict(read_procfile(Path(service.build.context) / (sources.get(service.name) or ""))).get(RELEASE)
             if line:
-                yield Migration(service=service.name, run=_command(line))
-
-
-def _command(line: str) -> tuple[str, ...]:
-    """The words of a line that needs no shell, so that plans show it as it is written."""
-    return ("/bin/sh", "-c", line) if re.search(r"[;&|<>$`(){}*?~=\\]", line) else tuple(shlex.split(line))
+                yield Migration(service=service.name, run=argv_of_line(line))

@@ -120,6 +120,23 @@ def test_node_dependencies_are_installed_once_and_shared(viewed: Stage) -> None:
     assert "Node packages: unchanged" in viewed.said
 
 
+EVERYWHERE = {
+    "python": "python3 -m http.server $PORT",
+    "node": "node -e \"require('http').createServer((_, answer) => answer.end()).listen(process.env.PORT)\"",
+}
+
+
+@pytest.mark.parametrize("program", EVERYWHERE)
+def test_programs_that_listen_on_every_address_run_side_by_side(viewed: Stage, program: str) -> None:
+    if shutil.which(program.replace("python", "python3")) is None:
+        pytest.skip(f"{program} is not installed")
+    build = viewed.source("web", Procfile=f"web: {EVERYWHERE[program]}\n")
+    web = viewed.add(Service(name="web", image="shop_web", build=build, expose=("8000",), networks=(DEFAULT,)))
+    for slot in (1, 2):
+        viewed.start(web, slot)
+        assert viewed.wait(web, slot).state is HealthState.HEALTHY, viewed.texts(web)
+
+
 def test_a_build_command_that_fails_shows_its_words(viewed: Stage) -> None:
     spec = ProcessSpec(service="web", command="true", build=("echo compiling", "echo broken by design >&2; exit 3"))
     engine = ProcessEngine(viewed.directory / "state", processes=(spec,))

@@ -183,6 +183,8 @@ def test_a_missing_context_or_dockerfile_is_told(judge: Any) -> None:
         "compose.yaml:1:18: web: web/Dockerfile does not exist"
     ]
     assert judge.lines("build-context", BUILD, files=build("FROM x", {"a"})) == []
+    (from_source,) = judge.problems("build-context", BUILD, files=build(None, {"Procfile", "app.py"}))
+    assert "--engine process" in from_source.hint
 
 
 def test_an_image_the_engine_cannot_run_is_told_with_those_it_can(judge: Any) -> None:

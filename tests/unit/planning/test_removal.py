@@ -113,6 +113,17 @@ def test_what_was_stopped_starts_again_in_order_of_need() -> None:
     assert (made.running(), made.edge.leads_to) == (("backend.1", "postgres.1"), {"backend": (1,)})
 
 
+def test_what_a_started_service_needs_is_started_first() -> None:
+    made = shop()
+    made.run(plan_stop(made.observe(SHOP), SHOP, made.facts(SHOP), SHOP.service_names), SHOP)
+    plan = plan_start(made.observe(SHOP), SHOP, replace(made.facts(SHOP), now=()), ["backend"])
+    assert str(plan).splitlines()[:3] == [
+        "1. start again postgres.1: backend needs it",
+        "2. await postgres.1: no traffic before [after 1]",
+        "3. start again backend.1: it was stopped [after 2]",
+    ]
+
+
 def test_starting_what_runs_does_nothing() -> None:
     made = shop()
     assert plan_start(made.observe(SHOP), SHOP, made.facts(SHOP), ["backend"]).is_empty

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from havre.engines.procfile import read_procfile
 from havre.model.app import App, Migration, ProcessSpec
 from havre.model.project import Build, Project, Service
 from havre.workflows.intent import Intent
@@ -45,9 +44,3 @@ def test_a_source_that_the_manifest_names_is_where_the_procfile_is_looked_for(tm
     (tmp_path / "api").mkdir()
     specs = tuple(ProcessSpec(service=name, source="api") for name in ("database-seed", "web"))
     assert with_release_phase(_intent(tmp_path, "true", processes=specs)).app.migration is None
-
-
-def test_what_is_no_process_line_is_passed_over(tmp_path: Path) -> None:
-    assert read_procfile(tmp_path) == ()
-    (tmp_path / "Procfile").write_text("web: a --port=$PORT\nnot a line\n  : x\nempty:\nclock_2: b:c\n")
-    assert read_procfile(tmp_path) == (("web", "a --port=$PORT"), ("clock_2", "b:c"))

@@ -14,6 +14,7 @@ import msgspec
 from havre.engines.process.dockerfile import Recipe, read_recipe
 from havre.engines.process.images import Image, Images
 from havre.engines.process.known import family_called, family_of, known_images
+from havre.engines.process.listening import listen_at_own_address
 from havre.engines.process.node import prepare_node, run_script, scripts_of
 from havre.engines.process.prepare import Prepared, prepare_python
 from havre.engines.process.servers import choose_server, everybodys_python, write_entry
@@ -26,7 +27,7 @@ from havre.host.locks import exclusive
 from havre.model.app import ProcessSpec
 from havre.model.project import Build, Service
 
-FORMAT = "3"
+FORMAT = "4"
 """Part of every source image's id: raised when the same source must be prepared anew."""
 
 _BUILD_TIME = 1800.0
@@ -99,7 +100,7 @@ class Builder:
     ) -> Image:  # fmt: skip
         directory = self._images.directory(image_id)
         shutil.rmtree(directory, ignore_errors=True)
-        app = directory / "app"
+        app, entry = directory / "app", directory / "entry"
         app.mkdir(parents=True)
         if source is not None:
             copy_files(source, files, app)
@@ -116,8 +117,9 @@ class Builder:
             id=image_id, workdir=recipe.workdir, ports=recipe.ports, entrypoint=recipe.entrypoint,
             command=recipe.command or _conventional(app), commands=read_procfile(app), health=recipe.health,
             owner=owner, own=((spec.service, spec.command),) if spec.command else (), programs=prepared.programs,
-            environment=(*recipe.environment, *prepared.environment, *spec.environment), reveal=prepared.reveal,
-            caches=prepared.caches, created=clock.now(), size=_size(app),
+            environment=(*recipe.environment, *prepared.environment, *spec.environment),
+            ahead=listen_at_own_address(entry), reveal=(*prepared.reveal, str(entry)), caches=prepared.caches,
+            created=clock.now(), size=_size(app),
         )  # fmt: skip
 
 

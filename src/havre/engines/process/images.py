@@ -38,6 +38,8 @@ class Image:
     commands: tuple[tuple[str, str], ...] = ()
     own: tuple[tuple[str, str], ...] = ()
     health: tuple[str, ...] | None = None
+    ahead: tuple[tuple[str, str], ...] = ()
+    """Variables that it says a part of, before whatever else is said of them (`listening.py`)."""
     caches: tuple[str, ...] = ()
     """Prepared dependencies that it uses; they are kept as long as it is."""
     owner: str = ""

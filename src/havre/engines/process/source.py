@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import os
-import re
 import shutil
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Iterable
 from pathlib import Path
 
-ALWAYS_LEFT_OUT = (".git", "**/.git", "**/__pycache__", "**/node_modules", "**/.venv", "**/venv", ".havre")
-"""Never part of a release: history, caches, and dependencies that are prepared anew."""
+from havre.engines.dockerignore import source_rules
+from havre.engines.images import files_below
 
 
-def files_of(source: Path, out: Iterable[str] = ()) -> tuple[str, ...]:
+def files_of(source: Path) -> tuple[str, ...]:
     """The relative paths of all files below `source` that belong to it, sorted.
 
-    Left out is what `.dockerignore` names, or `.gitignore` where there is none, and what `out` adds.
+    Left out is what `.dockerignore` names, or `.gitignore` where there is none.
     """
-    rules = [*ALWAYS_LEFT_OUT, *_rules(source), *out]
-    return tuple(sorted(_walk(source, "", rules)))
+    return tuple(sorted(entry.name for entry in files_below(source, source_rules(source)) if entry.kind != "directory"))
 
 
 def digest_of(source: Path, files: Iterable[str]) -> str:
@@ -44,64 +40,3 @@ def copy_files(source: Path, files: Iterable[str], target: Path) -> None:
         place = target / name
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source / name, place, follow_symlinks=False)
-
-
-def is_left_out(path: str, rules: Iterable[str]) -> bool:
-    """Whether the last rule that matches `path`, or a directory above it, leaves it out (`!` takes it back in)."""
-    left_out = False
-    for rule in rules:
-        wanted = rule.startswith("!")
-        if left_out == wanted and _pattern(rule.removeprefix("!")).fullmatch(path):
-            left_out = not wanted
-    return left_out
-
-
-def _walk(source: Path, below: str, rules: list[str]) -> Iterator[str]:
-    exceptions = any(rule.startswith("!") for rule in rules)
-    with os.scandir(source / below) as entries:
-        for entry in entries:
-            path = f"{below}{entry.name}"
-            out = is_left_out(path, rules)
-            if entry.is_dir(follow_symlinks=False):
-                if not out or exceptions:
-                    yield from _walk(source, f"{path}/", rules)
-            elif not out and (entry.is_file(follow_symlinks=False) or entry.is_symlink()):
-                yield path
-
-
-def _rules(source: Path) -> Iterator[str]:
-    for name, from_git in ((".dockerignore", False), (".gitignore", True)):
-        path = source / name
-        if not path.is_file():
-            continue
-        for line in path.read_text(errors="replace").splitlines():
-            rule = line.strip()
-            if rule and not rule.startswith("#"):
-                yield _anchored(rule) if from_git else rule
-        return
-
-
-def _anchored(rule: str) -> str:
-    """A rule of git as one of Docker: without a slash inside it holds in every directory."""
-    mark, body = ("!", rule[1:]) if rule.startswith("!") else ("", rule)
-    inside = body.rstrip("/")
-    return mark + (inside if "/" in inside else f"**/{inside}")
-
-
-@cache
-def _pattern(rule: str) -> re.Pattern[str]:
-    """Matches the path itself and everything below it."""
-    text = ""
-    for part in re.split(r"(\*\*/|\*\*|\*|\?|\[[^]]*\])", rule.strip("/").removeprefix("./")):
-        match part:
-            case "**/":
-                text += "(?:.*/)?"
-            case "**":
-                text += ".*"
-            case "*":
-                text += "[^/]*"
-            case "?":
-                text += "[^/]"
-            case _:
-                text += fnmatch.translate(part)[4:-3] if part.startswith("[") else re.escape(part)
-    return re.compile(f"{text}(?:/.*)?", re.DOTALL)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from havre.engines.hooks import POST_START, PRE_STOP, hooks_text
 from havre.engines.process.images import Image
+from havre.engines.process.listening import put_ahead
 from havre.engines.process.names import host_variables, variable_with_address, with_addresses
 from havre.engines.process.proctable import MARK
 from havre.engines.process.records import Launch, Place
@@ -134,7 +135,7 @@ def environment_of(service: Service, slot: int, image: Image, given: Given) -> d
     merged = {**base, **dict(image.environment), **written}
     merged = {name: at_own_address(value, given.address, whole=True) for name, value in merged.items()}
     own = {"HOST": given.address, "PORT": str(port), "HAVRE_RUN": PRIVATE_RUN, MARK: given.mark}
-    return {**merged, **own}
+    return {**put_ahead(image.ahead, merged), **own}
 
 
 def known_port(service: Service, image: Image) -> int:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from havre.engines.process.source import copy_files, digest_of, files_of, is_left_out
+from havre.engines.process.source import copy_files, digest_of, files_of
 
 
 def _tree(root: Path, *names: str) -> Path:
@@ -40,22 +38,6 @@ def test_gitignore_counts_where_there_is_no_dockerignore(tmp_path: Path) -> None
     _tree(tmp_path, "app.py", "build/out.js", "pkg/build/out.js", "a.log", "deep/b.log", "root.txt", "deep/root.txt")
     (tmp_path / ".gitignore").write_text("build/\n*.log\n/root.txt\n.gitignore\n")
     assert files_of(tmp_path) == ("app.py", "deep/root.txt")
-
-
-@pytest.mark.parametrize(
-    ("path", "rule", "out"),
-    [
-        ("a/b/c.py", "a", True),
-        ("ab/c.py", "a", False),
-        ("a/b/c.py", "a/*/c.py", True),
-        ("a/b/d/c.py", "a/*/c.py", False),
-        ("a/b/d/c.py", "a/**/c.py", True),
-        ("x1.py", "x[0-9].py", True),
-        ("xy.py", "x?.py", True),
-    ],
-)
-def test_patterns(path: str, rule: str, out: bool) -> None:
-    assert is_left_out(path, [rule]) == out
 
 
 def test_digest_follows_content_path_and_executable_bit(tmp_path: Path) -> None:

@@ -184,3 +184,12 @@ def test_what_means_nothing_to_a_process_is_named() -> None:
     )
     assert without_effect(service) == ("cap_add", "network_mode", "pid", "privileged")
     assert without_effect(SERVICE) == ()
+
+
+def test_what_makes_a_program_listen_at_its_own_address_stands_before_what_others_say() -> None:
+    image = replace(IMAGE, ahead=(("PYTHONPATH", "/own"), ("NODE_OPTIONS", '--require "/own/x.cjs"')))
+    service = replace(SERVICE, environment=(("NODE_OPTIONS", "--max-old-space-size=512"),))
+    found = environment_of(service, 1, replace(image, environment=(("PYTHONPATH", "src"),)), GIVEN)
+    assert found["PYTHONPATH"] == "/own:src"
+    assert found["NODE_OPTIONS"] == '--require "/own/x.cjs" --max-old-space-size=512'
+    assert environment_of(SERVICE, 1, image, GIVEN)["PYTHONPATH"] == "/own"
