@@ -6,11 +6,21 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from havre.errors import FailedError, Problem, UnavailableError
+
+_LAST_LINES = 40
+"""Of what a command says, so many lines are kept to explain its failure."""
+
+_LONGEST_LINE = 16 * 1024
+_LINGER = 5.0
+"""Seconds for the rest of its output once nobody is left to write it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +82,52 @@ def run(
     if check and completed.exit_code != 0:
         raise FailedError(_failed(completed))
     return completed
+
+
+def follow(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    tell: Callable[[str], None],
+    when_over: Callable[[], None],
+    cwd: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> None:
+    """Run `argv` as `run` does, and tell every line that it writes, to either stream, as it comes.
+
+    `when_over` is called as soon as the program itself has ended, however it did: what it left running holds its
+    output open and is for the caller to end.
+    """
+    last: deque[str] = deque(maxlen=_LAST_LINES)
+    variables = {**os.environ, **(settings or {})}
+    try:
+        process = subprocess.Popen(
+            list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd, env=variables
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise UnavailableError(_not_installed(argv[0])) from error
+    reader = threading.Thread(target=_tell_lines, args=(process.stdout, last, tell), daemon=True)
+    reader.start()
+    try:
+        code = process.wait(timeout)
+    except subprocess.TimeoutExpired as error:
+        process.kill()
+        process.wait()
+        raise FailedError(_too_slow(argv, timeout)) from error
+    finally:
+        when_over()
+        reader.join(_LINGER)
+    if code != 0:
+        raise FailedError(_failed(Completed(argv=tuple(argv), exit_code=code, stdout="\n".join(last), stderr="")))
+
+
+def _tell_lines(output: IO[bytes], last: deque[str], tell: Callable[[str], None]) -> None:
+    with output:
+        for line in iter(lambda: output.readline(_LONGEST_LINE), b""):
+            text = line.decode(errors="replace").rstrip()
+            if text:
+                last.append(text)
+                tell(text)
 
 
 def _not_installed(program: str) -> Problem:

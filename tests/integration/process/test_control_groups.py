@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from havre.engines.process import proctable
+from havre.engines.process import client, proctable
+from havre.engines.process.engine import ProcessEngine
 
 pytestmark = pytest.mark.process
 
@@ -91,3 +92,12 @@ def test_without_such_a_group_what_is_not_enforced_has_a_name(delegated: tuple[P
     group, controller = delegated
     told = _divide(DIVIDE, group, controller, inside=False)
     assert (told["parent"], told["unenforced"]) == ("None", "('pids',)")
+
+
+def test_a_scope_that_systemd_refuses_keeps_nobody_from_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_in_a_scope", lambda: ("/bin/false",))
+    engine = ProcessEngine(tmp_path / "state")
+    try:
+        assert "process engine in" in engine.describe()
+    finally:
+        engine.shut_down()

@@ -72,6 +72,21 @@ __metadata:
   languageName: unknown
   linkType: soft
 """
+BUN = f"""{{
+  "lockfileVersion": 1,
+  "workspaces": {{
+    "": {{
+      "name": "x",
+      "dependencies": {{
+        "is-number": "7.0.0",
+      }},
+    }},
+  }},
+  "packages": {{
+    "is-number": ["is-number@7.0.0", "", {{}}, "{INTEGRITY}"],
+  }}
+}}
+"""
 BERRY_SETTINGS = """npmRegistryServer: "https://registry.npmjs.org"
 httpsCaFilePath: /etc/ssl/certs/ca-certificates.crt
 enableTelemetry: false
@@ -107,6 +122,7 @@ TREES = {
         },
         said="@yarnpkg/cli-dist@4.5.0",
     ),
+    "bun": Tree({"package.json": json.dumps({"name": "x", **WANTED}), "bun.lock": BUN}, said="bun@1"),
 }
 
 
@@ -205,7 +221,42 @@ PIPFILE = {
     "default": {"iniconfig": {"version": "==2.0.0"}},
     "develop": {"no-such-package-of-anybody-zzz": {"version": "==1.0"}},
 }
+PDM = """[metadata]
+groups = ["default", "dev"]
+strategy = ["inherit_metadata"]
+lock_version = "4.5.0"
+content_hash = "sha256:9d9e02b0b9a6ae7bdcb4a3b9ed3b33c8f0a2a7d5e45b3b9c1b9de1a1b8f26d2f"
+
+[[metadata.targets]]
+requires_python = ">=3.11"
+
+[[package]]
+name = "iniconfig"
+version = "2.0.0"
+requires_python = ">=3.7"
+summary = "brain-dead simple config-ini parsing"
+groups = ["default"]
+files = [
+    {file = "iniconfig-2.0.0-py3-none-any.whl", hash = "sha256:b6a85871a79d2e3b22d2d1b94ac2824226a63c6b741c88f7ae975f18b6778374"},
+]
+
+[[package]]
+name = "no-such-package-of-anybody-zzz"
+version = "1.0"
+summary = "only for development, so it is never asked for"
+groups = ["dev"]
+files = []
+"""  # noqa: E501
+PDM_PROJECT = """[project]
+name = "x"
+version = "1"
+requires-python = ">=3.11"
+dependencies = ["iniconfig==2.0.0"]
+[dependency-groups]
+dev = ["no-such-package-of-anybody-zzz"]
+"""
 PYTHON_TREES = {
+    "pdm": {"pyproject.toml": PDM_PROJECT, "pdm.lock": PDM},
     "poetry": {"pyproject.toml": POETRY_PROJECT, "poetry.lock": POETRY},
     "pipenv": {"Pipfile": '[packages]\niniconfig = "*"\n', "Pipfile.lock": json.dumps(PIPFILE)},
 }

@@ -74,7 +74,7 @@ def test_init_and_deploy_run_it_as_a_platform_would(tree: Tree) -> None:
     assert "engine: process" in (tree.directory / "havre.yaml").read_text()
     assert "havre.yaml" in said
     with (tree.directory / "havre.yaml").open("a") as manifest:
-        manifest.write("secrets: [API_KEY]\n")
+        manifest.write("secrets: [API_KEY]\nkeep_releases: 1\n")
     run_havre(tree.directory, "secrets", "generate", "API_KEY")
     told = run_havre(tree.directory, "deploy", "-y").stdout
     assert "migrate web: sh migrate.sh" in told
@@ -102,6 +102,32 @@ def test_an_edit_is_a_release_and_a_line_of_its_own_a_new_process(tree: Tree) ->
     assert until(lambda: tree.states() == {"web": "running", "worker": "running", "clock": "running"})
     run_havre(tree.directory, "rollback", "-y")
     assert tree.ask()["version"] == 1
+
+
+def test_prune_takes_what_no_release_needs_and_what_a_crash_left_half_made(tree: Tree) -> None:
+    engine = tree.directory / "state" / "process"
+    for version in (3, 4):
+        (tree.directory / "server.py").write_text(SERVER.replace('"version": 1', f'"version": {version}'))
+        run_havre(tree.directory, "deploy", "-y")
+    kept = {path.name for path in (engine / "images").iterdir() if path.is_dir()}
+    assert len(kept) == 2, "the release that serves, and one to go back to"
+
+    for path in ("images/source-0000/app/x.py", "cache/venvs/half/lib/x.py", "cache/packages/uv/wheel"):
+        (engine / path).parent.mkdir(parents=True)
+        (engine / path).write_text("1" * 1000)
+    record = json.loads((engine / "images" / min(kept) / "image.json").read_text())
+    (engine / "images/source-0000/image.json").write_text(json.dumps({**record, "id": "source-0000"}))
+    shown = json.loads(run_havre(tree.directory, "prune", "--json").stdout)
+    assert shown["removed"] is False
+    run_havre(tree.directory, "prune", "-y")
+    assert {path.name for path in (engine / "images").iterdir() if path.is_dir()} == kept
+    assert not (engine / "cache/venvs/half").exists()
+    assert (engine / "cache/packages/uv").exists(), "only `--build-cache` makes the next builds longer"
+    run_havre(tree.directory, "prune", "-y", "--build-cache")
+    assert not (engine / "cache/packages/uv").exists()
+    assert tree.ask()["version"] == 4
+    run_havre(tree.directory, "rollback", "-y")
+    assert tree.ask()["version"] == 3
 
 
 def test_docker_says_that_it_needs_a_dockerfile_and_how_to_go_without(tree: Tree) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from havre.engines.process.dockerfile import Recipe, read_recipe
+from havre.engines.process.filling import fill, filled
 from havre.engines.process.images import Image, Images
 from havre.engines.process.known import family_called, family_of, known_images
 from havre.engines.process.listening import listen_at_own_address
@@ -87,11 +87,13 @@ class Builder:
         with exclusive(self._images.directory(f"{image_id}.lock"), what=image_id, doing="prepare", wait=_BUILD_TIME):
             found = self._images.get(image_id)
             if found is None:
-                found = self._prepare(image_id, source, files, recipe, spec, owner, arguments, tell)
+                with filled(self._images.directory(image_id)):
+                    found = self._prepare(image_id, source, files, recipe, spec, owner, arguments, tell)
+                    self._images.keep(found, reference=reference)
             else:
                 tell(f"{reference}: unchanged ({image_id})")
                 self._images.touch(found, clock.now())
-        self._images.keep(found, reference=reference)
+                self._images.name(image_id, reference)
         return found
 
     def _prepare(
@@ -99,9 +101,8 @@ class Builder:
         arguments: dict[str, str], tell: Tell,
     ) -> Image:  # fmt: skip
         directory = self._images.directory(image_id)
-        shutil.rmtree(directory, ignore_errors=True)
         app, entry = directory / "app", directory / "entry"
-        app.mkdir(parents=True)
+        app.mkdir()
         if source is not None:
             copy_files(source, files, app)
         commands = tuple(_build_commands(app, spec))
@@ -110,7 +111,7 @@ class Builder:
         prepared = _joined([part for part in (python, node) if part])
         for command in commands:
             tell(f"building: {command}")
-            _run_build(command, app, prepared, arguments, spec)
+            _run_build(command, directory, prepared, arguments, spec, tell)
         if python:
             run([f"{python.programs[0]}/python", "-m", "compileall", "-q", str(app)], check=False, timeout=300.0)
         return Image(
@@ -160,10 +161,13 @@ def _build_commands(app: Path, spec: ProcessSpec) -> Iterator[str]:
         yield run_script(app, "build")
 
 
-def _run_build(command: str, app: Path, prepared: Prepared, arguments: dict[str, str], spec: ProcessSpec) -> None:
+def _run_build(
+    command: str, directory: Path, prepared: Prepared, arguments: dict[str, str], spec: ProcessSpec, tell: Tell
+) -> None:
+    app = directory / "app"
     folders = [folder if folder.startswith("/") else str(app / folder) for folder in prepared.programs]
     variables = {**arguments, **dict(prepared.environment), **dict(spec.environment), "PATH": path_with(folders)}
-    run(["/bin/sh", "-ec", command], settings=variables, cwd=app, timeout=_BUILD_TIME)
+    fill(directory, ["/bin/sh", "-ec", command], settings=variables, cwd=app, timeout=_BUILD_TIME, tell=tell)
 
 
 def _conventional(app: Path) -> tuple[str, ...]:

@@ -120,10 +120,16 @@ class Client:
         return self.is_running()
 
     def _spawn(self) -> None:
+        """In a scope of systemd's where one is to be had, else as it is."""
+        if not ((scope := _in_a_scope()) and self._spawned(scope)):
+            self._spawned(())
+
+    def _spawned(self, scope: Sequence[str]) -> bool:
+        """Whether the supervisor went to the background; False when what should have started it failed."""
         log = os.open(self._state / "supervisor.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         module = ("-P", "-m", "havre.engines.process.supervisor")
-        argv = [*_in_a_scope(), sys.executable, *module, "--state", str(self._state), *self._options]
+        argv = [*scope, sys.executable, *module, "--state", str(self._state), *self._options]
         environment = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(_source_root()),
             "XDG_RUNTIME_DIR": str(_runtime_directory()),
@@ -133,7 +139,8 @@ class Client:
                 argv[0], argv, environment,
                 file_actions=[(os.POSIX_SPAWN_DUP2, null, 0), *((os.POSIX_SPAWN_DUP2, log, n) for n in (1, 2))],
             )  # fmt: skip
-            os.waitpid(pid, 0)  # it goes to the background at once: no child of ours stays
+            _, status = os.waitpid(pid, 0)  # it goes to the background at once: no child of ours stays
+            return os.waitstatus_to_exitcode(status) == 0
         finally:
             os.close(log)
             os.close(null)
@@ -197,12 +204,15 @@ def _receive(connection: socket.socket) -> bytes:
 
 
 def _in_a_scope() -> tuple[str, ...]:
-    """Without root, systemd's user manager gives the supervisor a place where it may limit what it starts."""
+    """Without root, systemd's user manager gives the supervisor a place where it may limit what it starts.
+
+    A delegated one: as long as it is there the manager keeps all controllers on for what lies beside it.
+    """
     program = find_program("systemd-run")
     manager = _runtime_directory() / "systemd" / "private"
     if os.geteuid() == 0 or program is None or not manager.is_socket():
         return ()
-    return (program, "--user", "--scope", "--quiet", "--collect", "--")
+    return (program, "--user", "--scope", "--quiet", "--collect", "--property=Delegate=yes", "--")
 
 
 def _runtime_directory() -> Path:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+from havre.engines.process.filling import fill
 from havre.host.commands import run
 
 _UV_NAMES = {
@@ -36,6 +37,14 @@ def base_python() -> Path:
 def run_uv(arguments: Sequence[str], caches: Path, *, timeout: float, cwd: Path | None = None) -> str:
     """Run uv, which looks where the user's pip looks; what it wrote."""
     return run([uv_program(), *arguments], settings=dict(_uv_variables(caches)), timeout=timeout, cwd=cwd).stdout
+
+
+def fill_by_uv(
+    directory: Path, arguments: Sequence[str], caches: Path, *, timeout: float, cwd: Path | None = None
+) -> None:
+    """Run uv to put packages into `directory`."""
+    argv = [uv_program(), *arguments]
+    fill(directory, argv, settings=dict(_uv_variables(caches)), timeout=timeout, cwd=cwd)
 
 
 def kept(name: str, caches: Path) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from havre.engines.process.filling import fill
 from havre.engines.process.installers import kept
 from havre.engines.process.known import NODE
 from havre.engines.process.prepare import INSTALL_TIME, Prepared, Tell, content_key, made_once, prefix_of
@@ -126,6 +127,8 @@ def scripts_of(app: Path) -> Mapping[str, object]:
 def _version_of_lock(app: Path, manager: Manager) -> str:
     if manager is YARN:
         return "1" if "yarn lockfile v1" in _text(app / "yarn.lock") or not (app / "yarn.lock").exists() else "4"
+    if manager is BUN:
+        return "1"
     if manager is PNPM:
         found = re.search(r"^lockfileVersion: *'?(\d+)", _text(app / "pnpm-lock.yaml"), re.MULTILINE)
         return PNPM_OF_LOCK.get(found[1], "") if found else ""
@@ -141,7 +144,7 @@ def _manager_programs(manager: Manager, version: str, node: Node, caches: Path, 
     with made_once(directory, tell, package) as missing:
         if missing:
             argv = ("npm", "install", *_QUIET, "--prefix", str(directory), package)
-            _run_manager(argv, node.programs, caches)
+            _run_manager(argv, node.programs, caches, directory)
     return (f"{directory}/node_modules/.bin",)
 
 
@@ -154,7 +157,7 @@ def _install(
     argv = [manager.name, *manager.install]
     if manager is NPM:
         argv = ["npm", *_npm_install(cache), *_QUIET]
-    _run_manager(argv, programs, caches, cwd=cache)
+    _run_manager(argv, programs, caches, cache)
     (cache / "node_modules").mkdir(exist_ok=True)
 
 
@@ -163,8 +166,8 @@ def _npm_install(cache: Path) -> tuple[str, ...]:
     return NPM.install if any((cache / lock).exists() for lock in NPM.locks) else ("install", "--include=dev")
 
 
-def _run_manager(argv: Sequence[str], programs: Sequence[str], caches: Path, cwd: Path | None = None) -> None:
-    """With these programs first on PATH, and package caches where `kept` says."""
+def _run_manager(argv: Sequence[str], programs: Sequence[str], caches: Path, directory: Path) -> None:
+    """It fills `directory`, with these programs first on PATH, and package caches where `kept` says."""
     settings = {
         "npm_config_cache": kept("npm", caches),
         "npm_config_store_dir": kept("pnpm", caches),
@@ -174,7 +177,7 @@ def _run_manager(argv: Sequence[str], programs: Sequence[str], caches: Path, cwd
     }
     words = {name: str(path) for name, path in settings.items()}
     fixed = {"YARN_NODE_LINKER": "node-modules", "CI": "true", "PATH": path_with(programs)}
-    run(argv, settings={**words, **fixed}, cwd=cwd, timeout=INSTALL_TIME)
+    fill(directory, argv, settings={**words, **fixed}, cwd=directory, timeout=INSTALL_TIME)
 
 
 def _place(cache: Path, app: Path, *, linked: bool) -> None:

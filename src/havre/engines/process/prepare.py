@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from havre.engines.process.installers import base_python, run_uv
+from havre.engines.process.filling import filled
+from havre.engines.process.installers import base_python, fill_by_uv, run_uv
 from havre.engines.process.requirements import wanted_packages
 from havre.errors import FailedError
 from havre.host import clock
@@ -82,7 +82,7 @@ def _install_python(app: Path, environment: Path, wanted: str, python: Path, cac
     requirements = environment / "requirements.txt"
     requirements.write_text(wanted)
     install = ("pip", "install", "--quiet", "--compile-bytecode", "--python", f"{environment}/bin/python")
-    run_uv([*install, "-r", str(requirements)], caches, timeout=INSTALL_TIME, cwd=app)
+    fill_by_uv(environment, [*install, "-r", str(requirements)], caches, timeout=INSTALL_TIME, cwd=app)
 
 
 @contextmanager
@@ -94,15 +94,10 @@ def made_once(directory: Path, tell: Tell, what: str) -> Iterator[bool]:
             tell(f"{what}: unchanged")
             yield False
             return
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(parents=True)
         started = clock.elapsed()
-        try:
+        with filled(directory):
             yield True
-        except FailedError:
-            shutil.rmtree(directory, ignore_errors=True)
-            raise
-        mark.touch()
+            mark.touch()
         tell(f"{what}: installed in {show_seconds(clock.elapsed() - started)}")
 
 

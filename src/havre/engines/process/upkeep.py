@@ -11,11 +11,12 @@ from havre.engines.process.logfile import NAME, log_paths
 from havre.engines.process.replicas import Found, Replicas
 from havre.engines.process.volumes import Volumes
 from havre.host import clock
+from havre.host.locks import is_held
 from havre.host.sizes import size_of
 from havre.model.upkeep import Kind, Stored
 
 COMPLETE = ".complete"
-"""A file in prepared dependencies that are not still being prepared."""
+"""A file in prepared dependencies; without it they are still being prepared, or were left half-made by a crash."""
 
 _FRESH = 3600.0
 """Seconds for which dependencies that no image uses are kept: a build that is under way has just prepared them."""
@@ -38,7 +39,7 @@ class Upkeep:
 
     def stored(self) -> tuple[Stored, ...]:
         """Everything, measured file by file."""
-        return (*self.images_here(), *self._dependencies(), *self._data(), *self._logs())
+        return (*self.images_here(), *self._dependencies(), *self._packages(), *self._data(), *self._logs())
 
     def discard(self, one: Stored) -> bool:
         """Remove one thing, and the dependencies that were prepared for it alone; not what a replica needs by now."""
@@ -49,7 +50,7 @@ class Upkeep:
                 self._images.remove(one.id)
                 self._discard_unused()
                 return True
-            case Kind.DEPENDENCIES:
+            case Kind.DEPENDENCIES | Kind.CACHE:
                 shutil.rmtree(one.id, ignore_errors=True)
                 return True
             case Kind.LOG:
@@ -66,17 +67,27 @@ class Upkeep:
     def _dependencies(self) -> Iterator[Stored]:
         used = self._images.used_caches()
         for kind in ("venvs", "node"):
-            for entry in sorted((self._caches / kind).glob("*")):
-                if (entry / COMPLETE).exists():
-                    made = (entry / COMPLETE).stat().st_mtime
-                    yield Stored(
-                        kind=Kind.DEPENDENCIES,
-                        id=str(entry),
-                        names=(f"{kind}/{entry.name[:12]}",),
-                        size=size_of(entry),
-                        in_use=str(entry) in used or clock.now() - made < _FRESH,
-                        created=made,
-                    )
+            for entry in sorted(path for path in (self._caches / kind).glob("*") if path.is_dir()):
+                mark = entry / COMPLETE
+                is_whole = mark.exists()
+                made = (mark if is_whole else entry).stat().st_mtime
+                is_fresh = clock.now() - made < _FRESH if is_whole else is_held(entry.with_name(f"{entry.name}.lock"))
+                yield Stored(
+                    kind=Kind.DEPENDENCIES,
+                    id=str(entry),
+                    names=(f"{kind}/{entry.name[:12]}",),
+                    size=size_of(entry),
+                    in_use=str(entry) in used or is_fresh,
+                    created=made,
+                )
+
+    def _packages(self) -> Iterator[Stored]:
+        """What package managers keep here to install faster."""
+        for entry in sorted((self._caches / "packages").glob("*")):
+            yield Stored(
+                kind=Kind.CACHE, id=str(entry), names=(f"packages of {entry.name}",), size=size_of(entry),
+                created=entry.stat().st_mtime,
+            )  # fmt: skip
 
     def _data(self) -> Iterator[Stored]:
         for volume in self._volumes.listed():

@@ -1,0 +1,72 @@
+"""Run the commands that fill a directory of prepared things; nothing that they start outlives the filling."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from havre.engines.process import proctable
+from havre.errors import Problem, UnavailableError
+from havre.host.commands import follow
+
+_SWEEPS = 20
+
+
+@contextmanager
+def filled(directory: Path) -> Iterator[None]:
+    """An empty directory to be filled in the block; it is gone again when that fails.
+
+    What a killed preparation of the same directory left running is ended first: two must not write here. Raises
+    UnavailableError where the disk has no room, or cannot be written.
+    """
+    end_fillers(directory)
+    try:
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        yield
+    except OSError as error:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise UnavailableError(_not_written(directory, error)) from error
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+
+
+def fill(
+    directory: Path, argv: Sequence[str], *, settings: Mapping[str, str], timeout: float, cwd: Path | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:  # fmt: skip
+    """Run a command that puts things into `directory`; what it leaves running ends with it."""
+    marked = {**settings, proctable.MARK: _mark(directory)}
+    follow(argv, timeout=timeout, tell=tell, when_over=partial(end_fillers, directory), cwd=cwd, settings=marked)
+
+
+def end_fillers(directory: Path) -> None:
+    """End every process that fills `directory`: by its mark, since it may have gone to the background."""
+    for _ in range(_SWEEPS):
+        left = proctable.members(_mark(directory), -1)
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if not left:
+            return
+
+
+def _mark(directory: Path) -> str:
+    return f"prepare:{directory}"
+
+
+def _not_written(directory: Path, error: OSError) -> Problem:
+    place = f": {error.filename}" if error.filename else ""
+    return Problem(
+        summary=f"cannot prepare it: {(error.strerror or str(error)).lower()}{place}",
+        effect="nothing was started, and what was prepared so far is gone again",
+        hint=f"`df -h {directory.parent}` shows the disk; make room (`havre prune`), then run the command again",
+        code="process-room",
+    )
