@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 
@@ -15,6 +14,7 @@ from havre.cli.session import environment, open_known, open_state
 from havre.cli.show import say, show_json, show_problem, wrapped
 from havre.errors import HavreError, Problem, Severity
 from havre.host.autostart import Autostart, can_install, unit_directory
+from havre.host.home import home_directory
 from havre.model.release import Release
 from havre.store.state import State, default_directory
 from havre.workflows.boot import Comeback, come_back
@@ -62,7 +62,7 @@ def boot_command(chosen: Chosen, action: str, as_json: bool) -> int:
 def autostart_for(state: State) -> Autostart:
     """What brings this state directory back, run by this very Python."""
     variables, is_root = environment(), os.geteuid() == 0
-    home = Path(variables.get("HOME", "/"))
+    home = home_directory()
     directory = state.directory
     return Autostart(
         argv=(sys.executable, "-m", "havre", "boot", "now", "--state", str(directory)),

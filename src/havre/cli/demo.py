@@ -17,6 +17,7 @@ from havre.cli.session import environment, load, open_server
 from havre.cli.show import is_terminal, say, show_problem, wrapped
 from havre.errors import FailedError
 from havre.host import clock
+from havre.host.home import home_directory
 from havre.model.release import Release
 from havre.model.units import show_seconds
 from havre.secrets.vault import random_value
@@ -147,8 +148,7 @@ def _default_directory() -> Path:
     import os
 
     variables = environment()
-    home = Path(variables.get("HOME", "/"))
-    state = default_directory(is_root=os.geteuid() == 0, home=home, override=variables.get("HAVRE_STATE"))
+    state = default_directory(is_root=os.geteuid() == 0, home=home_directory(), override=variables.get("HAVRE_STATE"))
     return state.with_name(f"{state.name}-demo")
 
 

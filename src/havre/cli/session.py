@@ -16,6 +16,7 @@ from havre.compose import LoadedProject
 from havre.compose.lower import lower
 from havre.engines.base import Engine
 from havre.errors import Problem, Severity, UnavailableError
+from havre.host.home import home_directory
 from havre.model.app import App, ProcessSpec
 from havre.model.project import Project
 from havre.store.instances import KnownInstance
@@ -136,7 +137,7 @@ def open_state(chosen: Chosen) -> State:
     return State(
         default_directory(
             is_root=os.geteuid() == 0,
-            home=Path(variables.get("HOME", "/")),
+            home=home_directory(),
             override=chosen.state or variables.get("HAVRE_STATE"),
         )
     )

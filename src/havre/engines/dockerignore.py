@@ -1,4 +1,4 @@
-"""Which files of a build context count: by `.dockerignore` and Docker's own rules, or by what a source tree leaves out."""
+"""Which files of a build context count: by `.dockerignore` and Docker's own rules, or by what a source leaves out."""
 
 from __future__ import annotations
 
@@ -44,9 +44,13 @@ class IgnoreRules:
 
 
 def source_rules(source: Path) -> IgnoreRules:
-    """What a source tree leaves out that runs without a Dockerfile: `.gitignore` counts where it has no `.dockerignore`."""
+    """What a tree that runs without a Dockerfile leaves out; `.gitignore` counts where it has no `.dockerignore`."""
     own = source / ".dockerignore"
-    written = own.read_text(encoding="utf-8-sig", errors="replace").splitlines() if own.is_file() else _rules_of_git(source / ".gitignore")
+    written = (
+        own.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        if own.is_file()
+        else _rules_of_git(source / ".gitignore")
+    )
     return IgnoreRules("\n".join([*LEFT_OUT_OF_SOURCE, *written]))
 
 

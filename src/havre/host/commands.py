@@ -90,10 +90,11 @@ def follow(
     timeout: float,
     tell: Callable[[str], None],
     when_over: Callable[[], None],
+    named: str = "",
     cwd: Path | None = None,
     settings: Mapping[str, str] | None = None,
 ) -> None:
-    """Run `argv` as `run` does, and tell every line that it writes, to either stream, as it comes.
+    """Run `argv` (called `named` in messages) as `run` does, and tell every line that it writes as it comes.
 
     `when_over` is called as soon as the program itself has ended, however it did: what it left running holds its
     output open and is for the caller to end.
@@ -102,8 +103,13 @@ def follow(
     variables = {**os.environ, **(settings or {})}
     try:
         process = subprocess.Popen(
-            list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd, env=variables
-        )  # fmt: skip
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=variables,
+        )
     except FileNotFoundError as error:
         raise UnavailableError(_not_installed(argv[0])) from error
     reader = threading.Thread(target=_tell_lines, args=(process.stdout, last, tell), daemon=True)
@@ -113,12 +119,13 @@ def follow(
     except subprocess.TimeoutExpired as error:
         process.kill()
         process.wait()
-        raise FailedError(_too_slow(argv, timeout)) from error
+        raise FailedError(_too_slow(argv, timeout, named)) from error
     finally:
         when_over()
         reader.join(_LINGER)
     if code != 0:
-        raise FailedError(_failed(Completed(argv=tuple(argv), exit_code=code, stdout="\n".join(last), stderr="")))
+        done = Completed(argv=tuple(argv), exit_code=code, stdout="\n".join(last), stderr="")
+        raise FailedError(_failed(done, named))
 
 
 def _tell_lines(output: IO[bytes], last: deque[str], tell: Callable[[str], None]) -> None:
@@ -138,19 +145,19 @@ def _not_installed(program: str) -> Problem:
     )
 
 
-def _too_slow(argv: Sequence[str], timeout: float) -> Problem:
+def _too_slow(argv: Sequence[str], timeout: float, named: str = "") -> Problem:
     return Problem(
-        summary=f"`{Path(argv[0]).name}` did not finish within {timeout:g} s and was stopped",
+        summary=f"`{named or Path(argv[0]).name}` did not finish within {timeout:g} s and was stopped",
         evidence=(shlex.join(argv)[:200],),
         hint="look at the load of the server (`uptime`, `free -m`), then try again",
         code="program-timeout",
     )
 
 
-def _failed(done: Completed) -> Problem:
+def _failed(done: Completed, named: str = "") -> Problem:
     lines = (done.stderr or done.stdout).strip().splitlines()[-5:]
     return Problem(
-        summary=f"`{Path(done.argv[0]).name}` failed with exit code {done.exit_code}",
+        summary=f"`{named or Path(done.argv[0]).name}` failed with exit code {done.exit_code}",
         evidence=tuple(lines),
         hint="the lines above are its own words; correct what they name and try again",
         code="program-failed",

@@ -36,8 +36,11 @@ def sync_directory(directory: Path) -> None:
 
 
 def private_directory(path: Path) -> Path:
-    """`path`, made when missing, readable by its owner only."""
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """`path`, made when missing, readable by its owner only; raises UnavailableError where that is not allowed."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise UnavailableError(_not_made(path, error)) from error
     return path
 
 
@@ -57,6 +60,15 @@ def _replace(path: Path, content: bytes | str, mode: int) -> None:
             Path(temporary).unlink()
         raise
     sync_directory(path.parent)
+
+
+def _not_made(path: Path, error: OSError) -> Problem:
+    return Problem(
+        summary=f"cannot make the directory {path}: {(error.strerror or str(error)).lower()}",
+        evidence=(f"at {error.filename}",) if error.filename not in (None, str(path)) else (),
+        hint="name a directory that you may write with `--state DIR` (or HAVRE_STATE)",
+        code="state-directory",
+    )
 
 
 def _unwritable(path: Path, error: OSError) -> Problem:

@@ -171,7 +171,10 @@ def _head(app: str, compose: tuple[str, ...], env_files: tuple[str, ...]) -> lis
 def _engine_lines(compose: tuple[str, ...], builds: tuple[BuildFact, ...]) -> list[str]:
     if _PROCFILE not in compose or any(fact.text is not None for fact in builds):
         return []
-    return ["# There is no Dockerfile here: the processes run from their source, without containers.", "engine: process"]
+    return [
+        "# There is no Dockerfile here: the processes run from their source, without containers.",
+        "engine: process",
+    ]
 
 
 def _route_lines(routes: list[_Path], app: str) -> list[str]:

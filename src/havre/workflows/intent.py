@@ -11,11 +11,11 @@ from pathlib import Path
 from havre.compose import LoadedProject, LoadRequest, load_project
 from havre.compose.lower import lower
 from havre.engines.images import context_digest
-from havre.workflows.compose_files import ComposeFiles
 from havre.errors import InputError, Problem
 from havre.manifest import load_app
 from havre.model.app import App
 from havre.model.project import Build, MountKind, Project, Service
+from havre.workflows.compose_files import ComposeFiles
 
 MANIFEST_NAMES = ("havre.yaml", "havre.yml")
 LARGEST_CONFIG = 4 * 1024 * 1024

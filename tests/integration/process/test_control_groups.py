@@ -94,7 +94,9 @@ def test_without_such_a_group_what_is_not_enforced_has_a_name(delegated: tuple[P
     assert (told["parent"], told["unenforced"]) == ("None", "('pids',)")
 
 
-def test_a_scope_that_systemd_refuses_keeps_nobody_from_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scope_that_systemd_refuses_keeps_nobody_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(client, "_in_a_scope", lambda: ("/bin/false",))
     engine = ProcessEngine(tmp_path / "state")
     try:

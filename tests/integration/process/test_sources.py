@@ -141,8 +141,11 @@ def test_a_build_command_that_fails_shows_its_words(viewed: Stage) -> None:
     spec = ProcessSpec(service="web", command="true", build=("echo compiling", "echo broken by design >&2; exit 3"))
     engine = ProcessEngine(viewed.directory / "state", processes=(spec,))
     step = BuildImage(service="web", reference="shop_web", build=viewed.source("web", a__py=""))
-    with pytest.raises(FailedError, match="broken by design"):
-        engine.perform(step, viewed.context)
+    with pytest.raises(FailedError, match="broken by design") as caught:
+        engine.perform(step, viewed.context, progress=viewed.said.append)
+    assert "compiling" in viewed.said, "its words are told as they come"
+    assert str(caught.value).startswith("web: `echo broken by design >&2; exit 3` failed with exit code 3")
+    assert not list((viewed.directory / "state" / "images").glob("source-*/app")), "nothing half-done stays"
     assert engine.observe("shop", references=["shop_web"]).images == ()
 
 

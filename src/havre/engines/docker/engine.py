@@ -26,6 +26,7 @@ from havre.engines.docker.usage import usage_of
 from havre.errors import FailedError, Problem, UnavailableError
 from havre.host import clock
 from havre.host.busy import Owner
+from havre.host.home import home_directory
 from havre.host.listening import listening_addresses
 from havre.model.backup import Streamed
 from havre.model.diagnosis import Death
@@ -66,7 +67,7 @@ class DockerEngine:
 
     def __init__(self, host: str | None = None, *, config: Path | None = None) -> None:
         self.client = DockerClient(host)
-        self._credentials = Credentials(config or Path("~/.docker").expanduser())
+        self._credentials = Credentials(config or home_directory() / ".docker")
         self._containers = Containers(self.client)
         self._resources = Resources(self.client)
         self._tasks = Tasks(self.client, self._containers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from havre.engines.process.prepare import Prepared, prepare_python
 from havre.engines.process.servers import choose_server, everybodys_python, write_entry
 from havre.engines.process.source import copy_files, digest_of, files_of
 from havre.engines.procfile import read_procfile
-from havre.errors import InputError, Problem, RefusedError
+from havre.errors import HavreError, InputError, Problem, RefusedError
 from havre.host import clock
 from havre.host.commands import path_with, run
 from havre.host.locks import exclusive
@@ -50,7 +51,8 @@ class Builder:
             raise InputError(_no_context(service, build.context))
         source = (context / spec.source) if spec.source else context
         arguments = {name: value for name, value in build.args if value is not None}
-        return self._prepared(source, _recipe(context, build, arguments), spec, reference, owner, arguments, tell)
+        with _told_of(service):
+            return self._prepared(source, _recipe(context, build, arguments), spec, reference, owner, arguments, tell)
 
     def pull(self, reference: str, services: Sequence[Service], owner: str, tell: Tell) -> Image:
         """The image a reference names: a known server, or a service whose command the manifest gives."""
@@ -124,6 +126,16 @@ class Builder:
         )  # fmt: skip
 
 
+@contextmanager
+def _told_of(service: str) -> Iterator[None]:
+    """What goes wrong in there is told of this service."""
+    try:
+        yield
+    except HavreError as error:
+        problems = [replace(one, subject=one.subject or service) for one in error.problems]
+        raise type(error)(problems) from error
+
+
 def _recipe(context: Path, build: Build, arguments: dict[str, str]) -> Recipe:
     if build.dockerfile_inline is not None:
         return read_recipe(build.dockerfile_inline, arguments, build.target)
@@ -167,7 +179,8 @@ def _run_build(
     app = directory / "app"
     folders = [folder if folder.startswith("/") else str(app / folder) for folder in prepared.programs]
     variables = {**arguments, **dict(prepared.environment), **dict(spec.environment), "PATH": path_with(folders)}
-    fill(directory, ["/bin/sh", "-ec", command], settings=variables, cwd=app, timeout=_BUILD_TIME, tell=tell)
+    argv = ["/bin/sh", "-ec", command]
+    fill(directory, argv, settings=variables, cwd=app, timeout=_BUILD_TIME, named=command, tell=tell)
 
 
 def _conventional(app: Path) -> tuple[str, ...]:

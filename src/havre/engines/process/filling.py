@@ -40,11 +40,11 @@ def filled(directory: Path) -> Iterator[None]:
 
 def fill(
     directory: Path, argv: Sequence[str], *, settings: Mapping[str, str], timeout: float, cwd: Path | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    named: str = "", tell: Callable[[str], None] = lambda _: None,
 ) -> None:  # fmt: skip
-    """Run a command that puts things into `directory`; what it leaves running ends with it."""
-    marked = {**settings, proctable.MARK: _mark(directory)}
-    follow(argv, timeout=timeout, tell=tell, when_over=partial(end_fillers, directory), cwd=cwd, settings=marked)
+    """Run a command (`named` in messages) that puts things into `directory`; what it leaves running ends with it."""
+    marked, over = {**settings, proctable.MARK: _mark(directory)}, partial(end_fillers, directory)
+    follow(argv, timeout=timeout, tell=tell, when_over=over, named=named, cwd=cwd, settings=marked)
 
 
 def end_fillers(directory: Path) -> None:

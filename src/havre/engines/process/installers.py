@@ -10,6 +10,7 @@ from pathlib import Path
 
 from havre.engines.process.filling import fill
 from havre.host.commands import run
+from havre.host.home import home_directory
 
 _UV_NAMES = {
     "index-url": ("UV_DEFAULT_INDEX", " "),
@@ -44,7 +45,8 @@ def fill_by_uv(
 ) -> None:
     """Run uv to put packages into `directory`."""
     argv = [uv_program(), *arguments]
-    fill(directory, argv, settings=dict(_uv_variables(caches)), timeout=timeout, cwd=cwd)
+    named = " ".join(["uv", *arguments[:2]])
+    fill(directory, argv, settings=dict(_uv_variables(caches)), timeout=timeout, cwd=cwd, named=named)
 
 
 def kept(name: str, caches: Path) -> Path:
@@ -52,7 +54,7 @@ def kept(name: str, caches: Path) -> Path:
 
     So a package cache that is warm is used, and nothing is written outside the state directory where there is none.
     """
-    own = {"npm": Path.home() / ".npm"}.get(name, Path.home() / ".cache" / name)
+    own = {"npm": home_directory() / ".npm"}.get(name, home_directory() / ".cache" / name)
     return own if own.is_dir() else caches / "packages" / name
 
 

@@ -177,7 +177,8 @@ def _run_manager(argv: Sequence[str], programs: Sequence[str], caches: Path, dir
     }
     words = {name: str(path) for name, path in settings.items()}
     fixed = {"YARN_NODE_LINKER": "node-modules", "CI": "true", "PATH": path_with(programs)}
-    fill(directory, argv, settings={**words, **fixed}, cwd=directory, timeout=INSTALL_TIME)
+    named = " ".join(argv[:2])
+    fill(directory, argv, settings={**words, **fixed}, cwd=directory, timeout=INSTALL_TIME, named=named)
 
 
 def _place(cache: Path, app: Path, *, linked: bool) -> None:

@@ -1,4 +1,4 @@
-"""What prepares a directory: nothing half-done stays, nothing it started goes on, and its words are told as they come."""
+"""What prepares a directory: nothing half-done stays, nothing it started goes on, its words are told as they come."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ FORK = "sleep 300 & echo $! > pid; echo prepared"
 
 def _run(directory: Path, line: str, *, timeout: float = 20.0) -> list[str]:
     told: list[str] = []
-    fill(directory, ["/bin/sh", "-c", line], settings={}, timeout=timeout, cwd=directory, tell=told.append)
+    argv = ["/bin/sh", "-c", line]
+    fill(directory, argv, settings={}, timeout=timeout, cwd=directory, named="make web", tell=told.append)
     return told
 
 
@@ -32,7 +33,7 @@ def test_a_command_that_forks_is_over_when_it_ends_and_so_is_what_it_left(tmp_pa
 
 
 def test_a_command_that_hangs_is_stopped_with_its_children(tmp_path: Path) -> None:
-    with pytest.raises(FailedError, match="did not finish within 1 s"):
+    with pytest.raises(FailedError, match="`make web` did not finish within 1 s"):
         _run(tmp_path, f"{FORK}; sleep 300", timeout=1.0)
     assert not _lives(tmp_path)
 
@@ -40,7 +41,7 @@ def test_a_command_that_hangs_is_stopped_with_its_children(tmp_path: Path) -> No
 def test_a_command_that_fails_shows_its_last_words_of_either_stream(tmp_path: Path) -> None:
     with pytest.raises(FailedError) as caught:
         _run(tmp_path, "seq 1 5000; echo 'registry: 500 Internal Server Error' >&2; exit 4")
-    assert "exit code 4" in caught.value.problems[0].summary
+    assert caught.value.problems[0].summary == "`make web` failed with exit code 4"
     assert caught.value.problems[0].evidence[-2:] == ("5000", "registry: 500 Internal Server Error")
 
 
@@ -66,9 +67,14 @@ def test_what_a_killed_preparation_left_running_is_ended_before_the_next(tmp_pat
 
 def test_a_full_disk_is_told_and_nothing_half_done_stays(tmp_path: Path) -> None:
     place = tmp_path / "place"
-    with pytest.raises(UnavailableError, match="no space left on device"), filled(place):
-        (place / "half").write_text("x")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place / "rest"))
+
+    def run_out_of_room() -> None:
+        with filled(place):
+            (place / "half").write_text("x")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place / "rest"))
+
+    with pytest.raises(UnavailableError, match="no space left on device"):
+        run_out_of_room()
     assert not place.exists()
 
 
