@@ -78,7 +78,7 @@ def has_dockerfile(build: Build) -> bool:
 
 
 def ignore_rules(build: Build) -> IgnoreRules:
-    """The rules of `<Dockerfile>.dockerignore`, else of `.dockerignore` in the context; without a Dockerfile a source's."""
+    """The rules of `<Dockerfile>.dockerignore`, else of `.dockerignore` in the context; of a source its own."""
     if not has_dockerfile(build):
         return source_rules(Path(build.context))
     own = dockerfile_path(build)

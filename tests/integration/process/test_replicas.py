@@ -383,12 +383,12 @@ def test_mounts_secrets_and_own_files_are_where_compose_says(viewed: Stage) -> N
     )
 
 
-def test_a_read_only_service_cannot_change_its_own_files(viewed: Stage) -> None:
-    service = viewed.shell("box", "sleep 1000", read_only=True, cap_drop=("ALL",))
+def test_a_read_only_service_cannot_change_its_own_files_and_what_means_nothing_is_named(viewed: Stage) -> None:
+    service = viewed.shell("box", "sleep 1000", read_only=True, cap_drop=("ALL",), user="nobody-knows-me")
     viewed.start(service)
     assert "Read-only" in viewed.engine.execute("shop", "box", 1, ["touch", "/app/x"]).output
     assert viewed.engine.execute("shop", "box", 1, ["touch", "/tmp/x"]).exit_code == 0
-    assert "box.1: without effect for a process: cap_drop" in viewed.said
+    assert "box.1: without effect for a process: cap_drop, user" in viewed.said
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make control groups here")

@@ -17,6 +17,7 @@ from havre.engines.process.client import Client
 from havre.engines.process.execution import run_attached, run_in
 from havre.engines.process.images import Image, Images
 from havre.engines.process.logs import last_texts, read_logs
+from havre.engines.process.places import cannot_become
 from havre.engines.process.probe import probe_replica, seen_health
 from havre.engines.process.probing import hook_command
 from havre.engines.process.records import Launch
@@ -250,7 +251,8 @@ class ProcessEngine:
             return
         launch = self._starter.prepare(service, slot, context, fingerprint=fingerprint)
         self._tell_of_the_fallback(tell)
-        if ignored := without_effect(service):
+        unlike = ("user",) if service.user and cannot_become(service.user) else ()
+        if ignored := (*without_effect(service), *unlike):
             tell(f"{service.name}.{slot}: without effect for a process: {', '.join(ignored)}")
         unenforced = self._replicas.start(launch)
         if unenforced:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import os
 import pwd
@@ -144,14 +145,19 @@ class Ground:
 def numeric_user(text: str) -> tuple[int, int] | None:
     """(uid, gid) of Compose's `user`, for a number or a name this machine knows; None when it is unknown here."""
     name, _, group = text.partition(":")
-    if name.isdigit():
-        uid = int(name)
-        return uid, int(group) if group.isdigit() else uid
     try:
-        found = pwd.getpwnam(name)
+        uid, gid = (int(name),) * 2 if name.isdigit() else pwd.getpwnam(name)[2:4]
+        if group:
+            gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
     except KeyError:
         return None
-    return found.pw_uid, int(group) if group.isdigit() else found.pw_gid
+    return uid, gid
+
+
+def cannot_become(text: str) -> bool:
+    """Whether Compose's `user` is one that replicas cannot run as: unknown here or, without root, somebody else."""
+    named = numeric_user(text)
+    return named is None or (os.geteuid() != 0 and named[0] != os.geteuid())
 
 
 def _bound(mount: Mount) -> str:
