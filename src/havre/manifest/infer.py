@@ -77,7 +77,7 @@ def infer_manifest(
         _release_lines(project, routes, found),
         _backup_lines(project),
         _secret_lines(secrets),
-        _health_lines(project, routes),
+        _health_lines(project, routes, files),
         _environment_lines(routes),
     ]
     return "\n".join("\n".join(lines) + "\n" for lines in sections if lines)
@@ -254,7 +254,7 @@ def _secret_lines(secrets: tuple[InferredSecret, ...]) -> list[str]:
     return lines
 
 
-def _health_lines(project: Project, routes: list[_Path]) -> list[str]:
+def _health_lines(project: Project, routes: list[_Path], compose: tuple[str, ...]) -> list[str]:
     waited = {need.service for one in project.services for need in one.needs if need.condition is Condition.HEALTHY}
     wanted = waited | {route.service for route in routes}
     lines = []
@@ -263,10 +263,14 @@ def _health_lines(project: Project, routes: list[_Path]) -> list[str]:
             lines += [f"#   {service.name}:", f"#     healthcheck: {{test: {_health_test(service)}, interval: 10s}}"]
     if not lines:
         return []
-    return [
-        "# Health checks that the Compose file lacks; a release is only as well proven as they are. Add there:",
-        *lines,
-    ]
+    said = "# Health checks that the Compose file lacks; a release is only as well proven as they are. Add there:"
+    if compose == (_PROCFILE,):
+        said = (
+            "# A Procfile has no health checks, and a release is only as well proven as they are. Put them into a\n"
+            "# compose.yaml that stands beside it, and write `compose: [Procfile, compose.yaml]` above:\n"
+            "# services:"
+        )
+    return [said, *lines]
 
 
 def _health_test(service: Service) -> str:

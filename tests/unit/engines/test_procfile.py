@@ -101,5 +101,6 @@ def test_the_first_manifest_routes_web_and_says_why_no_docker(tmp_path: Path) ->
     assert (app.compose, app.engine) == (("Procfile",), "process")
     assert [(route.host, route.service, route.port) for route in app.routes] == [("shop.localhost", "web", 8000)]
     assert "What the Procfile cannot say" in text
+    assert "compose: [Procfile, compose.yaml]" in text, "where a health check can be written"
     built = infer_manifest(project, app="shop", compose=("Procfile",), builds=(replace(fact, text="FROM x"),))
     assert parse_app(built, directory=str(tmp_path)).engine is None
