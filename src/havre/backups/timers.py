@@ -1,4 +1,4 @@
-"""Timers for backups, drills, checks and certificates where no daemon runs: systemd units and crontab lines; pure."""
+"""Timers for whatever is to happen by itself where no daemon runs: systemd units and crontab lines; pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from havre.host.schedule import INTERVALS
 from havre.model.backup import BackupPolicy
 
-EVERY_NIGHT, EVERY_HOUR, EVERY_WEEK = "0 3 * * *", "17 * * * *", "47 5 * * 6"
+EVERY_NIGHT, EVERY_HOUR, EVERY_WEEK, EVERY_MINUTE = "0 3 * * *", "17 * * * *", "47 5 * * 6", "* * * * *"
 _DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _NAMES = {name.lower(): name for name in _DAYS}
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -36,11 +36,17 @@ class Runner:
 
 
 def timers_for(
-    instance: str, chosen: Sequence[str], policies: Sequence[BackupPolicy], *, certificates: bool = False
+    instance: str,
+    chosen: Sequence[str],
+    policies: Sequence[BackupPolicy],
+    *,
+    certificates: bool = False,
+    autoscale: bool = False,
 ) -> Iterator[Timer]:
     """One timer for each schedule and drill; where any is there, also an hourly alarm and a look at the repositories.
 
-    `chosen` are the options that name the app. With `certificates` those of the whole server are renewed.
+    `chosen` are the options that name the app. With `certificates` those of the whole server are renewed; with
+    `autoscale` the load is looked at every minute.
     """
     scheduled = [policy for policy in policies if policy.schedule or policy.drill or policy.pitr]
     for policy in scheduled:
@@ -58,6 +64,9 @@ def timers_for(
     if scheduled:
         yield Timer(name=f"havre-{instance}-alarm", schedule=EVERY_HOUR, arguments=("backup", "status", *chosen))
         yield Timer(name=f"havre-{instance}-repository", schedule=EVERY_WEEK, arguments=("backup", "check", *chosen))
+    if autoscale:
+        arguments = ("scale", "--auto", "--yes", *chosen)
+        yield Timer(name=f"havre-{instance}-autoscale", schedule=EVERY_MINUTE, arguments=arguments)
     if certificates:
         arguments = ("certs", "--renew", *chosen)
         yield Timer(name=f"havre-{instance}-certs", schedule=EVERY_NIGHT, arguments=arguments)

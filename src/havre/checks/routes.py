@@ -36,6 +36,31 @@ def _mentioned(case: Case) -> Iterator[tuple[str, str]]:
         yield f"backups.{backup.service}", backup.service
     for process in app.processes:
         yield f"processes.{process.service}", process.service
+    for policy in app.autoscale:
+        yield f"autoscale.{policy.service}", policy.service
+
+
+def _autoscaled(case: Case) -> Iterator[Problem]:
+    by_name = {service.name: service for service in case.project.services}
+    for policy in case.app.autoscale:
+        service = by_name.get(policy.service)
+        if service and policy.most > 1 and (service.stateful_mounts or service.held_alone):
+            held = service.held_alone[0] if service.held_alone else "the volume that it writes"
+            yield Problem(
+                summary=f"{service.name} cannot have more than one replica: {held} is for one alone",
+                subject=service.name,
+                at=case.app.place(f"autoscale.{service.name}.max"),
+                effect="`havre scale --auto` would start two that spoil each other's data",
+                hint="remove it from `autoscale`",
+            )
+        if service and policy.memory and not service.resources.memory:
+            yield Problem(
+                summary=f"autoscale aims at a share of {service.name}'s memory limit, and it has none",
+                subject=service.name,
+                at=case.app.place(f"autoscale.{service.name}.memory"),
+                effect="its memory would scale nothing",
+                hint=f"give {service.name} a `mem_limit`, or aim at `cpu` alone",
+            )
 
 
 def _closest(name: str, names: tuple[str, ...]) -> str:
@@ -152,8 +177,15 @@ CHECKS = (
         id="manifest-service",
         severity=Severity.ERROR,
         title="the manifest names services that exist",
-        doc="Routes, migration, backups and processes name services of the Compose files.",
+        doc="Routes, migration, backups, processes and autoscale name services of the Compose files.",
         find=_services,
+    ),
+    Check(
+        id="autoscale",
+        severity=Severity.ERROR,
+        title="what is scaled by its load can be",
+        doc="A service that holds data or an address of its own stays one; a share of memory needs a limit.",
+        find=_autoscaled,
     ),
     Check(
         id="route-port",

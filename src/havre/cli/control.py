@@ -10,9 +10,10 @@ from havre.cli.deploy import carry_out, confirm, show_proposal, show_release
 from havre.cli.options import Chosen, app_options, json_option, wait_option, yes_option
 from havre.cli.recover import settle_first
 from havre.cli.session import open_instance
-from havre.cli.show import show_json
+from havre.cli.show import say, show_json, wrapped
 from havre.errors import InputError, Problem
 from havre.model.release import Release
+from havre.workflows.autoscale import propose_autoscale
 from havre.workflows.control import propose_restart, propose_scale, remember_scale
 from havre.workflows.deploy import Proposal
 from havre.workflows.halt import propose_start, propose_stop
@@ -41,25 +42,44 @@ def restart_command(chosen: Chosen, services: tuple[str, ...], yes: bool, wait: 
 
 
 @click.command("scale")
-@click.argument("wanted", nargs=-1, required=True, metavar="SERVICE=N...")
+@click.argument("wanted", nargs=-1, metavar="SERVICE=N...")
+@click.option("--auto", is_flag=True, help="As many as `autoscale` in havre.yaml asks for at the load of this moment.")
 @yes_option
 @wait_option
 @json_option
 @app_options
-def scale_command(chosen: Chosen, wanted: tuple[str, ...], yes: bool, wait: float, as_json: bool) -> None:
+def scale_command(chosen: Chosen, wanted: tuple[str, ...], auto: bool, yes: bool, wait: float, as_json: bool) -> None:
     """Run N replicas of a SERVICE; later deploys keep the number. `SERVICE=file` goes back to the Compose file's.
+
+    With --auto the load decides: it is looked at for a few seconds, and every service under `autoscale` in havre.yaml
+    gets replicas at once, or loses one. `havre export systemd` and `cron` make a timer that does so every minute.
 
     \b
     Examples:
       havre scale backend=3
       havre scale backend=file
+      havre scale --auto
     """
-    numbers = _numbers(wanted)
+    numbers = _numbers(wanted, auto=auto)
     server, instance = open_instance(chosen)
     settle_first(server, instance, wait=wait, quiet=as_json)
-    proposal = propose_scale(server, instance, numbers)
-    _go(server, proposal, yes=yes, wait=wait, as_json=as_json)
+    if auto:
+        _scale_by_load(server, instance, yes=yes, wait=wait, as_json=as_json)
+        return
+    _go(server, propose_scale(server, instance, numbers), yes=yes, wait=wait, as_json=as_json)
     remember_scale(server, instance, numbers)
+
+
+def _scale_by_load(server: Server, instance: str, *, yes: bool, wait: float, as_json: bool) -> None:
+    found = propose_autoscale(server, instance)
+    if not as_json:
+        for decision in found.decisions:
+            say(wrapped(str(decision)))
+    if found.proposal is not None:
+        _go(server, found.proposal, yes=yes, wait=wait, as_json=as_json)
+        remember_scale(server, instance, found.numbers)
+    elif as_json:
+        show_json({"instance": instance, "changed": False})
 
 
 @click.command("stop")
@@ -117,7 +137,9 @@ def _tell(release: Release, *, as_json: bool) -> None:
         show_release(release)
 
 
-def _numbers(wanted: tuple[str, ...]) -> dict[str, int | None]:
+def _numbers(wanted: tuple[str, ...], *, auto: bool) -> dict[str, int | None]:
+    if auto == bool(wanted):
+        raise click.UsageError("say SERVICE=N for each service, or --auto alone")
     numbers: dict[str, int | None] = {}
     problems = []
     for text in wanted:

@@ -24,7 +24,10 @@ PASSED_ON = ("DOCKER_HOST", "HAVRE_RESTIC")
 def export_timers(chosen: Chosen, app: App, system: str, *, target: Path | None = None, log: str | None = None) -> None:
     """Print the timers of an app, or write the units into a directory."""
     certificates = any(route.redirect_to is None for route in app.routes) and app.tls.mode in ("auto", "acme")
-    timers = tuple(timers_for(app.instance, _options(chosen, app), app.backups, certificates=certificates))
+    options = _options(chosen, app)
+    timers = tuple(
+        timers_for(app.instance, options, app.backups, certificates=certificates, autoscale=bool(app.autoscale))
+    )
     if not timers:
         raise InputError(_nothing_scheduled(app))
     seen = tuple((name, value) for name in PASSED_ON if (value := environment().get(name)))

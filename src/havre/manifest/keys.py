@@ -238,6 +238,16 @@ SUPPORT = Record(
     },
 )
 
+AUTOSCALE = Record(
+    title="autoscale",
+    keys={
+        "min": Key(whole(1, 100), "At least so many replicas.", default="1"),
+        "max": Key(whole(1, 100), "At most so many.", required=True, example="4"),
+        "cpu": Key(whole(1, 100), "The load to aim at, in percent of the CPU limit, or of one core without one."),
+        "memory": Key(whole(1, 100), "The same for memory, in percent of the memory limit."),
+    },
+)
+
 SETTINGS = {
     "compose": Key(
         Items(TEXT, one_ok=True),
@@ -253,6 +263,7 @@ SETTINGS = {
     "secrets": Key(Items(SECRET), "Variables that come from the sealed store or a command, never from a file."),
     "waivers": Key(Items(WAIVER), "Checks set aside on purpose."),
     "processes": Key(Named(PROCESS, "service"), "How services run on the process engine."),
+    "autoscale": Key(Named(AUTOSCALE, "service"), "How many replicas `havre scale --auto` gives a service."),
     "engine": Key(choice("docker", "process", "swarm"), "What runs the services.", default="docker when it answers"),
     "keep_releases": Key(whole(1, 1000), "Releases one can roll back to.", default="5"),
     "hold": Key(DURATION, "How long requests wait for a stop-first service.", default="15s"),

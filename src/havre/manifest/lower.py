@@ -11,6 +11,7 @@ import msgspec
 from havre.manifest.keys import METHODS
 from havre.model.app import (
     App,
+    Autoscale,
     Migration,
     Needs,
     ProcessSpec,
@@ -45,6 +46,7 @@ def lower(values: Values, *, directory: str, environment: str) -> App:
         backups=tuple(_backup(service, item or {}) for service, item in values.get("backups", {}).items()),
         waivers=tuple(Waiver(**waiver) for waiver in values.get("waivers", ())),
         processes=tuple(_process(service, item) for service, item in values.get("processes", {}).items()),
+        autoscale=tuple(_autoscale(service, item) for service, item in values.get("autoscale", {}).items()),
         tls=TlsPolicy(**values.get("tls", {})),
         secrets=tuple(SecretSource(**secret) for secret in values.get("secrets", ())),
         needs=Needs(**values.get("server", {}).get("needs", {})),
@@ -110,6 +112,11 @@ def _dotted(values: Values, prefix: str = "") -> list[tuple[str, str]]:
         else:
             found.append((f"{prefix}{key}", msgspec.json.encode(value, order="sorted").decode()))
     return found
+
+
+def _autoscale(service: str, values: Values) -> Autoscale:
+    renamed = _renamed(values, min="least", max="most", cpu="cpu", memory="memory")
+    return Autoscale(service=service, **renamed)
 
 
 def _backup(service: str, values: Values) -> BackupPolicy:

@@ -18,6 +18,7 @@ def check_rules(values: Values, tree: Map, findings: Findings) -> None:
     _command_backups(values, told)
     _strip_without_path(values, told)
     _doubles(values, told)
+    _autoscale(values, told)
 
 
 class _Told:
@@ -53,6 +54,15 @@ def _command_backups(values: Values, told: _Told) -> None:
         if keeps_log and backup.get("kind") not in (None, "postgres"):
             hint = "remove `pitr`: only PostgreSQL has a write-ahead log to keep"
             told(f"`pitr` does not go with `kind: {backup['kind']}`", hint=hint, path=("backups", service, "pitr"))
+
+
+def _autoscale(values: Values, told: _Told) -> None:
+    for service, item in (values.get("autoscale") or {}).items():
+        if not {"cpu", "memory"} & set(item):
+            hint = "add `cpu: 70`, `memory: 80` or both"
+            told("nothing says what load to aim at", hint=hint, path=("autoscale", service))
+        if item.get("min", 1) > item.get("max", 100):
+            told("`min` is more than `max`", hint="correct one of them", path=("autoscale", service, "min"))
 
 
 def _strip_without_path(values: Values, told: _Told) -> None:

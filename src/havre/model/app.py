@@ -66,6 +66,18 @@ class ProcessSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Autoscale:
+    """`autoscale`: how many replicas `havre scale --auto` may give a service, and the load it aims at in percent of
+    what one replica may use."""
+
+    service: str
+    most: int
+    least: int = 1
+    cpu: int | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TlsPolicy:
     """How the app's hosts get their certificates: `auto` is ACME, except self-signed for `*.localhost`."""
 
@@ -139,6 +151,7 @@ class App:
     backups: tuple[BackupPolicy, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     processes: tuple[ProcessSpec, ...] = ()
+    autoscale: tuple[Autoscale, ...] = ()
     tls: TlsPolicy = TlsPolicy()
     engine: str | None = None
     keep_releases: int = 5

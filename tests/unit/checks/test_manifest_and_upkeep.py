@@ -42,6 +42,7 @@ routes: [{host: a.org, to: 'wbe:3000'}, {host: b.org, redirect: 'https://a.org'}
 release: {migrate: {service: api, run: up, safeguard_services: [db, cache]}}
 backups: {postgres: , db: }
 processes: {zzz: run}
+autoscale: {wob: {max: 2, cpu: 70}}
 """
     found = judge.problems("manifest-service", SHOP, manifest)
     assert [f"{one.at} {one.summary}; {one.hint}" for one in found] == [
@@ -50,6 +51,21 @@ processes: {zzz: run}
         "havre.yaml:3:69 there is no service `cache`; the services are db, seed, web, worker",
         "havre.yaml:4:11 there is no service `postgres`; the services are db, seed, web, worker",
         "havre.yaml:5:13 there is no service `zzz`; the services are db, seed, web, worker",
+        "havre.yaml:6:13 there is no service `wob`; did you mean `web`?",
+    ]
+
+
+def test_what_cannot_be_scaled_by_its_load_is_refused(judge: Any) -> None:
+    compose = """\
+services:
+  web: {image: 'shop:1', mem_limit: 64m}
+  db: {image: 'postgres:16', volumes: ['d:/var/lib/postgresql/data']}
+volumes: {d: }
+"""
+    manifest = "app: shop\nautoscale: {web: {max: 3, cpu: 70, memory: 80}, db: {max: 2, memory: 80}}\n"
+    assert [one.summary for one in judge.problems("autoscale", compose, manifest)] == [
+        "db cannot have more than one replica: the volume that it writes is for one alone",
+        "autoscale aims at a share of db's memory limit, and it has none",
     ]
 
 

@@ -50,6 +50,7 @@ tls: {mode: own, certificate: a, key: b, dns_hook: c}
 secrets: [A, {name: B, command: pass show b}]
 waivers: [{check: a, reason: b, until: 2027-01-01, subject: c}]
 processes: {web: run, db: {command: x, build: [a, b], source: s, environment: {A: b}}}
+autoscale: {web: {min: 2, max: 10, cpu: 70, memory: 80}}
 engine: docker
 keep_releases: 3
 hold: 10s
