@@ -59,8 +59,8 @@ def test_what_cannot_be_scaled_by_its_load_is_refused(judge: Any) -> None:
     compose = """\
 services:
   web: {image: 'shop:1', mem_limit: 64m}
-  db: {image: 'postgres:16', volumes: ['d:/var/lib/postgresql/data']}
-volumes: {d: }
+  db: {image: 'postgres:16', volumes: ['data:/var/lib/postgresql/data']}
+volumes: {data: }
 """
     manifest = "app: shop\nautoscale: {web: {max: 3, cpu: 70, memory: 80}, db: {max: 2, memory: 80}}\n"
     assert [one.summary for one in judge.problems("autoscale", compose, manifest)] == [

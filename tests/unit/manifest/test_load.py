@@ -300,6 +300,8 @@ def test_keys_that_begin_with_x_are_the_users_own() -> None:
         ("backups: {db: {kind: redis, pitr: true}}", "backups.db.pitr: `pitr` does not go with `kind: redis`"),
         ("tls: {certificate: a.pem}", "tls.certificate: `certificate` is only used with `mode: own`"),
         ("routes: [{host: a, to: 'b:1', strip: true}]", "routes[0].strip: `strip` has nothing to remove"),
+        ("autoscale: {web: {max: 3}}", "autoscale.web: nothing says what load to aim at"),
+        ("autoscale: {web: {min: 5, max: 3, cpu: 70}}", "autoscale.web.min: `min` is more than `max`"),
         ("routes: [{host: a, to: 'b:1', strip: 1}]", "routes[0].strip: must be true or false, not `1`"),
         ("routes: [{host: a, to: 'b:70000'}]", "routes[0].to: `b:70000` does not name a service and its port"),
         ("routes: [{host: a, to: 'b:1', max_body: big}]", "routes[0].max_body: `big` is not a size"),
