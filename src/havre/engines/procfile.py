@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from havre.errors import InputError, Location, Problem
@@ -39,7 +39,7 @@ def argv_of_line(line: str) -> tuple[str, ...]:
         return ("/bin/sh", "-c", line)
 
 
-def as_compose(text: str, shown: str, *, env_files: Iterable[str] = (), secrets: Iterable[str] = ()) -> str:
+def as_compose(text: str, shown: str, *, env_files: Sequence[str] = (), secrets: Sequence[str] = ()) -> str:
     """The Compose file that a Procfile amounts to: one service per process, all built from the tree it lies in.
 
     Every process has the variables of the env files (`.env` where none is named) and the secrets. Each stands in
@@ -61,7 +61,7 @@ def as_compose(text: str, shown: str, *, env_files: Iterable[str] = (), secrets:
     return '{"services": {' + "\n".join(services) + "}}\n"
 
 
-def _service_line(line: str, shared: dict[str, object], secrets: Iterable[str]) -> str:
+def _service_line(line: str, shared: dict[str, object], secrets: Sequence[str]) -> str:
     found = _PROCESS.match(line)
     if not found or found[1] == RELEASE:
         return ""
