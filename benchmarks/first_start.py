@@ -2,9 +2,9 @@
 
     python benchmarks/first_start.py [--user NAME]
 
-A home directory without anything in it, a clone of this repository, then `make install` and `havre demo`, which are
-together `make demo`: once with no package cache (cold), once with the caches that the first run left (warm), each time
-until the application answers, and on to the end of the whole story. Then the app is taken down, its data stays, and it is
+A home directory without anything in it, a clone of this repository, then `make install` and `havre demo` (together that
+is `make demo`): once with no package cache (cold), once with the caches that the first run left (warm), each time until
+the application answers, and on to the end of the whole story. Then the app is taken down, its data stays, and it is
 started once more. As root everything runs as `--user` too. At the end: the memory (proportional set size) of what Havre
 itself keeps running.
 The last line is one JSON object; the exit status is 1 when a target is missed.

@@ -50,7 +50,7 @@ def as_compose(text: str, shown: str, *, env_files: Sequence[str] = (), secrets:
     wrong = tuple(_no_process(line, Location(shown, number)) for number, line in enumerate(lines, 1) if _is_lost(line))
     if wrong:
         raise InputError(wrong)
-    shared = {
+    shared: dict[str, object] = {
         "build": {"context": "."},
         "env_file": [{"path": file, "required": True} for file in env_files] or [{"path": ".env", "required": False}],
         "restart": "unless-stopped",

@@ -31,7 +31,7 @@ def _listen_at(own: str) -> None:
         is_server = flags & socket.AI_PASSIVE and family != socket.AF_INET6 and type in (0, socket.SOCK_STREAM)
         return look_up(own if is_server and (not host or host in _EVERY) else host, port, family, type, proto, flags)
 
-    socket.socket.bind = bind_here  # type: ignore[method-assign]
+    socket.socket.bind = bind_here  # type: ignore[assignment, method-assign]
     socket.getaddrinfo = look_up_here
 
 
