@@ -20,7 +20,7 @@ from havre.engines.process.node import BERRY, BUN, NPM, PNPM, YARN, Manager, man
         ({"pnpm-lock.yaml": "lockfileVersion: 5.4\n"}, None, PNPM, "7"),
         ({"yarn.lock": "# yarn lockfile v1\n"}, None, YARN, "1"),
         ({"yarn.lock": "__metadata:\n  version: 8\n"}, None, BERRY, "4"),
-        ({"bun.lock": "{}"}, None, BUN, ""),
+        ({"bun.lock": "{}"}, None, BUN, "1"),
         ({"package-lock.json": "{}"}, "pnpm@9.1.0+sha512.abc", PNPM, "9.1.0"),
         ({}, "yarn@3.8.2", BERRY, "3.8.2"),
         ({}, "yarn@1.22.22", YARN, "1.22.22"),
