@@ -146,8 +146,10 @@ def _recipe(context: Path, build: Build, arguments: dict[str, str]) -> Recipe:
 def _image_id(
     source: Path | None, files: Sequence[str], recipe: Recipe, spec: ProcessSpec, arguments: dict[str, str]
 ) -> str:
+    """Processes of one tree share its image, unless the manifest gives one a command of its own."""
     content = digest_of(source, files) if source else ""
-    parts = (FORMAT, content, msgspec.to_builtins(recipe), msgspec.to_builtins(spec), arguments, sys.version_info[:3])
+    wanted = spec if spec.command else replace(spec, service="")
+    parts = (FORMAT, content, msgspec.to_builtins(recipe), msgspec.to_builtins(wanted), arguments, sys.version_info[:3])
     settled = msgspec.json.encode((*parts[:4], sorted(arguments.items()), parts[5]), order="sorted")
     return f"source-{hashlib.sha256(settled).hexdigest()[:16]}"
 
