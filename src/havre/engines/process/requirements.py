@@ -41,7 +41,7 @@ EXPORTERS = (
     Exporter(
         lock="pdm.lock",
         packages=("pdm>=2.20,<3",),
-        command=("pdm", "export", "--prod", "--format=requirements", "--no-self"),
+        command=("pdm", "export", "--prod", "--format=requirements"),
     ),
     Exporter(lock="Pipfile.lock", packages=("pipenv>=2024",), command=("pipenv", "requirements")),
 )
