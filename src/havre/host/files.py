@@ -10,7 +10,8 @@ from pathlib import Path
 
 from havre.errors import Problem, UnavailableError
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""What the system says of a disk that is full, or may not be written."""
 
 
 def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o644) -> None:
@@ -21,7 +22,7 @@ def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o644) -> None
     try:
         _replace(path, content, mode)
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in NO_ROOM:
             raise
         raise UnavailableError(_unwritable(path, error)) from error
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from havre.engines.process import proctable
 from havre.errors import Problem, UnavailableError
 from havre.host.commands import follow
+from havre.host.files import NO_ROOM
 
 _SWEEPS = 20
 
@@ -64,9 +65,12 @@ def _mark(directory: Path) -> str:
 
 def _not_written(directory: Path, error: OSError) -> Problem:
     place = f": {error.filename}" if error.filename else ""
+    hint = f"`df -h {directory.parent}` shows the disk; make room (`havre prune`), then run the command again"
+    if error.errno not in NO_ROOM:
+        hint = "see to that file, or leave it out in .dockerignore; then run the command again"
     return Problem(
         summary=f"cannot prepare it: {(error.strerror or str(error)).lower()}{place}",
         effect="nothing was started, and what was prepared so far is gone again",
-        hint=f"`df -h {directory.parent}` shows the disk; make room (`havre prune`), then run the command again",
-        code="process-room",
+        hint=hint,
+        code="process-prepare",
     )
