@@ -59,7 +59,6 @@ _LOADED = rows(
     "extends extends.file extends.service profiles env_file env_file.[].path env_file.[].required env_file.[].format"
     " label_file",
     BY_LOADING,
-    KNOWN_NAMES,
 )
 
 _ENVIRONMENT = rows(_S, "environment", honoured())
