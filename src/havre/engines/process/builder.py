@@ -132,7 +132,7 @@ def _told_of(service: str) -> Iterator[None]:
     try:
         yield
     except HavreError as error:
-        problems = [one._replace(subject=one.subject or service) for one in error.problems]
+        problems = [replace(one, subject=one.subject or service) for one in error.problems]
         raise type(error)(problems) from error
 
 
