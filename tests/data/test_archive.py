@@ -16,11 +16,12 @@ from havre.backups.book import read_records
 from havre.errors import FailedError, UnavailableError
 from havre.model.backup import BackupPolicy, Retention
 from havre.store.state import State
-from havre.workflows.backup import Storage, back_up
+from havre.workflows.backup import back_up
 from havre.workflows.drill import drill, refuse_failed
 from havre.workflows.intent import Intent
 from havre.workflows.recover_server import fetch, keep_configuration, revive
 from havre.workflows.restore import restore
+from havre.workflows.storage import Storage
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 

@@ -21,13 +21,14 @@ from havre.backups.book import read_records
 from havre.errors import FailedError, HavreError, RefusedError
 from havre.model.app import Migration
 from havre.model.backup import BackupPolicy, Retention, Verdict
-from havre.workflows.backup import Storage, accept, back_up, snapshot_before_migration
+from havre.workflows.backup import accept, back_up, snapshot_before_migration
 from havre.workflows.backup_status import status_of
 from havre.workflows.drill import drill
 from havre.workflows.intent import Intent
 from havre.workflows.places import place_of
 from havre.workflows.restore import restore
 from havre.workflows.room import free_in
+from havre.workflows.storage import Storage
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
@@ -11,19 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from data_stand import COMPOSE, Stand, docker
-from data_tools import restic
+from data_stand import Stand, docker
+from pitr_stand import MANIFEST, archive_of, deployed, eventually, keep, problems, ready, tear_down
 
-from havre.backups.restic import Restic
 from havre.backups.wal_book import WalBook
-from havre.errors import FailedError, InputError
+from havre.errors import FailedError, InputError, RefusedError
 from havre.host import clock
-from havre.model.pitr import Archive
-from havre.store.state import State
+from havre.workflows.backup import back_up
 from havre.workflows.backup_status import status_of
+from havre.workflows.boot import come_back
+from havre.workflows.drill import drill, refuse_failed
+from havre.workflows.intent import Intent
 from havre.workflows.places import place_of
 from havre.workflows.receiver import end_receivers, receivers_of, spool_of
-from havre.workflows.recover_server import fetch, keep_configuration, revive
 from havre.workflows.recovery import recover_to
 from havre.workflows.restore import drop_kept
 from havre.workflows.wal import keep_wal
@@ -31,33 +30,6 @@ from havre.workflows.wal import keep_wal
 pytestmark = pytest.mark.docker
 
 ROOT = Path(__file__).resolve().parents[2]
-ONE_DATABASE = COMPOSE.partition("  cache:")[0] + "volumes: {dbdata: {}}\n"
-MANIFEST = "backups:\n  db: {pitr: true}\n"
-
-
-def deployed(directory: Path, image: str, manifest: str) -> Stand:
-    made = Stand(directory, compose=ONE_DATABASE.replace("postgres:15-alpine", image), manifest=manifest)
-    made.deploy()
-    return made
-
-
-def tear_down(stand: Stand) -> None:
-    end_receivers(stand.server, stand.name)
-    stand.tear_down()
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Stand]]:
-    """A database of a test's own, of another image or manifest where asked."""
-    made: list[Stand] = []
-
-    def stand(image: str = "postgres:15-alpine", manifest: str = MANIFEST) -> Stand:
-        made.append(deployed(tmp_path / f"stand{len(made)}", image, manifest))
-        return made[-1]
-
-    yield stand
-    for one in made:
-        tear_down(one)
 
 
 @pytest.fixture(scope="module")
@@ -68,33 +40,6 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
         yield made
     finally:
         tear_down(made)
-
-
-def keep(stand: Stand) -> Archive:
-    return keep_wal(stand.storage, stand.intent)[0][1]
-
-
-def archive_of(stand: Stand) -> Archive:
-    return WalBook(stand.state.backups).read(stand.name, "db")
-
-
-def ready(stand: Stand) -> bool:
-    try:
-        return stand.sql("SELECT 1") == "1"
-    except FailedError:
-        return False
-
-
-def problems(stand: Stand) -> str:
-    [status] = status_of(stand.storage, stand.intent, time.time())
-    return "; ".join(status.problems)
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 40.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
 
 
 class Writer:
@@ -199,6 +144,47 @@ def test_a_moment_that_is_not_kept_is_refused_with_what_is(stand: Stand) -> None
         assert f"kept: {clock.show_time(archive.bases[0].ended)} to" in str(refused.value.problems[0])
 
 
+def test_a_kept_log_is_drilled_from_the_repository_as_a_snapshot_is(stand: Stand) -> None:
+    stand.sql("CREATE TABLE drilled AS SELECT g AS id FROM generate_series(1, 60) g")
+    back_up(stand.storage, stand.intent)
+    keep(stand)
+    stand.sql("INSERT INTO drilled SELECT g FROM generate_series(61, 90) g")
+    keep(stand)
+    [policy] = stand.intent.app.backups
+
+    def asserting(sql: str) -> Intent:
+        return replace(stand.intent, app=replace(stand.intent.app, backups=(replace(policy, assertions=(sql,)),)))
+
+    dump, log = drill(stand.storage, asserting("SELECT count(*) >= 60 FROM drilled"))
+    assert (dump.passed, dump.from_log, log.passed, log.from_log) == (True, False, True, True), (dump.lines, log.lines)
+    assert log.snapshot == archive_of(stand).bases[-1].id
+    assert log.rpo < dump.rpo
+    assert 0 < log.rto < 120
+    print(f"RTO from base and log {log.rto:.1f} s, from the dump {dump.rto:.1f} s")
+    _, log = drill(stand.storage, asserting("SELECT count(*) = 60 FROM drilled"))
+    with pytest.raises(FailedError, match="an assertion about shop does not hold"):
+        refuse_failed([log])
+    assert status_of(stand.storage, stand.intent, time.time())[0].drill == log
+    for what in ("ps -aq", "volume ls -q"):
+        assert docker(*what.split(), "--filter", f"label=havre.instance={stand.name}-drill") == ""
+    stand.sql("DROP TABLE drilled")
+
+
+def test_a_restore_to_a_moment_without_room_is_refused_before_anything_is_written(stand: Stand) -> None:
+    archive = keep(stand)
+    huge = tuple(replace(base, size=1 << 50) for base in archive.bases)
+    WalBook(stand.state.backups).write(stand.name, "db", replace(archive, bases=huge))
+    try:
+        with pytest.raises(
+            RefusedError, match=r"not enough room to restore into db-recovery\.1: 1048576\.\d GiB needed"
+        ):
+            recover_to(stand.storage, stand.intent, "db", None)
+    finally:
+        WalBook(stand.state.backups).write(stand.name, "db", replace(archive_of(stand), bases=archive.bases))
+    assert "havre-new" not in place_of(stand.server, stand.name, "db").ask(("sh", "-c", 'ls "$PGDATA"')).output
+    assert [replica.service for replica in stand.server.engine.observe(stand.name).replicas] == ["db"]
+
+
 def test_a_killed_receiver_comes_back_by_itself_and_nothing_is_missing(stand: Stand) -> None:
     before = keep(stand)
     [receiver] = stand.server.engine.observe(receivers_of(stand.name)).replicas
@@ -211,8 +197,10 @@ def test_a_killed_receiver_comes_back_by_itself_and_nothing_is_missing(stand: St
     eventually(lambda: problems(stand) == "", seconds=60)  # the engine starts the receiver in the new network
     docker("rm", "-f", receiver.name)
     assert "its receiver is not connected" in problems(stand)
+    [back] = come_back([stand.name], lambda _: stand.server)  # as after a reboot of the machine
+    assert back.problems == ()
+    eventually(lambda: problems(stand) == "")
     after = keep(stand)
-    assert problems(stand) == ""
     assert [chain.id for chain in after.chains] == [chain.id for chain in before.chains]
 
 
@@ -287,46 +275,6 @@ def test_the_next_major_version_and_other_tablespaces(make: Callable[..., Stand]
     stand.sql("CREATE TABLESPACE elsewhere LOCATION '/srv/space'")
     with pytest.raises(FailedError, match="tablespace"):
         keep_wal(stand.storage, stand.intent, base=True)
-
-
-def test_old_bases_go_with_their_log_and_never_the_last(make: Callable[..., Stand]) -> None:
-    stand = make(manifest="backups:\n  db: {pitr: {keep: 1s}}\n")
-    keep(stand)
-    time.sleep(1.2)
-    stand.sql("SELECT pg_switch_wal()")
-    archive = keep_wal(stand.storage, stand.intent, base=True)[0][1]
-    time.sleep(1.2)
-    archive = keep_wal(stand.storage, stand.intent, base=True)[0][1]
-    assert len(archive.bases) <= 2
-    repository = stand.storage.repository(stand.storage.default_url)
-    stored = {tag for listed in repository.snapshots() for tag in listed.tags if tag.startswith("backup=")}
-    known = {*(base.id for base in archive.bases), *(shipment.id for shipment in archive.shipments)}
-    assert stored == {f"backup={name}" for name in known}
-
-
-def test_a_lost_server_comes_back_to_its_last_shipment(make: Callable[..., Stand], tmp_path: Path) -> None:
-    repository = str(tmp_path / "elsewhere")
-    stand = make(manifest=f"backups:\n  db: {{to: [{repository}], pitr: true}}\n")
-    stand.sql("CREATE TABLE letters AS SELECT g AS id FROM generate_series(1, 100) g")
-    keep(stand)
-    keep_configuration(stand.storage, stand.intent, "havre.yaml")
-    stand.sql("INSERT INTO letters SELECT g FROM generate_series(101, 150) g")
-    keep(stand)
-    key = stand.storage.vault.password()
-    end_receivers(stand.server, stand.name)
-    stand.tear_down()
-    shutil.rmtree(stand.directory)
-
-    state = State(tmp_path / "new-server/state")
-    opened = Restic(repository, key, program=str(restic()), cache=state.backups / "cache")
-    record = fetch(opened, state, None)
-    stand.state = state
-    stand.server = stand.new_server()
-    stand.storage.vault.adopt(key)
-    revived = revive(stand.storage, stand.read(), record, repository, started=time.monotonic())
-    assert stand.sql("SELECT count(*) FROM letters") == "150"
-    assert "and its log" in revived.restored[0].source
-    assert problems(stand) == ""
 
 
 def test_a_policy_without_pitr_says_how_to_turn_it_on(stand: Stand) -> None:

@@ -94,6 +94,9 @@ def test_redis_with_an_append_only_file_gets_its_keys_back(stand: Stand) -> None
     docker("restart", stand.container("cache"))
     Server(place_of(stand.server, stand.name, "cache"), "cachepass").await_loaded()
     assert stand.redis("DBSIZE") == "51"
+    dropped = drop_kept(stand.storage, stand.intent, "cache")
+    assert {name.partition(".before-")[0] for name in dropped} == {"dump.rdb", "appendonlydir"}, dropped
+    assert drop_kept(stand.storage, stand.intent, "cache") == ()
 
 
 def test_a_volume_gets_back_exactly_its_files(stand: Stand) -> None:

@@ -20,11 +20,11 @@ from havre.model.plan import StopReplica
 from havre.model.route import AppEdge, Endpoint
 from havre.secrets import sealing
 from havre.store.state import State
-from havre.workflows.backup import Storage
 from havre.workflows.deploy import apply, propose
 from havre.workflows.intent import Intent, Wish, read_app, read_intent
 from havre.workflows.places import place_of
 from havre.workflows.server import Server
+from havre.workflows.storage import Storage
 
 _numbers = itertools.count(1)
 

@@ -3,7 +3,7 @@
 havre-archive.json     what this directory is, and the public key that everything in it is encrypted to
 key.age                the secret key, sealed with the repositories' key as a passphrase: for people without Havre
 snapshots/ID.json      the tags, name and sizes of a stream: written last, so that what has none was never finished
-data/ID.zst.age        the stream
+data/ID.zst.age        the stream; a dump that comes in zstd frames (`FILE.zst`) is encrypted as it comes
 
 Without Havre: `age -d -o identity key.age`, then `age -d -i identity data/ID.zst.age | zstd -d`.
 """
@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from havre.backups.feeding import Look, Writable
+from havre.backups.frames import ENDING
 from havre.backups.packing import Unpacking, pack
 from havre.backups.repository import (
     Listed,
@@ -57,7 +58,10 @@ _OLD = 86400.0
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one stream: `size` before, `stored` after compression and encryption."""
+    """What is known of one stream: `size` before, `stored` after compression and encryption.
+
+    `packed` is false for a stream that came compressed and was encrypted as it came.
+    """
 
     id: str
     name: str
@@ -65,6 +69,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...]
     size: int
     stored: int
+    packed: bool = True
 
 
 class _Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,18 +130,18 @@ class Archive:
         at = clock.now()
         number = f"{clock.stamp(at)}-{secrets.token_hex(6)}"
         partial = self._directory / "data" / f".{number}.part"
-        recipient = self._keys().recipient
+        recipient, is_packed = self._keys().recipient, not name.endswith(ENDING)
         try:
             with partial.open("xb") as file:
                 os.fchmod(file.fileno(), 0o600)
-                code, size = pack(file, recipient, produce, look)
+                code, size = pack(file, recipient, produce, look, compress=is_packed)
                 file.flush()
                 os.fsync(file.fileno())
             if code != 0:
                 raise FailedError(source_failed(code))
             entry = Entry(
                 id=number, name=name, time=datetime.fromtimestamp(at, UTC).isoformat(), tags=tuple(tags), size=size,
-                stored=partial.stat().st_size,
+                stored=partial.stat().st_size, packed=is_packed,
             )  # fmt: skip
             partial.rename(self._data(number))
             write_atomic(self._entry(number), msgspec.json.encode(entry), mode=0o600)
@@ -171,7 +176,7 @@ class Archive:
         """The stream, decrypted and unpacked; a byte that is not as it was stored is an error."""
         entry, identity = self._read(snapshot), self._keys().identity
         reading, writing = os.pipe()
-        counted = Unpacking(writing)
+        counted = Unpacking(writing, compressed=entry.packed)
         failures: list[BaseException] = []
 
         def unpack() -> None:

@@ -45,7 +45,7 @@ class Book:
 
     def write_drill(self, report: DrillReport) -> None:
         """Keep the report of a drill."""
-        name = f"{report.service}-{int(report.at)}.json"
+        name = f"{report.service}-{int(report.at)}{'-log' if report.from_log else ''}.json"
         write_atomic(self._directory / "drills" / report.instance / name, msgspec.json.encode(report))
 
     def drills(self, instance: str) -> tuple[DrillReport, ...]:

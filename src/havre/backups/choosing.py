@@ -37,6 +37,19 @@ def policies_for(app: App, project: Project, services: Sequence[str]) -> tuple[B
     return chosen
 
 
+def unkept(app: App, project: Project) -> tuple[str, ...]:
+    """The services that write volumes or directories of which nothing says how they are kept."""
+    declared = {policy.service for policy in app.backups}
+    data = {(mount.kind, mount.source) for one in project.services if one.name in declared for mount in one.mounts}
+    return tuple(
+        service.name
+        for service in project.services
+        if service.name not in declared
+        and not runs(service)
+        and any((mount.kind, mount.source) not in data for mount in service.stateful_mounts)
+    )
+
+
 def image_kind(image: str) -> str | None:
     """`postgres` or `redis` when the image's name says so."""
     return "postgres" if _POSTGRES.search(image) else "redis" if _REDIS.search(image) else None
@@ -56,7 +69,7 @@ def kind_of(service: Service, policy: BackupPolicy) -> Kind:
     if name == "redis":
         return Redis(password=redis_password(service))
     if name == "command" and policy.command:
-        return Command(command=policy.command)
+        return Command(command=policy.command, directory=policy.directory)
     paths = data_paths(service, policy)
     if not paths:
         raise InputError(_no_data(service))

@@ -1,4 +1,7 @@
-"""Streams on their way into an archive and out of it: zstd and age, in pieces, whatever the size."""
+"""Streams on their way into an archive and out of it: zstd and age, in pieces, whatever the size.
+
+A stream that comes in zstd frames already is encrypted as it is: compressing it again would cost time for nothing.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
 _LEVEL = 3
 
 
-def pack(file: BinaryIO, recipient: Recipient, produce: Produce, look: Look) -> tuple[int, int]:
+def pack(
+    file: BinaryIO, recipient: Recipient, produce: Produce, look: Look, *, compress: bool = True
+) -> tuple[int, int]:
     """Write what a source produces to `file`: compressed in this thread, encrypted in another.
 
     Returns (exit code of the source, its bytes); raises OSError when the disk takes no more.
@@ -37,7 +42,7 @@ def pack(file: BinaryIO, recipient: Recipient, produce: Produce, look: Look) -> 
 
     worker = threading.Thread(target=encrypt, daemon=True)
     worker.start()
-    sink, code = _Packing(writing, look), 0
+    sink, code = _Packing(writing, look, compress=compress), 0
     try:
         code = produce(sink)
         sink.finish()
@@ -52,40 +57,42 @@ def pack(file: BinaryIO, recipient: Recipient, produce: Produce, look: Look) -> 
 
 
 class _Packing:
-    """What the source writes to: looked at, counted, compressed, passed on."""
+    """What the source writes to: looked at, counted, compressed unless it is already, passed on."""
 
-    def __init__(self, target: int, look: Look) -> None:
+    def __init__(self, target: int, look: Look, *, compress: bool) -> None:
         self._target = target
         self._look = look
-        self._compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
+        zstd = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+        self._compressor = zstd.compressobj() if compress else None
         self.size = 0
 
     def write(self, piece: bytes) -> int:
         """Take a piece; raises ReceiverGoneError when the disk took no more."""
         self._look(piece)
-        self._send(self._compressor.compress(piece))
+        self._send(self._compressor.compress(piece) if self._compressor else piece)
         self.size += len(piece)
         return len(piece)
 
     def finish(self) -> None:
         """The end of the stream."""
-        self._send(self._compressor.flush())
+        if self._compressor:
+            self._send(self._compressor.flush())
 
     def _send(self, piece: bytes) -> None:
         _send_all(self._target, piece)
 
 
 class Unpacking:
-    """What age writes to: unpacked, counted, passed on."""
+    """What age writes to: unpacked if it was packed here, counted, passed on."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, *, compressed: bool = True) -> None:
         self._target = target
-        self._decompressor = zstandard.ZstdDecompressor().decompressobj()
+        self._decompressor = zstandard.ZstdDecompressor().decompressobj() if compressed else None
         self.size = 0
 
     def write(self, piece: bytes) -> int:
         """Take a piece."""
-        unpacked = self._decompressor.decompress(piece)
+        unpacked = self._decompressor.decompress(piece) if self._decompressor else piece
         self.size += len(unpacked)
         _send_all(self._target, unpacked)
         return len(piece)

@@ -115,9 +115,11 @@ def produced(place: Place, command: Sequence[str], *, environment: Environment =
     return produce
 
 
-def answered(place: Place, command: Sequence[str], *, environment: Environment = ()) -> str:
+def answered(
+    place: Place, command: Sequence[str], *, environment: Environment = (), stdin: BinaryIO | None = None
+) -> str:
     """What a command that must succeed says."""
-    answer = place.ask(command, environment=environment)
+    answer = place.ask(command, environment=environment, stdin=stdin)
     if answer.exit_code != 0:
         raise FailedError(command_failed(place, command, answer.exit_code, answer.complaints or answer.output))
     return answer.output

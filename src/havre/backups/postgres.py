@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from havre.backups.feeding import Writable
 from havre.backups.frames import ENDING, Framed
+from havre.backups.pg_recipe import asking, statements
 from havre.backups.pgarchive import ArchiveError, ArchiveReader
 from havre.backups.place import Collected, Keep, Place, Taken, answered, command_failed, produced
 from havre.errors import FailedError, InputError, Problem
@@ -31,6 +32,11 @@ _AS_OWNER = (
 )
 """Run what follows with the image's own variables as libpq's: no password leaves the replica."""
 
+_PSQL = ("psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1")
+_TABLES = (
+    "SELECT n.nspname || '.' || c.relname, format('%I.%I', n.nspname, c.relname)"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'm', 'f')"
+)
 _DATA = "${PGDATA:-/var/lib/postgresql/data}"
 BESIDE = "pgsql_tmp.havre-"
 """How restores to a moment call their directories beside the live data: pg_basebackup leaves out `pgsql_tmp…`."""
@@ -41,6 +47,8 @@ _RELATIONS = (
     "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'"
 )
+
+_OWN_TABLES = f"{_RELATIONS} AND c.relkind = 'r'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +98,11 @@ def databases(place: Place) -> tuple[str, ...]:
     return tuple(query(place, "template1", _DATABASES).splitlines())
 
 
+def server_size(place: Place) -> int:
+    """What all databases of the server take on disk."""
+    return int(query(place, "template1", "SELECT sum(pg_database_size(oid)) FROM pg_database"))
+
+
 def data_directory(place: Place) -> str:
     """Where the server keeps its files."""
     return query(place, "postgres", "SHOW data_directory")
@@ -102,8 +115,7 @@ def owner(*command: str) -> tuple[str, ...]:
 
 def query(place: Place, database: str, sql: str) -> str:
     """What one statement answers: rows as lines, columns separated by a tab."""
-    psql = ("psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", sql)
-    return answered(place, owner(*psql)).rstrip("\n")
+    return answered(place, owner(*_PSQL, "-d", database, "-c", sql)).rstrip("\n")
 
 
 def execute_sql(place: Place, database: str, script: BinaryIO) -> None:
@@ -123,7 +135,7 @@ def restore_into(
     `counted` says the rows of each table where they are known only when the dump has passed. Any SQL error or a row
     too few raises FailedError; then the new database is dropped again.
     """
-    create_like(place, database, part.name)
+    create_like(place, database, part.name, part.recipe)
     try:
         with source as dump:
             _fill(place, database, dump)
@@ -140,27 +152,14 @@ def _fill(place: Place, database: str, dump: BinaryIO) -> None:
         raise FailedError(_restore_failed(place, database, done.exit_code, done.complaints))
 
 
-def create_like(place: Place, database: str, model: str) -> None:
-    """An empty database with the encoding, owner and settings of `model`, or the server's defaults."""
-    properties = query(
-        place,
-        "template1",
-        "SELECT pg_encoding_to_char(encoding), datcollate, datctype, pg_get_userbyid(datdba)"  # noqa: S608
-        f" FROM pg_database WHERE datname = {literal(model)}",
-    )
-    if not properties:
-        query(place, "template1", f"CREATE DATABASE {quoted(database)} TEMPLATE template0")
-        return
-    encoding, collate, ctype, by = properties.split("\t")
-    query(
-        place,
-        "template1",
-        f"CREATE DATABASE {quoted(database)} TEMPLATE template0 ENCODING {literal(encoding)}"
-        f" LC_COLLATE {literal(collate)} LC_CTYPE {literal(ctype)} OWNER {quoted(by)}",
-    )
-    for setting in query(place, "template1", _settings_of(model)).splitlines():
-        name, _, value = setting.partition("=")
-        query(place, "template1", f"ALTER DATABASE {quoted(database)} SET {name} TO {literal(value)}")
+def create_like(place: Place, database: str, model: str, recipe: Sequence[str] = ()) -> None:
+    """An empty database like `model` where that exists, else as `recipe` says, else with the server's defaults.
+
+    Alike are encoding, locale, owner, settings and the rights on the database itself.
+    """
+    live = tuple(query(place, "template1", asking(literal(model))).splitlines())
+    for statement in statements(live or recipe, quoted(database)):
+        query(place, "template1", statement)
 
 
 def create_missing_roles(place: Place, globals_sql: str) -> tuple[str, ...]:
@@ -182,22 +181,31 @@ def _unquoted(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
-def _settings_of(database: str) -> str:
-    joined = "pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase"
-    return f"SELECT unnest(setconfig) FROM {joined} WHERE s.setrole = 0 AND d.datname = {literal(database)}"  # noqa: S608
-
-
 def verify_rows(place: Place, database: str, part: Part) -> None:
     """Compare the rows of each table with what the dump held; raises FailedError with every difference."""
+    found = _rows(place, database, [table for table, _ in part.counts])
     different = []
     for table, rows in part.counts:
-        schema, _, name = table.partition(".")
-        relation = f"{quoted(schema)}.{quoted(name)}"
-        found = int(query(place, database, f"SELECT count(*) FROM ONLY {relation}"))  # noqa: S608
-        if found < rows or (found > rows and not _is_of_extension(place, database, relation)):
-            different.append(f"{table}: {found} rows, the dump held {rows}")
+        relation, count = found.get(table, ("", 0))
+        if not relation:
+            different.append(f"{table}: not there, the dump held {rows} rows")
+        elif count < rows or (count > rows and not _is_of_extension(place, database, relation)):
+            different.append(f"{table}: {count} rows, the dump held {rows}")
     if different:
         raise FailedError(_rows_differ(place, database, different))
+
+
+def _rows(place: Place, database: str, tables: Collection[str]) -> Mapping[str, tuple[str, int]]:
+    """(how SQL writes it, its own rows) of each of these tables (`schema.table`) that exists."""
+    names = query(place, database, _TABLES).splitlines()
+    present = {shown: written for shown, _, written in (line.partition("\t") for line in names) if shown in tables}
+    script = "".join(
+        f"SELECT {literal(shown)}, {literal(written)}, count(*) FROM ONLY {written};\n"  # noqa: S608
+        for shown, written in present.items()
+    )
+    answer = answered(place, owner(*_PSQL, "-d", database, "-f", "-"), stdin=io.BytesIO(script.encode()))
+    rows = (line.split("\t") for line in answer.splitlines())
+    return {shown: (written, int(count)) for shown, written, count in rows}
 
 
 def check_stored(place: Place, source: AbstractContextManager[BinaryIO]) -> int:
@@ -243,6 +251,13 @@ def directories_of_restores(place: Place) -> tuple[str, ...]:
     return tuple(answered(place, listing).splitlines())
 
 
+def sizes_of_restores(place: Place) -> tuple[tuple[str, int], ...]:
+    """(name, bytes) of those, the largest first; nothing where none can be looked at."""
+    answer = place.ask(("sh", "-c", f'cd "{_DATA}" && du -sk {BESIDE}* 2>/dev/null'))
+    found = [(name, int(size) * 1024) for size, name in re.findall(r"^(\d+)\s+(\S+)$", answer.output, re.MULTILINE)]
+    return tuple(sorted(found, key=lambda one: -one[1]))
+
+
 def remove_directory(place: Place, name: str) -> None:
     """Remove one of those."""
     answered(place, ("sh", "-c", f'rm -rf "{_DATA}/$1"', "havre", name))
@@ -285,7 +300,7 @@ def literal(text: str) -> str:
 
 def _dump(place: Place, keep: Keep, database: str) -> tuple[Part, list[str]]:
     reader = ArchiveReader()
-    file = f"{database.replace('/', '_')}.pgdump{ENDING}"
+    file = f"{database.replace('%', '%25').replace('/', '%2F')}.pgdump{ENDING}"
     command = owner("pg_dump", "-Fc", "-Z0", "--no-password", "-d", database)
     sizes = []
 
@@ -301,8 +316,11 @@ def _dump(place: Place, keep: Keep, database: str) -> tuple[Part, list[str]]:
         counts = reader.finish()
     except ArchiveError as error:
         raise FailedError(_not_whole(place, database, error)) from error
-    doubts = [] if counts or query(place, database, _RELATIONS) == "0" else [f"{database}: no table has data in it"]
-    part = Part(name=database, file=file, size=sizes[-1], counts=tuple(sorted(counts.items())), restic=stored.id)
+    doubts = [] if counts or query(place, database, _OWN_TABLES) == "0" else [f"{database}: no table has data in it"]
+    part = Part(
+        name=database, file=file, size=sizes[-1], counts=tuple(sorted(counts.items())), restic=stored.id,
+        recipe=tuple(query(place, "template1", asking(literal(database))).splitlines()),
+    )  # fmt: skip
     return part, doubts
 
 

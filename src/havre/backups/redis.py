@@ -32,6 +32,11 @@ _ASIDE = """
     for file in "$@"; do if [ -e "$file" ]; then mv "$file" "$file.$mark" || exit 1; fi; done
 """
 
+_DROP_KEPT = """
+    cd "$1" || exit 1
+    for file in *.before-[0-9]*-[0-9]*; do if [ -e "$file" ]; then rm -rf "$file" && echo "$file" || exit 1; fi; done
+"""
+
 
 @dataclass(slots=True)
 class RdbReader:
@@ -209,6 +214,12 @@ def put_back(place: Place, rdb: AbstractContextManager[BinaryIO], size: int, hom
                 _write_archive(archive, name, copy, size, home.owner)
                 archive.seek(0)
                 place.write_files(home.directory, archive)
+
+
+def drop_kept(place: Place, password: str | None) -> tuple[str, ...]:
+    """Remove the files that restores set aside; returns their names."""
+    directory = Server(place, password).directory
+    return tuple(answered(place, ("sh", "-c", _DROP_KEPT, "havre", directory)).splitlines())
 
 
 def _write_archive(target: BinaryIO, name: str, content: BinaryIO, size: int, owner: tuple[int, int]) -> None:

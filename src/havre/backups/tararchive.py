@@ -19,6 +19,8 @@ class TarReader:
     files: int = 0
     size: int = 0
     """Bytes of the files' content."""
+    newest: int = 0
+    """When the file that was changed last was changed."""
     wanted: frozenset[str] = frozenset()
     """Small files whose content is `kept`."""
     kept: dict[str, bytearray] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class TarReader:
         if block[156] in _FILES:
             self.files += 1
             self.size += size
+            self.newest = max(self.newest, _size(block[136:148]))
         self._skip = -(-size // _BLOCK) * _BLOCK
         if (name := block[:100].rstrip(b"\0").decode(errors="replace").removeprefix("./")) in self.wanted:
             self.kept[name], self._keep = bytearray(), (name, size)

@@ -89,6 +89,13 @@ def shipments_for(archive: Archive, base: Base) -> tuple[Shipment, ...]:
     return tuple(shipment for shipment in log if shipment not in repeated)
 
 
+def room_for(archive: Archive, base: Base) -> int:
+    """Bytes that a base takes while its log is replayed: the log lies beside it, and writes as much at the most."""
+    first = base.start // base.chain.segment
+    last = max((shipment.last for shipment in shipments_for(archive, base)), default=first)
+    return base.size + 2 * (last - first + 1) * base.chain.segment
+
+
 def superseded(archive: Archive, chain: str) -> tuple[Shipment, ...]:
     """Shipments of which every file is in a later one too."""
     found, covered = [], None

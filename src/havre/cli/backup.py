@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
-from havre.backups.choosing import policies_for
+from havre.backups.choosing import policies_for, unkept
 from havre.backups.vault import escrow_text
 from havre.backups.wal import windows
 from havre.cli.deploy import confirm
@@ -15,15 +16,18 @@ from havre.cli.options import Chosen, app_options, json_option, yes_option
 from havre.cli.session import environment, load, load_app, open_server
 from havre.cli.show import is_terminal, say, show_json, show_table, wrapped
 from havre.cli.timers import export_timers
+from havre.errors import FailedError, Problem
 from havre.host import clock
 from havre.host.files import write_atomic
 from havre.model.backup import Snapshot, Verdict
 from havre.model.pitr import Window
 from havre.model.units import show_bytes, show_seconds
-from havre.workflows.backup import Storage, accept, back_up, outdated, tidy
+from havre.workflows.backup import accept, back_up
 from havre.workflows.backup_status import ServiceStatus, status_of
 from havre.workflows.intent import Intent
 from havre.workflows.recover_server import keep_configuration
+from havre.workflows.storage import Storage
+from havre.workflows.tidying import outdated, tidy
 from havre.workflows.wal import keep_wal, pitr_policies
 
 COLOURS = {Verdict.GOOD: "green", Verdict.SUSPICIOUS: "yellow", Verdict.FAILED: "red"}
@@ -69,15 +73,24 @@ def take_command(chosen: Chosen, services: tuple[str, ...], live: bool, as_json:
     """
     storage, intent = open_storage(chosen)
     progress = (lambda _: None) if as_json else say
-    taken = back_up(storage, intent, services, live=live, progress=progress)
-    keep_configuration(storage, intent, Path(chosen.manifest or "havre.yaml").name)
-    taken_of = {snapshot.service for snapshot in taken}
-    if with_log := [policy.service for policy in pitr_policies(intent) if policy.service in taken_of]:
-        keep_wal(storage, intent, with_log, progress=progress)
+    failed = list[Problem]()
+    taken: tuple[Snapshot, ...] = ()
+    with _going_on(failed):
+        taken = back_up(storage, intent, services, live=live, progress=progress)
+    with _going_on(failed):
+        keep_configuration(storage, intent, Path(chosen.manifest or "havre.yaml").name)
+    wanted = {policy.service for policy in policies_for(intent.app, intent.project, services)}
+    if with_log := [policy.service for policy in pitr_policies(intent) if policy.service in wanted]:
+        with _going_on(failed):
+            keep_wal(storage, intent, with_log, progress=progress)
+    if failed:
+        raise FailedError(failed)
     if as_json:
         show_json(taken)
     for snapshot in () if as_json else taken:
         _show(snapshot)
+    if (others := unkept(intent.app, intent.project)) and not (as_json or services):
+        say(wrapped(f"note: not kept, as nothing under `backups:` in havre.yaml says how: {', '.join(others)}"))
     if not all(snapshot.is_good for snapshot in taken):
         raise SystemExit(1)
 
@@ -195,21 +208,23 @@ def check_command(chosen: Chosen, share: str) -> None:
 def tidy_command(chosen: Chosen, services: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Remove the snapshots that `keep` no longer asks for, and free their room; every good backup does it too.
 
-    The newest good ones stay whatever their age: `keep.minimum`, and one at the very least.
+    What killed backups left goes too. The newest good ones stay whatever their age: `keep.minimum`, and one at the
+    very least.
 
     \b
     Example:
       havre backup tidy db
     """
     storage, intent = open_storage(chosen)
-    instance, gone = intent.app.instance, list[Snapshot]()
+    instance, gone, failed = intent.app.instance, list[Snapshot](), list[Problem]()
     for policy in policies_for(intent.app, intent.project, services):
-        url = storage.urls(policy)[0]
-        found = outdated(storage, url, instance, policy)
-        if not found:
-            continue
-        confirm(storage.server, yes=yes, what=f"Remove {len(found)} snapshots of {policy.service}?")
-        gone += tidy(storage, storage.repository(url), instance, policy)
+        if found := outdated(storage, instance, policy):
+            confirm(storage.server, yes=yes, what=f"Remove {len(found)} snapshots of {policy.service}?")
+        tidied = tidy(storage, instance, policy, thorough=True)
+        gone += tidied.gone
+        failed += tidied.problems
+    if failed:
+        raise FailedError(failed)
     if as_json:
         show_json(gone)
         return
@@ -257,6 +272,15 @@ def export_key_command(chosen: Chosen, target: Path | None) -> None:
         click.confirm("Is it kept outside this server now?", abort=True)
         storage.vault.confirm()
         say("thank you; backups may be taken from now on", colour="green")
+
+
+@contextlib.contextmanager
+def _going_on(failed: list[Problem]) -> Iterator[None]:
+    """What fails in the block is told at the end: one destination or service keeps no other from its backup."""
+    try:
+        yield
+    except FailedError as error:
+        failed += error.problems
 
 
 def open_storage(chosen: Chosen) -> tuple[Storage, Intent]:

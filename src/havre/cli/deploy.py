@@ -127,7 +127,8 @@ def carry_out(server: Server, proposal: Proposal, *, wait: float, quiet: bool = 
 
 def _safeguard(server: Server, proposal: Proposal, line: Callable[[str], None]) -> TakeSnapshot:
     """How the snapshot before a migration is taken; imported only where a plan may need it."""
-    from havre.workflows.backup import Storage, snapshot_before_migration
+    from havre.workflows.backup import snapshot_before_migration
+    from havre.workflows.storage import Storage
 
     storage = Storage(server=server, variables=environment())
     return snapshot_before_migration(storage, proposal.intent, progress=line)
@@ -142,10 +143,12 @@ def show_engine(note: Problem | None) -> None:
 def _resume_receivers(server: Server, proposal: Proposal, line: Callable[[str], None]) -> None:
     """A database that was replaced is followed again, where its log is kept; imported only there."""
     if any(policy.pitr for policy in proposal.intent.app.backups):
-        from havre.workflows.backup import Storage
+        from havre.workflows.storage import Storage
         from havre.workflows.wal import resume_receivers
 
-        resume_receivers(Storage(server=server, variables=environment()), proposal.intent, progress=line)
+        storage = Storage(server=server, variables=environment())
+        for problem in resume_receivers(storage, proposal.intent, progress=line):
+            line(f"{problem.subject}: {problem.summary}")
 
 
 def show_proposal(proposal: Proposal) -> None:

@@ -28,8 +28,9 @@ def drill_command() -> None:
 def restore_drill_command(chosen: Chosen, services: tuple[str, ...], as_json: bool) -> None:
     """Restore the newest snapshot of each service into a throw-away replica, compare, ask, and measure.
 
-    Rows and keys are compared with what the snapshot held, and every assertion in havre.yaml must hold. The
-    report is kept (`havre backup status` shows it); exit code 1 when a drill failed.
+    Rows and keys are compared with what the snapshot held, and every assertion in havre.yaml must hold. A database
+    with `pitr` is restored a second time, from its newest base backup and log. The report is kept (`havre backup
+    status` shows it); exit code 1 when a drill failed.
 
     \b
     Examples:

@@ -21,7 +21,8 @@ def recover_command(chosen: Chosen, wait: float, as_json: bool) -> None:
     """Settle a release whose process was killed: finish it when its traffic had moved, undo it otherwise. An edge
     that was killed is started again with the routes it had.
 
-    Every deploy does this first by itself; this command does only this.
+    Every deploy does this first by itself; this command does only this. A server that was lost is brought back from its
+    backups by `havre recover-server`.
 
     \b
     Example:

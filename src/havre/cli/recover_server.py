@@ -15,8 +15,8 @@ from havre.cli.session import environment, load, open_server, open_state
 from havre.cli.show import say, show_json
 from havre.host import clock
 from havre.model.units import show_seconds
-from havre.workflows.backup import Storage
 from havre.workflows.recover_server import fetch, revive, storage_variables
+from havre.workflows.storage import Storage
 
 
 @click.command("recover-server")

@@ -127,6 +127,7 @@ def _backup(service: str, values: Values) -> BackupPolicy:
         "databases",
         "volumes",
         "command",
+        "directory",
         "restore_command",
         "drill",
         "rpo",

@@ -50,6 +50,12 @@ def _command_backups(values: Values, told: _Told) -> None:
         if backup.get("kind") == "command" and not backup.get("command"):
             hint = "add `command`: what it writes to its standard output is kept"
             told("`kind: command` needs `command`", hint=hint, path=("backups", service))
+        if backup.get("directory") and not backup.get("command"):
+            hint = "add the `command` that writes it; for a directory as it is use `kind: volume`"
+            told("`directory` needs `command`", hint=hint, path=("backups", service, "directory"))
+        elif not str(backup.get("directory") or "/").startswith("/"):
+            hint = "give the path as the replica sees it, from `/` on"
+            told("`directory` is no absolute path", hint=hint, path=("backups", service, "directory"))
         keeps_log = (backup.get("pitr") or {"enabled": False}).get("enabled", True)
         if keeps_log and backup.get("kind") not in (None, "postgres"):
             hint = "remove `pitr`: only PostgreSQL has a write-ahead log to keep"

@@ -201,6 +201,7 @@ _CRON_WORDS = {"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@weekly": "0 0 * 
 _CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _CRON_NAMES = {
     3: {name: number for number, name in enumerate(_MONTHS, 1)},
     4: {name: number for number, name in enumerate(_DAYS)},
@@ -210,9 +211,27 @@ _CRON_NAMES = {
 def _read_cron(value: Any) -> str:
     found = _CRON_WORDS.get(str(value), str(value))
     fields = found.split()
-    if len(fields) == 5 and all(_cron_field(number, part) for number, part in enumerate(fields)):
-        return found
-    raise ValueError(f"`{value}` is not a cron schedule")
+    if len(fields) != 5 or not all(_cron_field(number, part) for number, part in enumerate(fields)):
+        raise ValueError(f"`{value}` is not a cron schedule")
+    if not _comes_round(days=fields[2], months=fields[3]):
+        raise ValueError(f"`{value}` is a cron schedule that never comes round")
+    return found
+
+
+def _comes_round(*, days: str, months: str) -> bool:
+    """False for the 31st of February."""
+    first = min(low for low, _ in _cron_spans(2, days))
+    return any(first <= _MONTH_DAYS[at - 1] for low, high in _cron_spans(3, months) for at in range(low, high + 1))
+
+
+def _cron_spans(number: int, part: str) -> list[tuple[int, int]]:
+    """(from, to) of each item of a field that is valid."""
+    names, spans = _CRON_NAMES.get(number, {}), []
+    for item in part.lower().split(","):
+        low, _, high = item.partition("/")[0].partition("-")
+        ends = _CRON_RANGES[number] if low == "*" else [int(names.get(end, end)) for end in (low, high or low)]
+        spans.append((ends[0], ends[1]))
+    return spans
 
 
 def _cron_field(number: int, part: str) -> bool:
@@ -222,8 +241,10 @@ def _cron_field(number: int, part: str) -> bool:
         match = re.fullmatch(r"(\*|([0-9a-z]+)(?:-([0-9a-z]+))?)(?:/([1-9][0-9]*))?", item)
         if not match:
             return False
-        bounds = [names.get(end, end) for end in (match[2], match[3]) if end is not None]
-        if not all(str(bound).isdigit() and least <= int(bound) <= most for bound in bounds):
+        bounds = [str(names.get(end, end)) for end in (match[2], match[3]) if end is not None]
+        if not all(bound.isdigit() and least <= int(bound) <= most for bound in bounds):
+            return False
+        if len(bounds) == 2 and int(bounds[0]) > int(bounds[1]):
             return False
     return True
 

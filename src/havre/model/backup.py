@@ -41,6 +41,8 @@ class BackupPolicy:
     databases: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     command: tuple[str, ...] | None = None
+    directory: str | None = None
+    """What `command` writes there is stored in place of its output."""
     restore_command: tuple[str, ...] | None = None
     drill: str | None = None
     """How often a restore is proven: `weekly`, `monthly` or a cron expression."""
@@ -81,6 +83,8 @@ class Part:
     restic: str = ""
     target: str = ""
     """Directories: where they lie in the replica."""
+    recipe: tuple[str, ...] = ()
+    """Databases: the statements that make one like it, for when it is gone."""
 
     @property
     def total(self) -> int:
@@ -115,6 +119,13 @@ class Snapshot:
     version: str = ""
     added: int = 0
     """Bytes by which the repository grew."""
+    copies: tuple[str, ...] = ()
+    """Other destinations that have it too."""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Every destination that has it; none for a failed one."""
+        return (self.repository, *self.copies) if self.parts else ()
 
     @property
     def is_good(self) -> bool:
@@ -133,7 +144,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrillReport:
-    """The proof, or the failure, of one restore into a throw-away replica; `rto` is seconds from start to answers."""
+    """The proof, or the failure, of one restore into a throw-away replica; `rto` is seconds from start to answers.
+
+    `snapshot` is what was restored: a snapshot, or with `from_log` a base backup that its log was replayed on.
+    """
 
     instance: str
     service: str
@@ -142,5 +156,6 @@ class DrillReport:
     passed: bool
     rto: float = 0.0
     rpo: float = 0.0
-    """Age of the snapshot when the drill began, in seconds."""
+    """Age of what was restored when the drill began, in seconds."""
     lines: tuple[str, ...] = ()
+    from_log: bool = False

@@ -54,6 +54,8 @@ class Base:
     restic: str
     image: str = ""
     version: str = ""
+    added: int = 0
+    """Bytes by which the repository grew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,8 @@ class Archive:
     """The position of the log up to which everything is in the repository."""
     trouble: str = ""
     """Why the last work on it failed."""
+    uncopied: tuple[tuple[str, str], ...] = ()
+    """(destination, base or shipment) that is in the first repository and not there yet."""
 
     @property
     def open_chain(self) -> Chain | None:

@@ -5,73 +5,33 @@ Nothing counts as a backup before its record is stored, and nothing but a good b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from havre.backups import postgres
-from havre.backups.book import Book, judge, store_record, tags_of
+from havre.backups.book import judge, store_record, tags_of
 from havre.backups.choosing import kind_of, policies_for
 from havre.backups.files import Directories
-from havre.backups.opening import open_repository
 from havre.backups.place import Kind, Place, Taken
 from havre.backups.reading import OpenPart
 from havre.backups.repository import Produce, Repository, Stored
-from havre.backups.retention import to_forget
-from havre.backups.vault import Vault
 from havre.errors import FailedError, HavreError, InputError, Problem
 from havre.host import clock
 from havre.host.locks import exclusive
 from havre.model.backup import BackupPolicy, Snapshot, Verdict
 from havre.model.project import Service
+from havre.model.secrets_mask import mask_url
 from havre.model.units import show_bytes
 from havre.workflows.intent import Intent
-from havre.workflows.places import ReplicaPlace, place_of, standing_still
+from havre.workflows.places import place_of, standing_still, writers_of
 from havre.workflows.room import refuse_backup_without_room, size_of
 from havre.workflows.server import Server
-from havre.workflows.settings import read_settings
+from havre.workflows.storage import Storage
+from havre.workflows.tidying import tidy
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Storage:
-    """How this server reaches its repositories. `variables` is the environment the user gave storage keys in."""
-
-    server: Server
-    variables: Mapping[str, str] = field(default_factory=dict)
-    patience: float = 300.0
-
-    @property
-    def book(self) -> Book:
-        """What is known of snapshots here."""
-        return Book(self.server.state.backups)
-
-    @property
-    def vault(self) -> Vault:
-        """The repositories' key."""
-        return Vault(self.server.state.backups / "key.sealed", self.server.seal, self.server.unseal)
-
-    @property
-    def default_url(self) -> str:
-        """Where backups go when the manifest names no place."""
-        return str(self.server.state.backups / "repo")
-
-    def urls(self, policy: BackupPolicy) -> tuple[str, ...]:
-        """The repositories of a policy; a relative path is below the server's backups."""
-        wanted = policy.to or read_settings(self.server.state.directory).backup_to
-        return tuple(self._absolute(url) for url in wanted) or (self.default_url,)
-
-    def repository(self, url: str) -> Repository:
-        """The repository at `url`, whether it exists or not."""
-        known = self.vault.destination(url, self.variables)
-        directory = self.server.state.directory
-        return open_repository(known, state=directory, variables=self.variables, patience=self.patience)
-
-    def _absolute(self, url: str) -> str:
-        if url.startswith("/") or ":" in url:
-            return url
-        return str(self.server.state.backups / url)
 
 
 def back_up(
@@ -80,7 +40,8 @@ def back_up(
 ) -> tuple[Snapshot, ...]:  # fmt: skip
     """Back up these services (all that have a policy or a known kind when none is named); all are tried.
 
-    Raises RefusedError before the key is in a person's hands, FailedError with every service's problems.
+    Raises RefusedError before the key is in a person's hands, FailedError with every service's problems: also where a
+    snapshot is good, but not in every destination.
     """
     storage.vault.refuse_without_escrow()
     policies = policies_for(intent.app, intent.project, services)
@@ -90,9 +51,12 @@ def back_up(
         for policy in policies:
             one = _One(storage=storage, intent=intent, policy=policy, live=live, purpose=purpose, progress=progress)
             try:
-                taken.append(one.take())
+                snapshot, lacking = one.take()
             except HavreError as error:
                 problems += _failed(policy.service, error)
+            else:
+                taken.append(snapshot)
+                problems += lacking
     if problems:
         raise FailedError(problems)
     return tuple(taken)
@@ -109,8 +73,11 @@ class _One:
     purpose: str
     progress: Progress
 
-    def take(self) -> Snapshot:
-        """Take, prove, judge, record, copy, tidy; a failure is recorded too, and raised."""
+    def take(self) -> tuple[Snapshot, tuple[Problem, ...]]:
+        """Take, prove, judge, record, copy, tidy; a failure is recorded too, and raised.
+
+        Also gives what is wrong with destinations that lack it: a snapshot in one of them is a snapshot.
+        """
         begun = self._begin()
         try:
             return self._take(begun)
@@ -119,15 +86,33 @@ class _One:
             self.storage.book.write(replace(begun, ended_at=clock.now(), verdict=Verdict.FAILED, reasons=reasons))
             raise
 
-    def _take(self, begun: Snapshot) -> Snapshot:
-        first, *others = self.storage.urls(self.policy)
-        repository = self.storage.repository(first)
-        if not any(one.repository == first and one.parts for one in self.storage.book.snapshots(begun.instance)):
-            repository.make()  # only the first time: a repository that vanished later must be noticed
+    def _take(self, begun: Snapshot) -> tuple[Snapshot, tuple[Problem, ...]]:
+        away: dict[str, HavreError] = {}
+        snapshot = self._take_into_first(begun, away)
+        problems = [problem for url in self.storage.urls(self.policy) for problem in self._copied(snapshot, url, away)]
+        if snapshot.is_good:
+            problems += tidy(self.storage, snapshot.instance, self.policy, but=away).problems
+        [recorded] = [one for one in self.storage.book.snapshots(begun.instance, begun.service) if one.id == begun.id]
+        return recorded, tuple(problems)
+
+    def _take_into_first(self, begun: Snapshot, away: dict[str, HavreError]) -> Snapshot:
+        """In the first destination that takes it; what is wrong with those before it is in `away` then."""
+        for url in self.storage.urls(self.policy):
+            try:
+                return self._take_into(url, begun)
+            except HavreError as error:
+                if not all(is_of_destination(problem) for problem in error.problems):
+                    raise
+                away[url] = error
+        raise FailedError([problem for error in away.values() for problem in error.problems])
+
+    def _take_into(self, url: str, begun: Snapshot) -> Snapshot:
+        repository = self.storage.made(url, begun.instance)
         kind = kind_of(self._service, self.policy)
         with ExitStack() as stack:
             place = place_of(self._server, begun.instance, begun.service)
-            self._refuse_without_room(kind, place)
+            previous = self.storage.book.newest_good(begun.instance, begun.service)
+            refuse_backup_without_room(self._server, [url], size_of(kind, place, previous), previous)
             stack.enter_context(self._still(kind))
             keeper = _Keeper(repository, begun)
             taken = kind.take(place, keeper)
@@ -135,13 +120,9 @@ class _One:
         if kind.name == "postgres":
             taken = self._prove_structure(place_of(self._server, begun.instance, begun.service), taken, opened)
         added = sum(stored.added for stored in keeper.stored)
-        snapshot = self._judged(replace(begun, repository=first, added=added), taken)
+        snapshot = self._judged(replace(begun, repository=url, added=added), taken)
         store_record(repository, snapshot)
         self.storage.book.write(snapshot)
-        for url in others:
-            self._copy(repository, url, snapshot)
-        if snapshot.is_good:
-            tidy(self.storage, repository, snapshot.instance, self.policy)
         return snapshot
 
     def _begin(self) -> Snapshot:
@@ -158,7 +139,7 @@ class _One:
 
     @contextmanager
     def _still(self, kind: Kind) -> Iterator[None]:
-        """Files are copied while their service stands still, unless it was said that it may run."""
+        """Files are copied while all who write them stand still, unless it was said that they may run."""
         instance = self.intent.app.instance
         if not isinstance(kind, Directories) or self.live:
             yield
@@ -167,13 +148,9 @@ class _One:
             if self.purpose == "backup":
                 lock = self._server.state.lock(instance)
                 stack.enter_context(exclusive(lock, what=f"the instance {instance}", doing="backup", wait=600.0))
-            stack.enter_context(standing_still(self._server, self.intent.project, instance, self._service))
+            writers = writers_of(self.intent.project, self._service, [path for _, path in kind.paths])
+            stack.enter_context(standing_still(self._server, self.intent.project, instance, writers))
             yield
-
-    def _refuse_without_room(self, kind: Kind, place: ReplicaPlace) -> None:
-        previous = self.storage.book.newest_good(self.intent.app.instance, self.policy.service)
-        size = size_of(kind, place, previous)
-        refuse_backup_without_room(self._server, self.storage.urls(self.policy), size, previous)
 
     def _prove_structure(self, place: Place, taken: Taken, opened: OpenPart) -> Taken:
         for part in taken.parts:
@@ -194,11 +171,31 @@ class _One:
         previous = self.storage.book.newest_good(snapshot.instance, snapshot.service, kind=snapshot.kind)
         return judge(snapshot, previous, taken.doubts)
 
-    def _copy(self, source: Repository, url: str, snapshot: Snapshot) -> None:
-        target = self.storage.repository(url)
-        target.make()
-        target.copy_from(source, [tag for tag in tags_of(snapshot) if tag.startswith("backup=")])
-        self.progress(f"{snapshot.id}: copied to {target.shown}")
+    def _copied(self, snapshot: Snapshot, url: str, away: dict[str, HavreError]) -> list[Problem]:
+        """Bring a destination what it lacks; says why it cannot be brought, and that is `away` then."""
+        lacking = self._lacking(snapshot, url)
+        if lacking and url not in away:
+            try:
+                known = self.storage.book.snapshots(snapshot.instance, snapshot.service)
+                there = next((replace(one, repository=url) for one in known if url in one.places), None)
+                refuse_backup_without_room(self._server, [url], snapshot.size, there)
+                target = self.storage.made(url, snapshot.instance)
+                for one in lacking:
+                    source = self.storage.repository(one.repository)
+                    target.copy_from(source, [tag for tag in tags_of(one) if tag.startswith("backup=")])
+                    self.storage.book.write(replace(one, copies=(*one.copies, url)))
+                    self.progress(f"{one.id}: copied to {target.shown}")
+            except HavreError as error:
+                away[url] = error
+        return [_not_there(snapshot, url, problem) for problem in away[url].problems] if url in away else []
+
+    def _lacking(self, snapshot: Snapshot, url: str) -> Sequence[Snapshot]:
+        """Those that a destination missed since it last got one, and this one unless it was taken into it."""
+        known = self.storage.book.snapshots(snapshot.instance, snapshot.service)
+        older = [one for one in known if one.parts and one.id != snapshot.id]
+        missed = list(takewhile(lambda one: url not in one.places, older))
+        found = missed[::-1] if len(missed) < len(older) else []
+        return found if url == snapshot.repository else [*found, snapshot]
 
     @property
     def _server(self) -> Server:
@@ -232,29 +229,9 @@ def accept(storage: Storage, instance: str, snapshot_id: str) -> Snapshot:
     accepted = replace(found[0], verdict=Verdict.GOOD, reasons=reasons)
     store_record(storage.repository(accepted.repository), accepted)
     storage.book.write(accepted)
+    for url in accepted.copies:
+        store_record(storage.repository(url), accepted)
     return accepted
-
-
-def outdated(storage: Storage, url: str, instance: str, policy: BackupPolicy) -> tuple[Snapshot, ...]:
-    """What the policy no longer asks to keep in the repository at `url`."""
-    recorded = storage.book.snapshots(instance, policy.service)
-    known = [one for one in recorded if one.repository in ("", url)]
-    return to_forget(known, policy.keep, clock.now())
-
-
-def tidy(storage: Storage, repository: Repository, instance: str, policy: BackupPolicy) -> tuple[Snapshot, ...]:
-    """Forget what the policy no longer asks to keep, and free its room; returns what went."""
-    gone = outdated(storage, repository.url, instance, policy)
-    if not gone:
-        return ()
-    tags = {f"backup={snapshot.id}" for snapshot in gone}
-    listed = repository.snapshots([f"instance={instance}", f"service={policy.service}"])
-    repository.forget([entry.id for entry in listed if tags & set(entry.tags)])
-    for snapshot in gone:
-        storage.book.forget(snapshot)
-    if any(snapshot.verdict is not Verdict.FAILED for snapshot in gone):
-        repository.prune()
-    return gone
 
 
 def snapshot_before_migration(
@@ -302,6 +279,21 @@ def _failed(service: str, error: HavreError) -> list[Problem]:
         replace(problem, subject=problem.subject or service, summary=f"backup of {service} FAILED: {problem.summary}")
         for problem in error.problems
     ]
+
+
+def is_of_destination(problem: Problem) -> bool:
+    """Whether it is a destination's own trouble: another one may take what this one does not."""
+    return problem.code.startswith("repository-") or problem.code in ("no-room", "restic-missing", "backup-truncated")
+
+
+def _not_there(snapshot: Snapshot, url: str, problem: Problem) -> Problem:
+    """A snapshot that is well lacks a copy."""
+    return replace(
+        problem,
+        subject=snapshot.service,
+        summary=f"{snapshot.id} is not in {mask_url(url)}: {problem.summary}",
+        effect=f"it is {snapshot.verdict.value} in {mask_url(snapshot.repository)}, and nothing of it is lost",
+    )
 
 
 def _nothing_to_accept(snapshot_id: str) -> Problem:

@@ -9,9 +9,10 @@ from havre.backups.choosing import policies_for
 from havre.host.schedule import next_time, period
 from havre.model.backup import BackupPolicy, DrillReport, Snapshot, Verdict
 from havre.model.pitr import Window
+from havre.model.secrets_mask import mask_url
 from havre.model.units import show_seconds
-from havre.workflows.backup import Storage
 from havre.workflows.intent import Intent
+from havre.workflows.storage import Storage
 from havre.workflows.wal_status import wal_status
 
 DAY = 86400.0
@@ -50,7 +51,7 @@ def _status(storage: Storage, intent: Intent, policy: BackupPolicy, now: float) 
     instance = intent.app.instance
     known = storage.book.snapshots(instance, policy.service)
     newest = _newest_good(known)
-    drill = next((one for one in storage.book.drills(instance) if one.service == policy.service), None)
+    drill = decisive([one for one in storage.book.drills(instance) if one.service == policy.service])
     log = wal_status(storage, intent, policy, now) if policy.pitr else None
     ages = [now - newest.started_at] if newest else []
     return ServiceStatus(
@@ -64,7 +65,11 @@ def _status(storage: Storage, intent: Intent, policy: BackupPolicy, now: float) 
         drill=drill,
         next_drill=next_time(policy.drill, now) if policy.drill else None,
         windows=log.windows if log else (),
-        problems=(*problems_of(policy, known, drill, now), *(log.problems if log else ())),
+        problems=(
+            *problems_of(policy, known, drill, now),
+            *_not_everywhere(newest, storage.urls(policy)),
+            *(log.problems if log else ()),
+        ),
     )
 
 
@@ -83,6 +88,11 @@ def problems_of(
         yield f"overdue: older than {show_seconds(allowed)}"
     if policy.drill is not None:
         yield from _drill_problems(policy, policy.drill, known, drill, now)
+
+
+def _not_everywhere(newest: Snapshot | None, urls: Sequence[str]) -> Iterator[str]:
+    if newest is not None and (lacking := [mask_url(url) for url in urls if url not in newest.places]):
+        yield f"the newest one is not in {', '.join(lacking)}"
 
 
 def allowed_age(policy: BackupPolicy, now: float) -> float | None:
@@ -109,6 +119,12 @@ def _drill_problems(
         yield "its last restore drill failed"
     elif drill is not None and policy.rto is not None and drill.rto > policy.rto:
         yield f"a restore took {show_seconds(drill.rto)}, more than the promised {show_seconds(policy.rto)}"
+
+
+def decisive(drills: Sequence[DrillReport]) -> DrillReport | None:
+    """Of the newest drill of each way to restore (newest first): one that failed, else the one that took longest."""
+    newest = [next((one for one in drills if one.from_log is way), None) for way in (False, True)]
+    return max((one for one in newest if one), key=lambda one: (not one.passed, one.rto), default=None)
 
 
 def _newest_good(known: Sequence[Snapshot]) -> Snapshot | None:

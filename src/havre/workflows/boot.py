@@ -1,7 +1,8 @@
 """Bring this server's apps back after it was restarted: edge, replicas, routes, and releases that were cut off.
 
 Docker starts containers again by itself and the process engine's supervisor its replicas, as `restart:` says; what was
-not stopped on purpose and is still down is started here. Neither knows the edge, nor that a release was under way.
+not stopped on purpose and is still down is started here. Neither knows the edge, nor that a release was under way, nor
+that a database which was started again has to be followed by the receiver of its log.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from havre.model.health import HealthState
 from havre.model.release import ReleaseState
 from havre.workflows.deploy import apply
 from havre.workflows.halt import propose_start
+from havre.workflows.intent import Intent
 from havre.workflows.record import serving_configuration
 from havre.workflows.recover import recover
 from havre.workflows.server import Server, led_to_where_they_are, slots_by_service, upstream_name
@@ -82,11 +84,12 @@ def _back(server: Server, instance: str, patience: float) -> Comeback:
     wanted = [(name, slot) for name, slots in slots_by_service(server.traffic.read(instance)).items() for slot in slots]
     absent = _await_replicas(server, instance, wanted, patience)
     refresh_routes(server, instance)
+    not_received = () if stopped else _follow_databases(server, instance)
     return Comeback(
         instance=instance,
         replicas=len(wanted) - len(absent),
         was_stopped=stopped,
-        problems=tuple(_absent(instance, name) for name in absent),
+        problems=(*(_absent(instance, name) for name in absent), *not_received),
     )
 
 
@@ -103,6 +106,17 @@ def _start_what_is_down(server: Server, instance: str) -> None:
     proposal = propose_start(server, instance, ())
     if not proposal.plan.is_empty:
         apply(server, proposal)
+
+
+def _follow_databases(server: Server, instance: str) -> tuple[Problem, ...]:
+    """Have the log of databases with point-in-time recovery received again; says what is not."""
+    served = serving_configuration(server, instance)
+    if served is None or not any(policy.pitr for policy in served.app.backups):
+        return ()
+    from havre.workflows.storage import Storage  # only where it is needed: every deploy loads this module
+    from havre.workflows.wal import resume_receivers
+
+    return resume_receivers(Storage(server=server), Intent(app=served.app, project=served.project, files=served.files))
 
 
 def _await_replicas(

@@ -24,7 +24,6 @@ from havre.model.diagnosis import Facts
 from havre.model.launch import AppliedPolicy, Confirmation, Handshake, Inside, Kept, Trail, WayBack, WebAnswer
 from havre.model.observed import Observed
 from havre.model.route import EdgeSettings
-from havre.workflows.backup import Storage
 from havre.workflows.backup_status import ServiceStatus, status_of
 from havre.workflows.check import gather, today
 from havre.workflows.doctor import examine
@@ -35,6 +34,7 @@ from havre.workflows.record import unseal_configuration
 from havre.workflows.release_work import look, note
 from havre.workflows.rollback import target
 from havre.workflows.server import Server
+from havre.workflows.storage import Storage
 from havre.workflows.verify import Target
 
 LOOKERS = 6

@@ -1,4 +1,7 @@
-"""Drill: restore the newest snapshot of each service into a throw-away replica, ask it questions, measure, report."""
+"""Drill: restore the newest snapshot of each service into a throw-away replica, ask it questions, measure, report.
+
+Where the log of a database is kept too, its newest base backup and that log are restored as well (`drill_log.py`).
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,13 @@ from havre.model.backup import BackupPolicy, DrillReport, Part, Snapshot
 from havre.model.plan import RemoveReplica, RestartReplica, StartReplica, StopReplica
 from havre.model.project import MountKind, Project, Service
 from havre.model.units import show_seconds
-from havre.workflows.backup import Storage
+from havre.workflows.drill_log import newest_log
 from havre.workflows.intent import Intent
 from havre.workflows.places import ReplicaPlace, data_access
+from havre.workflows.rehearsal import Rehearsal, asserted
 from havre.workflows.restore import chosen_snapshot
 from havre.workflows.room import needed_for, refuse_restore_without_room
+from havre.workflows.storage import Storage
 
 Progress = Callable[[str], None]
 START_LIMIT = 180.0
@@ -40,7 +45,7 @@ def drill(
     instance = intent.app.instance
     lock = storage.server.state.lock(f"{instance}.drill")
     with exclusive(lock, what=f"the drills of {instance}", doing="drill"):
-        reports = tuple(_Drill(storage, intent, policy, progress).run() for policy in policies)
+        reports = tuple(report for policy in policies for report in _Drill(storage, intent, policy, progress).run())
     for report in reports:
         storage.book.write_drill(report)
     return reports
@@ -61,27 +66,41 @@ class _Drill:
     policy: BackupPolicy
     progress: Progress
 
-    def run(self) -> DrillReport:
+    def run(self) -> tuple[DrillReport, ...]:
+        """One report for each way in which the service's data would be brought back."""
+        reports = []
+        taken = any(one.parts for one in self.storage.book.snapshots(self.intent.app.instance, self.policy.service))
+        if taken or self.policy.pitr is None:
+            reports.append(self._report(self._newest_snapshot))
+        if self.policy.pitr is not None:
+            reports.append(self._report(self._newest_log, from_log=True))
+        return tuple(reports)
+
+    def _report(self, choose: Callable[[], Rehearsal], *, from_log: bool = False) -> DrillReport:
         """Never raises for what a drill is there to find."""
         at, started = clock.now(), clock.elapsed()
-        snapshot_id, lines, passed, age = "none", tuple[str, ...](), False, 0.0
+        name, lines, passed, age = "none", tuple[str, ...](), False, 0.0
         try:
-            snapshot = chosen_snapshot(self.storage, self.intent.app.instance, self.policy.service, None)
-            snapshot_id, age = snapshot.id, at - snapshot.started_at
-            self.progress(f"{self.policy.service}: restoring {snapshot.id} into a throw-away replica")
-            lines, passed = self._restore(snapshot), True
+            chosen = choose()
+            name, age = chosen.name, at - chosen.taken_at
+            self.progress(f"{self.policy.service}: restoring {chosen.shown} into a throw-away replica")
+            lines, passed = chosen.restore(), True
         except HavreError as error:
             lines = tuple(str(problem) for problem in error.problems)
         return DrillReport(
-            instance=self.intent.app.instance,
-            service=self.policy.service,
-            snapshot=snapshot_id,
-            at=at,
-            passed=passed,
-            rto=clock.elapsed() - started,
-            rpo=age,
-            lines=lines,
+            instance=self.intent.app.instance, service=self.policy.service, snapshot=name, at=at, passed=passed,
+            rto=clock.elapsed() - started, rpo=age, lines=lines, from_log=from_log,
+        )  # fmt: skip
+
+    def _newest_snapshot(self) -> Rehearsal:
+        snapshot = chosen_snapshot(self.storage, self.intent.app.instance, self.policy.service, None)
+        return Rehearsal(
+            name=snapshot.id, shown=snapshot.id, taken_at=snapshot.started_at, restore=lambda: self._restore(snapshot)
         )
+
+    def _newest_log(self) -> Rehearsal:
+        instance = self.intent.app.instance
+        return newest_log(self.storage, self.policy, self._service, self._context, instance)
 
     def _restore(self, snapshot: Snapshot) -> tuple[str, ...]:
         match snapshot.kind:
@@ -103,7 +122,7 @@ class _Drill:
                 restored[part.name] = f"{part.name[:40]}__drill"
                 postgres.restore_into(place, restored[part.name], part, self._open(snapshot, part))
                 lines.append(f"{part.name}: {part.total} rows in {len(part.counts)} tables, as in the snapshot")
-            lines += [_assert(place, restored, assertion) for assertion in self.policy.assertions]
+            lines += asserted(place, restored, self.policy.assertions)
         return tuple(lines)
 
     def _redis(self, snapshot: Snapshot) -> tuple[str, ...]:
@@ -126,7 +145,7 @@ class _Drill:
         with self._open(snapshot, part) as source:
             while chunk := source.read(_CHUNK):
                 size += len(chunk)
-                if snapshot.kind == "volume":
+                if part.target:
                     reader.feed(chunk)
         if size != part.size or (part.counts and (("files", reader.files), ("bytes", reader.size)) != part.counts):
             raise FailedError(_content_differs(snapshot, part))
@@ -175,25 +194,6 @@ def _await_postgres(place: ReplicaPlace) -> None:
         if clock.elapsed() >= deadline:
             raise FailedError(_did_not_start(place))
         clock.sleep(0.3)
-
-
-def _assert(place: ReplicaPlace, restored: dict[str, str], assertion: str) -> str:
-    """`SQL`, or `database: SQL` where there are several; it must answer true."""
-    first, _, rest = assertion.partition(":")
-    database, sql = (first.strip(), rest.strip()) if first.strip() in restored else (next(iter(restored)), assertion)
-    answer = postgres.query(place, restored[database], sql)
-    if answer != "t":
-        raise FailedError(_not_true(database, sql, answer))
-    return f"true: {sql}"
-
-
-def _not_true(database: str, sql: str, answer: str) -> Problem:
-    return Problem(
-        summary=f"an assertion about {database} does not hold after the restore",
-        evidence=(sql, f"answered: {answer or 'nothing'}"),
-        hint="look into the snapshot (`havre restore … --to NAME`), or correct `assert` in havre.yaml",
-        code="drill-assertion",
-    )
 
 
 def _keys_differ(snapshot: Snapshot, found: int) -> Problem:

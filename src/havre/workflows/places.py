@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import BinaryIO, cast
 
 from havre.backups.feeding import Writable
@@ -14,13 +15,17 @@ from havre.errors import FailedError, Problem, RefusedError
 from havre.model.backup import Streamed
 from havre.model.observed import ObservedReplica
 from havre.model.plan import RestartReplica, StopReplica
-from havre.model.project import Project, Service
+from havre.model.project import Mount, MountKind, Project, Service
 from havre.workflows.execute import Cancellation
 from havre.workflows.prove import prove
 from havre.workflows.server import Server
 
 SILENCE = 1800.0
 """Seconds without a byte after which a dump or a restore is given up: an index may take long to build."""
+
+
+IDLE = ("sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 0.2; done")
+"""What a throw-away replica runs that is there for its files only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,32 +90,64 @@ def data_access(server: Server) -> DataAccess:
 
 @contextmanager
 def standing_still(
-    server: Server, project: Project, instance: str, service: Service, *, before_stop: Callable[[], None] | None = None
-) -> Iterator[ReplicaPlace]:
-    """The service's replica, stopped for the block; requests for it are held at the edge, and it is healthy after.
+    server: Server, project: Project, instance: str, services: Sequence[Service], *,
+    before_stop: Callable[[], None] | None = None, ended_too: bool = False,
+) -> Iterator[ReplicaPlace]:  # fmt: skip
+    """All running replicas of these services, stopped for the block; gives the first one of the first service.
 
-    It is started again however the block ends.
+    Requests for them are held at the edge, and they are healthy after: they are started again however the block ends,
+    and with `ended_too` also those that did not run before.
     """
-    place = place_of(server, instance, service.name)
     context = Context(instance=instance, release=0, project=project)
-    edge = server.traffic.read(instance)
-    endpoints = [endpoint for endpoint in edge.endpoints if endpoint[0] == service.name] if edge else []
+    observed, edge = server.engine.observe(instance), server.traffic.read(instance)
+    if not (found := observed.of_service(services[0].name)):
+        raise FailedError(_nothing_runs(instance, services[0].name))
+    place = ReplicaPlace(data_access(server), instance, services[0].name, found[0].slot)
+    names = {service.name for service in services}
+    endpoints = [endpoint for endpoint in edge.endpoints if endpoint[0] in names] if edge else []
+    replicas = [
+        (service, replica.slot)
+        for service in services
+        for replica in observed.of_service(service.name)
+        if replica.is_running or ended_too
+    ]
     if before_stop is not None:
         before_stop()
     for name, port in endpoints:
         server.traffic.hold(instance, name, port)
     try:
-        server.engine.perform(
-            StopReplica(service=service.name, slot=place.slot, grace=max(service.stop_grace, 30.0)), context
-        )
-        try:
+        with ExitStack() as stopped:
+            for service, slot in replicas:
+                grace = max(service.stop_grace, 30.0)
+                stopped.callback(server.engine.perform, RestartReplica(service=service.name, slot=slot), context)
+                server.engine.perform(StopReplica(service=service.name, slot=slot, grace=grace), context)
             yield place
-        finally:
-            server.engine.perform(RestartReplica(service=service.name, slot=place.slot), context)
-        prove(server.engine, service, place.slot, context, Cancellation())
+        for service, slot in replicas:
+            prove(server.engine, service, slot, context, Cancellation())
     finally:
         if edge is not None and endpoints:
             server.traffic.apply(edge)
+
+
+def writers_of(project: Project, service: Service, targets: Collection[str]) -> tuple[Service, ...]:
+    """A service, and all others that write what it has at these places: the same volume, or the same directory."""
+    mounts = [mount for mount in service.stateful_mounts if mount.target in targets]
+    others = [
+        one
+        for one in project.services
+        if one.name != service.name
+        and any(_is_same_data(own, other) for own in mounts for other in one.stateful_mounts)
+    ]
+    return (service, *others)
+
+
+def _is_same_data(one: Mount, other: Mount) -> bool:
+    if one.kind is not other.kind or one.source is None or other.source is None:
+        return False
+    if one.kind is MountKind.BIND:
+        first, second = PurePath(one.source), PurePath(other.source)
+        return first.is_relative_to(second) or second.is_relative_to(first)
+    return one.source == other.source
 
 
 def _nothing_runs(instance: str, service: str) -> Problem:

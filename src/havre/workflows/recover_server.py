@@ -7,7 +7,7 @@ revive  deploy the app from them, restore the newest good snapshot of each servi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,16 +17,16 @@ from havre.backups.book import read_records
 from havre.backups.repository import Listed, Repository, local_directory
 from havre.backups.wal import windows
 from havre.backups.wal_book import WalBook, read_archives
-from havre.errors import InputError, Problem, RefusedError
+from havre.errors import FailedError, HavreError, InputError, Problem, RefusedError
 from havre.host import clock
 from havre.model.pitr import Archive
 from havre.model.project import MountKind
 from havre.store.state import State
-from havre.workflows.backup import Storage
 from havre.workflows.deploy import apply, propose
 from havre.workflows.intent import Intent
 from havre.workflows.recovery import Recovered, recover_to
 from havre.workflows.restore import Restored, drop_kept, restore
+from havre.workflows.storage import Storage
 
 Progress = Callable[[str], None]
 RECORD, RECORD_TAG = "app.json", "havre-app"
@@ -81,16 +81,25 @@ def keep_configuration(storage: Storage, intent: Intent, manifest: str) -> None:
         str(state.directory),
         *(str(path) for url in urls if (path := local_directory(url))),
     )
+    problems = list[Problem]()
     for url in urls:
-        repository = storage.repository(url)
-        repository.make()
-        _forget_older(repository, app.instance)
-        repository.store_directory(Path(app.directory), [*tags, "part=app"], exclude=left_out)
-        for part, directory in (("keys", state.keys), ("secrets", state.secrets)):
-            if directory.is_dir():
-                repository.store_directory(directory, [*tags, f"part={part}"])
-        content = msgspec.json.encode(record)
-        repository.store_small(RECORD, [*tags, RECORD_TAG], content)
+        try:
+            _keep_in(storage.made(url, app.instance), record, state, tags, left_out)
+        except HavreError as error:  # one destination that is away keeps no other from having it
+            problems += error.problems
+    if problems:
+        raise FailedError(problems)
+
+
+def _keep_in(
+    repository: Repository, record: AppRecord, state: State, tags: Sequence[str], left_out: Sequence[str]
+) -> None:
+    _forget_older(repository, record.instance)
+    repository.store_directory(Path(record.directory), [*tags, "part=app"], exclude=left_out)
+    for part, directory in (("keys", state.keys), ("secrets", state.secrets)):
+        if directory.is_dir():
+            repository.store_directory(directory, [*tags, f"part={part}"])
+    repository.store_small(RECORD, [*tags, RECORD_TAG], msgspec.json.encode(record))
 
 
 def fetch(repository: Repository, state: State, instance: str | None, *, directory: Path | None = None) -> AppRecord:

@@ -14,7 +14,7 @@ from havre.backups import postgres
 from havre.backups.choosing import policies_for
 from havre.backups.pgarchive import ArchiveReader
 from havre.backups.place import command_failed
-from havre.backups.wal import base_for, shipments_for, windows
+from havre.backups.wal import base_for, windows
 from havre.engines.base import Context
 from havre.errors import FailedError, HavreError, InputError, Problem
 from havre.host import clock
@@ -25,7 +25,6 @@ from havre.model.observed import ObservedReplica
 from havre.model.pitr import Archive, Base
 from havre.model.plan import RestartReplica, StopReplica
 from havre.model.project import Service
-from havre.workflows.backup import Storage
 from havre.workflows.execute import Cancellation
 from havre.workflows.holding import requests_held
 from havre.workflows.intent import Intent
@@ -33,7 +32,8 @@ from havre.workflows.places import place_of
 from havre.workflows.prove import prove
 from havre.workflows.receiver import spool_of
 from havre.workflows.release_work import note
-from havre.workflows.replay import TOLERANCE, Replayed, Workshop
+from havre.workflows.replay import Replayed, Workshop
+from havre.workflows.storage import Storage
 from havre.workflows.wal import Keeper, keep_wal, wal_lock
 
 Progress = Callable[[str], None]
@@ -59,17 +59,19 @@ class Recovered:
 
 
 def recover_to(
-    storage: Storage, intent: Intent, service: str, at: float | None, *, to: str | None = None,
+    storage: Storage, intent: Intent, service: str, at: float | None, *, to: str | None = None, only: str | None = None,
     progress: Progress = lambda _: None,
 ) -> Recovered:  # fmt: skip
-    """Bring a server back as it was at `at` (None: as new as can be had), or one database of it under another name.
+    """Bring a server back as it was at `at` (None: as new as can be had), or one database of it under the name `to`.
+
+    `only` says which one where the server has several.
 
     Raises InputError when that moment is not kept, FailedError when anything cannot be proven; then what was live
     is still live.
     """
     instance, started = storage.server.state.lock(intent.app.instance), clock.elapsed()
     with exclusive(instance, what=f"the instance {intent.app.instance}", doing=f"restore of {service}"):
-        one = _One(storage, intent, service, at, progress)
+        one = _One(storage, intent, service, at, progress, only)
         action = f"restore {service} to {'the newest' if at is None else clock.show_time(at)}"
         try:
             done = replace(one.run(to), seconds=clock.elapsed() - started)
@@ -92,6 +94,7 @@ class _One:
     service: str
     at: float | None
     progress: Progress
+    only: str | None = None
 
     def run(self, to: str | None) -> Recovered:
         """Choose, stage, replay, prove; then swap, or copy one database."""
@@ -103,7 +106,7 @@ class _One:
                 self.progress(f"putting {base.id} and its log beside the live data")
                 spool = spool_of(self.storage.server, self._instance, self.service) / base.chain.id
                 workshop.stage(base, archive, spool)
-                replayed = self._replayed(workshop, archive, base)
+                replayed = workshop.replay(self.at, archive, base)
                 self.progress(f"replayed to {_shown(replayed.last_commit, base)}; every database answers")
                 if to is not None:
                     database = self._copy(workshop, to)
@@ -131,26 +134,10 @@ class _One:
             raise InputError(_outside(self.service, self.at, archive))
         return base
 
-    def _replayed(self, workshop: Workshop, archive: Archive, base: Base) -> Replayed:
-        """Proven to have come to the moment and no further."""
-        end = max((one.position for one in shipments_for(archive, base)), default=0)
-        if workshop.serve(self.at):
-            found = workshop.look()
-            goal = end if self.at is None else base.end
-        elif self.at is None:
-            raise FailedError(_did_not_replay(workshop))
-        else:  # no transaction was committed after the moment: then all there is, is what was asked for
-            workshop.end()
-            if not workshop.serve(None):
-                raise FailedError(_did_not_replay(workshop))
-            found, goal = workshop.look(), end
-        if found.position < goal - TOLERANCE or (self.at is not None and (found.last_commit or 0.0) > self.at):
-            raise FailedError(_not_reached(workshop, found, goal))
-        return found
-
     def _copy(self, workshop: Workshop, to: str) -> str:
         """One database, as a dump streamed from the throw-away server into the live one, its rows compared."""
         wanted = self.keeper.policy.databases or postgres.used_databases(workshop.place)
+        wanted = tuple(name for name in wanted if self.only in (None, name)) or wanted
         if len(wanted) != 1:
             raise InputError(_several(self.service, wanted))
         live = place_of(self.storage.server, self._instance, self.service)
@@ -254,32 +241,11 @@ def _outside(service: str, at: float | None, archive: Archive) -> Problem:
     )
 
 
-def _did_not_replay(workshop: Workshop) -> Problem:
-    return Problem(
-        summary="the log could not be replayed",
-        evidence=workshop.words(),
-        effect="the live data was not touched",
-        hint="the lines above are PostgreSQL's own; try a moment before or another base (`havre backup status`)",
-        code="wal-replay",
-    )
-
-
-def _not_reached(workshop: Workshop, found: Replayed, goal: int) -> Problem:
-    last = "none" if found.last_commit is None else clock.show_time(found.last_commit)
-    return Problem(
-        summary="the replayed server did not come to the moment that was asked for",
-        evidence=(f"log position {found.position:x}, wanted {goal:x}; last transaction: {last}", *workshop.words()),
-        effect="the live data was not touched",
-        hint="choose another moment (`havre backup status` shows which), or restore a snapshot",
-        code="wal-replay",
-    )
-
-
 def _several(service: str, names: tuple[str, ...]) -> Problem:
     return Problem(
         summary=f"--to needs one database, and {service} has {len(names)}: {', '.join(names)}",
         effect="nothing was changed",
-        hint=f"name one under `backups.{service}.databases`, or restore without --to",
+        hint="say which with --only NAME, or restore without --to",
         code="restore-to",
     )
 

@@ -20,7 +20,8 @@ from havre.backups.place import Collected, answered, command_failed
 from havre.backups.reading import OpenPart
 from havre.backups.replication import BASE_FILE
 from havre.backups.repository import Repository
-from havre.backups.wal import lsn, segments_among, shipments_for
+from havre.backups.swapping import SCRIPT
+from havre.backups.wal import lsn, room_for, segments_among, shipments_for
 from havre.engines.base import Context, LogQuery
 from havre.errors import FailedError, Problem
 from havre.host import clock
@@ -28,15 +29,16 @@ from havre.host.piping import written
 from havre.model.pitr import Archive, Base
 from havre.model.plan import RemoveReplica, RunTask, StartReplica, StopReplica
 from havre.model.project import Restart, Service
-from havre.workflows.places import ReplicaPlace, data_access
+from havre.workflows.places import IDLE, ReplicaPlace, data_access
+from havre.workflows.room import refuse_restore_without_room
 from havre.workflows.server import Server
 from havre.workflows.shipping import spooled
 
 TOLERANCE = 256 * 1024
 """The server may have flushed half a record that nothing followed: replaying ends so many bytes earlier at most."""
 _LIVE = f'live="${{PGDATA:-/var/lib/postgresql/data}}"; mark="$1"; shift; new="$live/{postgres.BESIDE}new-$mark"\n'
-_IDLE = "trap 'exit 0' TERM INT; while :; do sleep 0.2; done"
-_PREPARE = 'mkdir -p "$live"; mkdir -m 700 "$new" "$new.wal"'
+_WHERE = 'mkdir -p "$live" && printf %s "$live"'
+_PREPARE = 'mkdir -m 700 "$new" "$new.wal"'
 _UNPACK = 'exec tar -x -f - -C "$new$1"'
 _VERIFY = """
 [ -e "$new/backup_manifest" ] || exit 0
@@ -56,29 +58,13 @@ _SERVE = """
 export PGDATA="$new"
 exec docker-entrypoint.sh "$@" -c "restore_command=cp '$new.wal/%f' '%p'"
 """
-_SWAP = """
-set -eu
-cd "$live"
-new="$1" old="$2" phase=out
-[ -e "$new/PG_VERSION" ]
-entries() { find "$1" -mindepth 1 -maxdepth 1 ! -name 'pgsql_tmp.havre-*' ! -name lost+found; }
-move() { entries "$1" | while IFS= read -r entry; do mv "$entry" "$2/"; done; }
-back() {
-    [ "$phase" = done ] && return
-    [ "$phase" = out ] || move . "$new"
-    move "$old" .
-}
-trap back EXIT
-mkdir -m 700 "$old"
-if [ "$(id -u)" = 0 ]; then chown "$(stat -c %u:%g .)" "$old"; fi
-move . "$old"
-phase=in
-move "$new" .
-rm -f postmaster.pid
-phase=done
+_SWAP = f"""
+[ -e "$live/$1/PG_VERSION" ] || exit 1
+set -- "$live" "$1" "$2" '{postgres.BESIDE}*'
+finish() {{ rm -f postmaster.pid; }}
+{SCRIPT}
 rmdir "$new"
 """
-"""Everything in the data directory goes to one directory in it, what is in the other comes out; all or nothing."""
 _REMOVE = 'rm -rf "$new" "$new.wal"'
 
 
@@ -107,9 +93,14 @@ class Workshop:
         """Where the swap keeps what was live, below the data directory."""
         return f"{postgres.BESIDE}before-{self.mark}"
 
-    def stage(self, base: Base, archive: Archive, spool: Path) -> None:
-        """The base and all log that follows it, from the repository and from this server's disk."""
-        self._run(("sh", "-c", _IDLE))
+    def stage(self, base: Base, archive: Archive, spool: Path | None = None) -> None:
+        """The base and all log that follows it, from the repository and from this server's disk.
+
+        Raises RefusedError before anything is written where the disk has no room for both.
+        """
+        self._run(IDLE)
+        directory = answered(self.place, self._shell(_WHERE))
+        refuse_restore_without_room(self.place, directory, room_for(archive, base))
         self._script(_PREPARE)
         listed = self._listed(base)
         with OpenPart(self.repository)(_found(listed, base.id, self.repository), BASE_FILE) as source:
@@ -119,10 +110,27 @@ class Workshop:
             with tempfile.TemporaryDirectory(dir=self.server.state.backups) as fetched:
                 self.repository.restore_directory(_found(listed, shipment.id, self.repository), Path(fetched))
                 self._take_log(Path(fetched), base)
-        if spool.is_dir():
+        if spool is not None and spool.is_dir():
             self._take_log(spool, base)
         self._script(_FINISH)
         self.end()
+
+    def replay(self, at: float | None, archive: Archive, base: Base) -> Replayed:
+        """Serve, proven to have come to the moment and no further; raises FailedError otherwise."""
+        end = max((one.position for one in shipments_for(archive, base)), default=0)
+        if self.serve(at):
+            found = self.look()
+            goal = end if at is None else base.end
+        elif at is None:
+            raise FailedError(_did_not_replay(self))
+        else:  # no transaction was committed after the moment: then all there is, is what was asked for
+            self.end()
+            if not self.serve(None):
+                raise FailedError(_did_not_replay(self))
+            found, goal = self.look(), end
+        if found.position < goal - TOLERANCE or (at is not None and (found.last_commit or 0.0) > at):
+            raise FailedError(_not_reached(self, found, goal))
+        return found
 
     def serve(self, at: float | None) -> bool:
         """Replay up to `at` (None: all there is) and open; False when the server ended before it got there."""
@@ -258,6 +266,27 @@ def _pack(spool: Path, base: Base, sink: BinaryIO) -> None:
 
 def _utc(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(sep=" ")
+
+
+def _did_not_replay(workshop: Workshop) -> Problem:
+    return Problem(
+        summary="the log could not be replayed",
+        evidence=workshop.words(),
+        effect="the live data was not touched",
+        hint="the lines above are PostgreSQL's own; try a moment before or another base (`havre backup status`)",
+        code="wal-replay",
+    )
+
+
+def _not_reached(workshop: Workshop, found: Replayed, goal: int) -> Problem:
+    last = "none" if found.last_commit is None else clock.show_time(found.last_commit)
+    return Problem(
+        summary="the replayed server did not come to the moment that was asked for",
+        evidence=(f"log position {found.position:x}, wanted {goal:x}; last transaction: {last}", *workshop.words()),
+        effect="the live data was not touched",
+        hint="choose another moment (`havre backup status` shows which), or restore a snapshot",
+        code="wal-replay",
+    )
 
 
 def _not_there(name: str, repository: Repository) -> Problem:

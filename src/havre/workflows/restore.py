@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from havre.backups import postgres, redis
-from havre.backups.choosing import policies_for, redis_password
-from havre.backups.files import Directories
+from havre.backups.choosing import kind_of, policies_for, redis_password
 from havre.backups.place import Collected, command_failed
 from havre.backups.reading import OpenPart
-from havre.backups.tararchive import TarReader
-from havre.engines.base import Context
 from havre.errors import FailedError, HavreError, InputError, Problem
 from havre.host import clock
 from havre.host.locks import exclusive
 from havre.model.backup import Part, Snapshot
-from havre.model.plan import RunTask
 from havre.model.project import Service
-from havre.workflows.backup import Storage, back_up
+from havre.workflows.backup import back_up
 from havre.workflows.holding import requests_held
 from havre.workflows.intent import Intent
 from havre.workflows.places import ReplicaPlace, place_of, standing_still
 from havre.workflows.release_work import note
+from havre.workflows.restore_files import Files
 from havre.workflows.room import needed_for, refuse_restore_without_room
+from havre.workflows.storage import Storage
 
 Progress = Callable[[str], None]
 _REDIS_COPIES = 3
@@ -51,14 +49,16 @@ class Restored:
 
 def restore(
     storage: Storage, intent: Intent, service: str, snapshot_id: str | None = None, *, to: str | None = None,
-    doubtful: bool = False, progress: Progress = lambda _: None,
+    only: Collection[str] = (), doubtful: bool = False, progress: Progress = lambda _: None,
 ) -> Restored:  # fmt: skip
-    """Restore one service from a snapshot (the newest good one), or one database under another name with `to`.
+    """Restore one service from a snapshot (the newest good one), or one database or volume of it beside the live one.
+
+    With `only` the rest of the snapshot stays where it is; `to` is the name of the database or volume beside.
 
     Raises FailedError when anything cannot be restored or verified; then what was live is still live.
     """
     snapshot = chosen_snapshot(storage, intent.app.instance, service, snapshot_id, doubtful=doubtful)
-    one = _One(storage=storage, intent=intent, snapshot=snapshot, progress=progress)
+    one = _One(storage=storage, intent=intent, snapshot=_with_only(snapshot, only), progress=progress)
     lock = storage.server.state.lock(intent.app.instance)
     with exclusive(lock, what=f"the instance {intent.app.instance}", doing=f"restore of {service}"):
         started, action = clock.elapsed(), f"restore {service} from {snapshot.id}"
@@ -88,6 +88,13 @@ def chosen_snapshot(
     return found
 
 
+def _with_only(snapshot: Snapshot, names: Collection[str]) -> Snapshot:
+    present = [part.name for part in snapshot.parts]
+    if missing := [name for name in names if name not in present]:
+        raise InputError(_no_part(snapshot, missing, present))
+    return replace(snapshot, parts=tuple(part for part in snapshot.parts if not names or part.name in names))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _One:
     """The restore of one service."""
@@ -99,15 +106,15 @@ class _One:
 
     def run(self, to: str | None) -> Restored:
         """By kind."""
-        if to is not None and self.snapshot.kind != "postgres":
-            raise InputError(_only_databases(self.snapshot))
+        if to is not None and self.snapshot.kind not in ("postgres", "volume"):
+            raise InputError(_not_beside(self.snapshot))
         match self.snapshot.kind:
             case "postgres":
                 return self._databases(to)
             case "redis":
                 return self._redis()
             case "volume":
-                return self._directories()
+                return self._directories(to)
             case _:
                 return self._command()
 
@@ -135,13 +142,16 @@ class _One:
         return self._restored(tuple(part.name for part in fresh), kept, self._row_lines())
 
     def _beside(self, place: ReplicaPlace, to: str) -> Restored:
-        if len(self.snapshot.parts) != 1:
-            raise InputError(_several(self.snapshot))
+        self._refuse_several()
         if postgres.exists(place, to):
             raise InputError(_exists(to))
         refuse_restore_without_room(place, postgres.data_directory(place), needed_for(self.snapshot.parts))
         self._fill(place, to, self.snapshot.parts[0])
         return self._restored((to,), (), self._row_lines())
+
+    def _refuse_several(self) -> None:
+        if len(self.snapshot.parts) != 1:
+            raise InputError(_several(self.snapshot))
 
     def _fill(self, place: ReplicaPlace, name: str, part: Part) -> None:
         self.progress(f"{part.name}: restoring {part.total} rows into {name}")
@@ -177,7 +187,7 @@ class _One:
             homes.append(redis.set_aside(place, password, mark))
 
         server = self.storage.server
-        with standing_still(server, self.intent.project, self._instance, service, before_stop=prepare) as place:
+        with standing_still(server, self.intent.project, self._instance, [service], before_stop=prepare) as place:
             redis.put_back(place, self._open(part), part.size, homes[0])
         found = redis.Server(place_of(server, self._instance, service.name), password).await_loaded().keys()
         if found != part.total:
@@ -187,40 +197,35 @@ class _One:
 
     # -- directories and commands ----------------------------------------------------------------------------------
 
-    def _directories(self) -> Restored:
-        kind = Directories(paths=tuple((part.name, part.target) for part in self.snapshot.parts))
-        place = place_of(self.storage.server, self._instance, self.snapshot.service)
-        target, freed = self.snapshot.parts[0].target, kind.estimate(place) or 0
-        refuse_restore_without_room(place, target, self.snapshot.size, freed=freed)
-        before = back_up(self.storage, self.intent, [self.snapshot.service], purpose="before-restore")
-        server, project = self.storage.server, self.intent.project
-        with standing_still(server, project, self._instance, self._service) as place:
-            for part in self.snapshot.parts:
-                self._empty(part)
-                with self._open(part) as archive:
-                    place.write_files(posixpath.dirname(part.target.rstrip("/")) or "/", archive)
-                _verify_files(place, part)
+    def _directories(self, to: str | None) -> Restored:
+        place, mark = place_of(self.storage.server, self._instance, self._service.name), clock.stamp(clock.now())
+        files = Files(
+            server=self.storage.server, project=self.intent.project, instance=self._instance, service=self._service,
+            parts=self.snapshot.parts, open=self._open, mark=mark,
+        )  # fmt: skip
+        for part in self.snapshot.parts:
+            refuse_restore_without_room(place, part.target, part.size)
         lines = tuple(f"{part.target}: {dict(part.counts)['files']} files" for part in self.snapshot.parts)
+        if to is not None:
+            self._refuse_several()
+            files.into_volume(to)
+            return self._restored((to,), (), lines)
+        before = back_up(self.storage, self.intent, [self.snapshot.service], purpose="before-restore")
+        files.swap_in()
         into = tuple(part.target for part in self.snapshot.parts)
         return self._restored(into, tuple(one.id for one in before), lines)
-
-    def _empty(self, part: Part) -> None:
-        """What lies in the directory goes (it is in the snapshot just taken): nothing of it may be mixed in."""
-        emptying = replace(
-            self._service, entrypoint=("find", part.target, "-mindepth", "1", "-delete"), command=(), health=None,
-            user="0", replicas=1, container_name=None, ports=(),
-        )  # fmt: skip
-        step = RunTask(service=emptying, command=(), title="empty", timeout=600.0)
-        context = Context(instance=self._instance, release=0, project=self.intent.project)
-        self.storage.server.engine.perform(step, context)
 
     def _command(self) -> Restored:
         policy = policies_for(self.intent.app, self.intent.project, [self.snapshot.service])[0]
         if policy.restore_command is None:
             raise InputError(_no_command(self.snapshot))
+        [part] = self.snapshot.parts
         place = place_of(self.storage.server, self._instance, self.snapshot.service)
-        with self._open(self.snapshot.parts[0]) as source:
-            done = place.stream(policy.restore_command, stdout=Collected(), stdin=source)
+        with self._open(part) as source:
+            if part.target:
+                place.write_files(posixpath.dirname(part.target.rstrip("/")) or "/", source)
+            stdin = None if part.target else source
+            done = place.stream(policy.restore_command, stdout=Collected(), stdin=stdin)
             if done.exit_code != 0:
                 raise FailedError(command_failed(place, policy.restore_command, done.exit_code, done.complaints))
         return self._restored((self.snapshot.service,), (), ("the restore command ended with 0",))
@@ -244,34 +249,20 @@ class _One:
 
 
 def drop_kept(storage: Storage, intent: Intent, service: str) -> tuple[str, ...]:
-    """Remove the databases and data directories that restores of this service kept; returns their names."""
-    place = place_of(storage.server, intent.app.instance, service)
+    """Remove the databases, data directories or files that restores of this service kept; returns their names."""
+    [policy] = policies_for(intent.app, intent.project, [service])
+    source = intent.project.service(service)
+    kind, place = kind_of(source, policy), place_of(storage.server, intent.app.instance, service)
+    if kind.name == "redis":
+        return redis.drop_kept(place, redis_password(source))
+    if kind.name != "postgres":
+        return ()
     databases, directories = postgres.kept_by_restores(place), postgres.directories_of_restores(place)
     for name in databases:
         postgres.drop(place, name)
     for name in directories:
         postgres.remove_directory(place, name)
     return (*databases, *directories)
-
-
-def _verify_files(place: ReplicaPlace, part: Part) -> None:
-    reader = TarReader()
-    place.read_files(part.target, _Looked(reader))
-    reader.finish()
-    found = (("files", reader.files), ("bytes", reader.size))
-    if found != part.counts:
-        raise FailedError(_files_differ(part, reader))
-
-
-@dataclass(frozen=True, slots=True)
-class _Looked:
-    """Hands everything to a reader and keeps nothing."""
-
-    reader: TarReader
-
-    def write(self, piece: bytes) -> int:
-        self.reader.feed(piece)
-        return len(piece)
 
 
 def _fits(name: str, ending: str) -> str:
@@ -298,9 +289,18 @@ def _doubted(snapshot: Snapshot) -> Problem:
     )
 
 
-def _only_databases(snapshot: Snapshot) -> Problem:
+def _no_part(snapshot: Snapshot, missing: Sequence[str], present: Sequence[str]) -> Problem:
     return Problem(
-        summary=f"--to names a database, and {snapshot.service} is backed up as {snapshot.kind}",
+        summary=f"{snapshot.id} does not hold {', '.join(missing)}",
+        evidence=(f"it holds: {', '.join(present)}",),
+        hint="give --only one of these names",
+        code="restore-only",
+    )
+
+
+def _not_beside(snapshot: Snapshot) -> Problem:
+    return Problem(
+        summary=f"--to names a database or a volume, and {snapshot.service} is backed up as {snapshot.kind}",
         hint="restore without --to, or export the snapshot with `restic dump`",
         code="restore-to",
     )
@@ -309,8 +309,8 @@ def _only_databases(snapshot: Snapshot) -> Problem:
 def _several(snapshot: Snapshot) -> Problem:
     names = ", ".join(part.name for part in snapshot.parts)
     return Problem(
-        summary=f"--to needs one database, and {snapshot.id} holds several: {names}",
-        hint="restore without --to; the databases that are live now are kept beside the restored ones",
+        summary=f"--to needs one database or volume, and {snapshot.id} holds several: {names}",
+        hint="say which with --only NAME, or restore all of them without --to",
         code="restore-to",
     )
 
@@ -331,19 +331,9 @@ def _keys_differ(snapshot: Snapshot, found: int, directory: str, mark: str) -> P
     )
 
 
-def _files_differ(part: Part, reader: TarReader) -> Problem:
-    wanted = dict(part.counts)
-    return Problem(
-        summary=f"{part.target} holds {reader.files} files of {reader.size} bytes after the restore",
-        evidence=(f"the snapshot held {wanted['files']} files of {wanted['bytes']} bytes",),
-        hint="the content from before is in the newest snapshot with the purpose `before-restore`",
-        code="restore-differs",
-    )
-
-
 def _no_command(snapshot: Snapshot) -> Problem:
     return Problem(
         summary=f"nothing says how to put the output of {snapshot.service}'s command back",
-        hint="give `restore_command` under `backups:` in havre.yaml; it reads the stored output from its stdin",
+        hint="give `restore_command` under `backups:` in havre.yaml; it reads what is stored from stdin or `directory`",
         code="restore-command",
     )

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from havre.backups import place as backup
 from havre.backups import postgres
@@ -26,17 +27,29 @@ RESTORED = 1.5
 _SHOWN = 4
 
 
+class Earlier(Protocol):
+    """What was stored before: a snapshot or a base backup."""
+
+    @property
+    def repository(self) -> str:
+        """Where."""
+        ...
+
+    @property
+    def added(self) -> int:
+        """By how many bytes the repository grew."""
+        ...
+
+
 def size_of(kind: backup.Kind, place: Place, previous: Snapshot | None) -> int | None:
     """How much data a service holds now, in bytes: asked where its kind can tell, else as it was the last time."""
     return kind.estimate(place) or (previous.size if previous else None)
 
 
-def refuse_backup_without_room(
-    server: Server, urls: Sequence[str], size: int | None, previous: Snapshot | None
-) -> None:
+def refuse_backup_without_room(server: Server, urls: Sequence[str], size: int | None, previous: Earlier | None) -> None:
     """Raises RefusedError for the first repository on this machine whose disk cannot take the backup.
 
-    Where a good one is there already, only what is new is stored: as much as the last one added, twice.
+    Where one is there already, only what is new is stored: as much as the last one added, twice.
     """
     for url in urls:
         directory = local_directory(url)
@@ -57,7 +70,8 @@ def refuse_restore_without_room(place: Place, directory: str, needed: int, *, fr
     """
     free = free_in(place, directory)
     if free is not None and needed > free + freed:
-        raise RefusedError(_no_room(f"restore into {place.name}", directory, needed, free + freed, _databases(place)))
+        takers = (*_kept(place), *_databases(place))
+        raise RefusedError(_no_room(f"restore into {place.name}", directory, needed, free + freed, takers))
 
 
 def needed_for(parts: Iterable[Part]) -> int:
@@ -96,8 +110,14 @@ def _databases(place: Place) -> tuple[str, ...]:
     )
 
 
+def _kept(place: Place) -> tuple[str, ...]:
+    """The data directories that restores to a moment kept beside the live one."""
+    sizes = postgres.sizes_of_restores(place)
+    return tuple(f"{show_bytes(size)} that an earlier restore kept ({name})" for name, size in sizes[:_SHOWN])
+
+
 def _no_room(doing: str, where: str, needed: int, free: int, consumers: tuple[str, ...]) -> Problem:
-    kept = any("__before_" in line for line in consumers)
+    kept = any("__before_" in line or "earlier restore kept" in line for line in consumers)
     hint = "free room there (`havre prune` shows what no release needs), then try again"
     return Problem(
         summary=f"there is not enough room to {doing}: {show_bytes(needed)} needed, {show_bytes(free)} free at {where}",

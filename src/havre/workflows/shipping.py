@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from havre.backups.repository import Repository
+from havre.backups.leftovers import leftovers
+from havre.backups.repository import Listed, Repository
 from havre.backups.wal import Segment, missing_between, segments_among, superseded
 from havre.backups.wal_book import shipment_tags
+from havre.errors import HavreError, Problem
 from havre.host import clock
 from havre.model.pitr import Archive, Chain, Shipment
 from havre.workflows.receiver import Receiver
@@ -48,11 +50,13 @@ class Shipper:
             position=position,
             size=len(files) * chain.segment,
         )
-        if not archive.shipments:
-            self.repository.make()  # only the first time: a repository that vanished later must be noticed
+        if not archive.shipments:  # only the first time: a repository that vanished later must be noticed
+            for repository in (self.repository, *self.others):
+                repository.make()
         self._store(spool, files, shipment)
         _make_room(spool, files)
-        return self._tidied(replace(archive, shipments=(*archive.shipments, shipment)), chain)
+        shipped = replace(archive, shipments=(*archive.shipments, shipment))
+        return self._tidied(self.to_copy(shipped, shipment.id), chain)
 
     def hole(self, archive: Archive, chain: Chain) -> str | None:
         """Why what lies here cannot be added to what was shipped, or None."""
@@ -64,19 +68,40 @@ class Shipper:
         last = _last(archive, chain)
         return sum(chain.segment for segment in self._files(chain) if last is None or segment.number > last)
 
-    def copy(self, name: str) -> None:
-        """Bring something just stored to the other repositories too."""
-        for other in self.others:
-            other.make()
-            other.copy_from(self.repository, [f"backup={name}"])
+    def to_copy(self, archive: Archive, name: str) -> Archive:
+        """Something was stored, and the other repositories lack it."""
+        return replace(archive, uncopied=(*archive.uncopied, *((other.url, name) for other in self.others)))
+
+    def copy_rest(self, archive: Archive) -> tuple[Archive, tuple[Problem, ...]]:
+        """Bring what the other repositories lack; those that are away get it another time, and this is said."""
+        others, away = {other.url: other for other in self.others}, dict[str, HavreError]()
+        known = {*(base.id for base in archive.bases), *(shipment.id for shipment in archive.shipments)}
+        left = []
+        for url, name in archive.uncopied:
+            if url in others and name in known:
+                if url not in away:
+                    try:
+                        others[url].copy_from(self.repository, [f"backup={name}"])
+                        continue
+                    except HavreError as error:
+                        away[url] = error
+                left.append((url, name))
+        problems = (problem for error in away.values() for problem in error.problems)
+        return replace(archive, uncopied=tuple(left)), tuple(problems)
 
     def forget(self, names: Sequence[str], *, prune: bool = False) -> None:
         """Drop bases and shipments from every repository."""
         for repository in (self.repository, *self.others) if names else ():
             wanted = {f"backup={name}" for name in names}
-            listed = repository.snapshots([f"instance={self.instance}", f"service={self.service}"])
-            repository.forget([one.id for one in listed if wanted & set(one.tags)])
+            repository.forget([one.id for one in self._listed(repository) if wanted & set(one.tags)])
             if prune:
+                repository.prune()
+
+    def sweep(self) -> None:
+        """Free the room of what was never finished: a killed base backup leaves as much as the server holds."""
+        for repository in (self.repository, *self.others):
+            if left := leftovers(self._listed(repository), clock.now()):
+                repository.forget(left)
                 repository.prune()
 
     def clear(self, chain: Chain) -> None:
@@ -95,14 +120,19 @@ class Shipper:
             self.repository.store_directory(staging, tags)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-        self.copy(shipment.id)
+
+    def _listed(self, repository: Repository) -> tuple[Listed, ...]:
+        return repository.snapshots([f"instance={self.instance}", f"service={self.service}"])
 
     def _tidied(self, archive: Archive, chain: Chain) -> Archive:
         """Without the shipments that later ones repeat, many at a time: each forgetting costs a storage a round."""
         old = superseded(archive, chain.id)
         if len(old) < MANY:
             return archive
-        self.forget([one.id for one in old])
+        try:
+            self.forget([one.id for one in old])
+        except HavreError:  # a destination is away: they cost room until another shipment finds it there
+            return archive
         return replace(archive, shipments=tuple(one for one in archive.shipments if one not in old))
 
     def _files(self, chain: Chain) -> tuple[Segment, ...]:

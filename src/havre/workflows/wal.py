@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from havre.backups.choosing import kind_of, policies_for
 from havre.backups.place import Look, Place
-from havre.backups.postgres import Postgres, query
+from havre.backups.postgres import Postgres, query, server_size
 from havre.backups.replication import ServerLog, drop_slots, look, make_slot, take_base
 from havre.backups.repository import Produce, Repository, Stored
 from havre.backups.wal import to_drop
@@ -24,12 +24,13 @@ from havre.model.backup import BackupPolicy, PitrPolicy
 from havre.model.pitr import Archive, Base, Chain
 from havre.model.project import Service
 from havre.model.units import show_bytes
-from havre.workflows.backup import Storage
 from havre.workflows.intent import Intent
 from havre.workflows.places import place_of, running_replica
 from havre.workflows.receiver import Receiver, not_received
 from havre.workflows.release_work import note
+from havre.workflows.room import refuse_backup_without_room
 from havre.workflows.shipping import Shipper
+from havre.workflows.storage import Storage
 
 Progress = Callable[[str], None]
 CATCH_UP = 30.0
@@ -53,9 +54,9 @@ def keep_wal(
         with wal_lock(storage, intent.app.instance):
             one = Keeper(storage, intent, policy, progress)
             try:
-                archive, gap = one.run(base=base)
+                archive, told = one.run(base=base)
                 found.append((policy.service, archive))
-                problems += [gap] if gap else []
+                problems += told
             except HavreError as error:
                 one.note_trouble(error)
                 problems += [replace(problem, subject=problem.subject or policy.service) for problem in error.problems]
@@ -64,8 +65,12 @@ def keep_wal(
     return tuple(found)
 
 
-def resume_receivers(storage: Storage, intent: Intent, *, progress: Progress = lambda _: None) -> None:
-    """Let the receivers follow databases that were replaced; what does not work is told, and mended by `keep_wal`."""
+def resume_receivers(storage: Storage, intent: Intent, *, progress: Progress = lambda _: None) -> tuple[Problem, ...]:
+    """Let the receivers follow databases that were replaced or restarted; says what does not work.
+
+    `keep_wal` mends that; the database keeps its log meanwhile.
+    """
+    problems = []
     for policy in pitr_policies(intent):
         keeper = Keeper(storage, intent, policy, progress)
         if keeper.archive.open_chain is not None:
@@ -73,7 +78,8 @@ def resume_receivers(storage: Storage, intent: Intent, *, progress: Progress = l
                 with wal_lock(storage, intent.app.instance):
                     keeper.resume()
             except HavreError as error:
-                progress(f"{policy.service}: its log is not received yet: {error.problems[0].summary}")
+                problems.append(_not_resumed(policy.service, error))
+    return tuple(problems)
 
 
 def wal_lock(storage: Storage, instance: str) -> AbstractContextManager[None]:
@@ -102,8 +108,11 @@ class Keeper:
     policy: BackupPolicy
     progress: Progress
 
-    def run(self, *, base: bool = False) -> tuple[Archive, Problem | None]:
-        """Receive, ship, take a base when one is due, tidy; also the gap that was found, and mended."""
+    def run(self, *, base: bool = False) -> tuple[Archive, tuple[Problem, ...]]:
+        """Receive, ship, take a base when one is due, copy, tidy.
+
+        Also tells the gap that was found, and mended, and which destinations are away.
+        """
         if not isinstance(kind_of(self._service, self.policy), Postgres):
             raise InputError(_not_postgres(self._service))
         place = self._place_or_ship()
@@ -114,9 +123,14 @@ class Keeper:
         archive = self._write(archive.with_chain(chain))
         self._receive(chain)
         archive = self._ship(place, archive, chain)
-        if base or self._is_due(archive, chain):
+        if is_due := base or self._is_due(archive, chain):
             archive = self._take_base(place, archive, chain)
-        return self._write(replace(self._tidy(archive), trouble="")), gap
+        archive, away = self._shipper.copy_rest(archive)
+        self._write(archive)
+        if not away:
+            archive = self._tidy(archive, thorough=is_due)
+        archive = self._write(replace(archive, trouble=away[0].summary if away else ""))
+        return archive, (*([gap] if gap else []), *away)
 
     def resume(self) -> None:
         """Receive again, where a chain is open."""
@@ -240,6 +254,8 @@ class Keeper:
 
     def _take_base(self, place: Place, archive: Archive, chain: Chain) -> Archive:
         """It counts when its files and the log up to its end are stored."""
+        urls = self.storage.urls(self.policy)
+        refuse_backup_without_room(self.storage.server, urls, server_size(place), next(iter(archive.bases[-1:]), None))
         repository, began = self._repository, clock.now()
         name = f"{self._name}-base-{clock.stamp(began)}"
         tags = [*base_tags(self._instance, self._name, name), BASE_TAR_TAG]
@@ -254,13 +270,16 @@ class Keeper:
             id=name, instance=self._instance, service=self._name, chain=chain, began=began, ended=ended,
             start=taken.start, end=taken.end, size=taken.stored.size, files=taken.files, repository=repository.url,
             restic=taken.stored.id, image=self._service.image, version=query(place, "template1", "SHOW server_version"),
+            added=taken.stored.added,
         )  # fmt: skip
         store_base_record(repository, base)
-        self._shipper.copy(name)
+        archive = self._shipper.to_copy(archive, name)
         self.progress(f"{name}: {base.files} files, {show_bytes(base.size)}, and the log up to its end")
         return self._write(replace(archive, bases=(*archive.bases, base)))
 
-    def _tidy(self, archive: Archive) -> Archive:
+    def _tidy(self, archive: Archive, *, thorough: bool) -> Archive:
+        if thorough:
+            self._shipper.sweep()
         bases, shipments = to_drop(archive, self._pitr.keep, clock.now())
         gone = [*(one.id for one in bases), *(one.id for one in shipments)]
         self._shipper.forget(gone, prune=bool(bases))
@@ -324,6 +343,16 @@ def _gap(service: str, reason: str) -> Problem:
         effect="no moment from then until the new base backup can be restored",
         hint="nothing more to do: a new base was taken; `havre backup status` shows what can be restored",
         code="wal-gap",
+    )
+
+
+def _not_resumed(service: str, error: HavreError) -> Problem:
+    return Problem(
+        summary=f"its log is not received yet: {error.problems[0].summary}",
+        subject=service,
+        effect="the database keeps it meanwhile, up to `limit`; nothing is lost yet",
+        hint="run `havre backup wal` when the database is well",
+        code="wal-not-received",
     )
 
 

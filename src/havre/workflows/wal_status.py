@@ -11,9 +11,9 @@ from havre.errors import HavreError
 from havre.model.backup import BackupPolicy, PitrPolicy
 from havre.model.pitr import Archive, Window
 from havre.model.units import show_bytes, show_seconds
-from havre.workflows.backup import Storage
 from havre.workflows.intent import Intent
 from havre.workflows.places import place_of
+from havre.workflows.storage import Storage
 from havre.workflows.wal import Keeper
 
 LATE = 3

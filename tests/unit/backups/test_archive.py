@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -65,6 +66,21 @@ def test_nothing_of_the_content_is_in_the_clear_and_plain_age_and_zstd_read_it(a
     plain = zstandard.ZstdDecompressor().decompressobj().decompress(pyrage.decrypt(content, [identity]))
     assert plain == b"a secret" * 100
     assert all(path.stat().st_mode & 0o077 == 0 for path in directory.glob("*/*"))
+
+
+def test_what_comes_in_zstd_frames_is_not_compressed_again(archive: Archive) -> None:
+    frames = zstandard.ZstdCompressor().compress(WHOLE)
+
+    def framed(sink: Writable) -> int:
+        sink.write(frames)
+        return 0
+
+    stored = archive.store("db.pgdump.zst", ["backup=db-2"], framed)
+    with archive.open(stored.id, "db.pgdump.zst") as stream:
+        assert stream.read() == frames
+    entry = json.loads((Path(archive.url) / "snapshots" / f"{stored.id}.json").read_text())
+    assert (entry["packed"], entry["size"]) == (False, len(frames))
+    assert 0 < entry["stored"] - len(frames) < 1000, "what encryption adds"
 
 
 def test_a_source_that_fails_leaves_nothing(archive: Archive) -> None:

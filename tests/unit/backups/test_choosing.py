@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from havre.backups.choosing import data_paths, image_kind, kind_of, policies_for, redis_password, runs
+from havre.backups.choosing import data_paths, image_kind, kind_of, policies_for, redis_password, runs, unkept
 from havre.backups.files import Command, Directories
 from havre.backups.postgres import Postgres
 from havre.backups.redis import Redis
@@ -12,6 +12,7 @@ from havre.errors import InputError
 from havre.model.app import App
 from havre.model.backup import BackupPolicy
 from havre.model.project import Mount, MountKind, Project, Service
+from havre.workflows.places import writers_of
 
 DATA = Mount(kind=MountKind.VOLUME, source="uploads", target="/srv/uploads")
 WEB = Service(name="web", image="shop:1", mounts=(DATA,))
@@ -102,3 +103,24 @@ def test_a_client_that_borrows_a_servers_image_holds_no_data() -> None:
     assert runs(service("postgres:15-alpine", "postgres", "-c", "ssl=on")) == "postgres"
     assert runs(service("eqalpha/keydb:latest")) == "redis"
     assert runs(service("postgres:15-alpine", "psql", "-f", "seed.sql")) is None
+
+
+def test_what_writes_data_that_nothing_keeps_is_told() -> None:
+    mysql = Service(name="mysql", image="mysql:8", mounts=(Mount(kind=MountKind.VOLUME, source="my", target="/var"),))
+    worker = Service(name="worker", image="shop:1", mounts=(DATA,))
+    shop = Project(name="shop", services=(WEB, DB, CACHE, mysql, worker))
+    assert unkept(App(name="shop"), shop) == ("web", "mysql", "worker")
+    kept = App(name="shop", backups=(BackupPolicy(service="web", kind="volume"),))
+    assert unkept(kept, shop) == ("mysql",), "the worker's data is the web's"
+
+
+def test_everybody_who_writes_the_same_data_is_found() -> None:
+    def bound(name: str, source: str, *, read_only: bool = False) -> Service:
+        mount = Mount(kind=MountKind.BIND, source=source, target="/data", read_only=read_only)
+        return Service(name=name, image="x", mounts=(mount,))
+
+    inside, beside, whole = bound("inside", "/srv/data/in"), bound("beside", "/srv/data2"), bound("whole", "/srv/data")
+    reads = bound("reads", "/srv/data", read_only=True)
+    project = Project(name="shop", services=(inside, beside, reads, whole, WEB))
+    assert writers_of(project, whole, ["/data"]) == (whole, inside)
+    assert writers_of(project, whole, ["/elsewhere"]) == (whole,)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from havre.model.backup import BackupPolicy, DrillReport, Snapshot, Verdict
-from havre.workflows.backup_status import problems_of
+from havre.workflows.backup_status import decisive, problems_of
 
 DAY = 86400.0
 NOW = 1_800_000_000.0
@@ -61,3 +63,12 @@ def test_drills_fall_due_fail_and_take_too_long() -> None:
     assert problems(weekly, taken(5), drill=drilled(DAY, rto=90.0)) == [
         "a restore took 1 min 30 s, more than the promised 1 min"
     ]
+
+
+def test_of_two_ways_to_restore_the_failed_or_slower_one_decides() -> None:
+    dump, log = drilled(60), replace(drilled(50, rto=30.0), from_log=True)
+    assert decisive([log, dump]) == log
+    failed = drilled(60, passed=False)
+    assert decisive([log, failed, drilled(3600)]) == failed
+    assert decisive([log, dump, failed]) == log, "what failed was drilled again since"
+    assert decisive([]) is None

@@ -10,6 +10,7 @@ from havre.backups.wal import (
     base_for,
     lsn,
     missing_between,
+    room_for,
     segments_among,
     shipments_for,
     superseded,
@@ -122,3 +123,9 @@ def test_the_log_of_a_chain_whose_first_base_is_under_way_stays() -> None:
     assert to_drop(archive, DAY, 100.0) == ((), ())
     later = to_drop(replace(archive, bases=(*archive.bases, base("b", 80.0, chain=fresh, segment=8))), DAY, 100 * DAY)
     assert ([one.id for one in later[0]], [one.chain for one in later[1]]) == (["a"], ["one"])
+
+
+def test_a_restore_to_a_moment_needs_room_for_the_base_and_twice_its_log() -> None:
+    taken = base("b", 10.0, segment=3)
+    log = (shipped(1, 2, 5.0), shipped(3, 4, 20.0), shipped(5, 7, 30.0))
+    assert room_for(Archive(chains=(CHAIN,), bases=(taken,), shipments=log), taken) == taken.size + 2 * 5 * SIZE

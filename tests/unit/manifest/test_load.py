@@ -296,6 +296,16 @@ def test_keys_that_begin_with_x_are_the_users_own() -> None:
         ("backups: {db: {schedule: 0 25 * * *}}", "backups.db.schedule: `0 25 * * *` is not a cron schedule"),
         ("backups: {db: {schedule: 0 2 x! * *}}", "backups.db.schedule: `0 2 x! * *` is not a cron schedule"),
         ("backups: {db: {schedule: 0 2 * *}}", "backups.db.schedule: `0 2 * *` is not a cron schedule"),
+        (
+            "backups: {db: {schedule: 0 2 31 2 *}}",
+            "backups.db.schedule: `0 2 31 2 *` is a cron schedule that never comes round",
+        ),
+        (
+            "backups: {db: {schedule: 0 2 * * fri-mon}}",
+            "backups.db.schedule: `0 2 * * fri-mon` is not a cron schedule",
+        ),
+        ("backups: {db: {command: dump, directory: out}}", "backups.db.directory: `directory` is no absolute path"),
+        ("backups: {db: {directory: /out}}", "backups.db.directory: `directory` needs `command`"),
         ("backups: {db: {kind: command}}", "backups.db: `kind: command` needs `command`"),
         ("backups: {db: {kind: redis, pitr: true}}", "backups.db.pitr: `pitr` does not go with `kind: redis`"),
         ("tls: {certificate: a.pem}", "tls.certificate: `certificate` is only used with `mode: own`"),

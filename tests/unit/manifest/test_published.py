@@ -42,7 +42,7 @@ release:
     {head: /p}]
 backups:
   db: {schedule: 0 2 * * *, kind: postgres, keep: {last: 1, daily: 2, weekly: 3, monthly: 4, minimum: 1}, to: a,
-       databases: [x], volumes: [v], command: c, restore_command: r, drill: weekly, assert: select 1,
+       databases: [x], volumes: [v], command: c, directory: /d, restore_command: r, drill: weekly, assert: select 1,
        pitr: {enabled: true, ship: 1m, base: 24h, keep: 168h, limit: 4GB},
        rpo: 24h, rto: 4h}
   kv: {pitr: false}

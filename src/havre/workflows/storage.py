@@ -1,0 +1,61 @@
+"""Where this server keeps backups: the records, the key, and the repositories as they are reached from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from havre.backups.book import Book
+from havre.backups.opening import open_repository
+from havre.backups.repository import Repository
+from havre.backups.vault import Vault
+from havre.model.backup import BackupPolicy
+from havre.workflows.server import Server
+from havre.workflows.settings import read_settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """How this server reaches its repositories. `variables` is the environment the user gave storage keys in."""
+
+    server: Server
+    variables: Mapping[str, str] = field(default_factory=dict)
+    patience: float = 300.0
+
+    @property
+    def book(self) -> Book:
+        """What is known of snapshots here."""
+        return Book(self.server.state.backups)
+
+    @property
+    def vault(self) -> Vault:
+        """The repositories' key."""
+        return Vault(self.server.state.backups / "key.sealed", self.server.seal, self.server.unseal)
+
+    @property
+    def default_url(self) -> str:
+        """Where backups go when the manifest names no place."""
+        return str(self.server.state.backups / "repo")
+
+    def urls(self, policy: BackupPolicy) -> tuple[str, ...]:
+        """The repositories of a policy; a relative path is below the server's backups."""
+        wanted = policy.to or read_settings(self.server.state.directory).backup_to
+        return tuple(self._absolute(url) for url in wanted) or (self.default_url,)
+
+    def repository(self, url: str) -> Repository:
+        """The repository at `url`, whether it exists or not."""
+        known = self.vault.destination(url, self.variables)
+        directory = self.server.state.directory
+        return open_repository(known, state=directory, variables=self.variables, patience=self.patience)
+
+    def made(self, url: str, instance: str) -> Repository:
+        """The same, made where nothing of the instance was stored yet: one that vanished later must be noticed."""
+        repository = self.repository(url)
+        if not any(url in one.places for one in self.book.snapshots(instance)):
+            repository.make()
+        return repository
+
+    def _absolute(self, url: str) -> str:
+        if url.startswith("/") or ":" in url:
+            return url
+        return str(self.server.state.backups / url)
