@@ -27,7 +27,7 @@ from pathlib import Path
 
 from havre.edge.haproxy import Edge
 from havre.edge.runner import ProcessRunner
-from havre.edge.state import load_pool
+from havre.edge.state import load_pool, save_applied
 from havre.host.commands import find_program
 from havre.model.route import AppEdge, EdgeSettings, RateLimit, Route, Upstream
 from strict_client import Load
@@ -231,7 +231,9 @@ def fill(edge: Edge, domains: int, backend: int) -> None:
     disk.prepare()
     pool = load_pool(edge.layout)
     for number in range(domains):
-        disk.write_replicas(transition.to_app(None, app(number, backend), pool, edge.settings).applied)
+        applied = transition.to_app(None, app(number, backend), pool, edge.settings).applied
+        save_applied(edge.layout, applied)
+        disk.write_app_configuration(applied)
     disk.write_pool(transition.replenished(pool, edge.settings.spare_backends))
     edge.restore()
 

@@ -28,6 +28,8 @@ def surroundings(facts: Facts) -> Iterator[Finding]:
     yield from _near_limits(facts)
     yield from outside(facts)
     yield from _exposed(facts)
+    if facts.serving is not None and not facts.comes_back:
+        yield Finding(problem=_stays_away(facts), rank=Rank.EXPOSED)
 
 
 def _edge(facts: Facts) -> Iterator[Finding]:
@@ -54,6 +56,18 @@ def _edge(facts: Facts) -> Iterator[Finding]:
 
 def _on_the_way(problem: Problem, service: str) -> Finding:
     return Finding(problem=problem, rank=Rank.ROUTE, about=way_to(service), because=service)
+
+
+def _stays_away(facts: Facts) -> Problem:
+    by_cron = "`(crontab -l; havre boot cron) | crontab -`"
+    return Problem(
+        summary="nothing brings this server's apps back after a reboot",
+        subject="server",
+        effect="the edge and what it leads to stay away until somebody runs a command",
+        hint="`havre boot install`" if facts.has_systemd else f"{by_cron} (no systemd runs here)",
+        code="doctor-boot",
+        severity=Severity.NOTE,
+    )
 
 
 def _nothing_applied(facts: Facts) -> Problem:

@@ -9,7 +9,7 @@ import click
 from havre.cli.options import Chosen, app_options, json_option
 from havre.cli.session import load, load_app, open_instance, open_server
 from havre.cli.show import problem_as_dict, say, show_json, show_problem
-from havre.errors import HavreError
+from havre.errors import HavreError, Severity
 from havre.host import clock
 from havre.model.diagnosis import Facts
 from havre.workflows.doctor import Diagnosis, examine
@@ -77,12 +77,12 @@ def show_diagnosis(found: Diagnosis) -> None:
     if found.facts is None:
         say(f"{found.instance}: nothing was deployed yet. Next: havre plan")
         return
-    if not found.problems:
-        say(_all_is_well(found.facts))
-        return
     for problem in found.problems:
         show_problem(problem, error=False)
-    count = len(found.problems)
+    if found.is_well:
+        say(_all_is_well(found.facts))
+        return
+    count = sum(problem.severity is not Severity.NOTE for problem in found.problems)
     say(f"{found.instance}: {count} finding{'' if count == 1 else 's'}, the likeliest cause first", bold=True)
 
 

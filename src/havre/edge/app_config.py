@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from havre.edge.config import HOLD_LIMIT, HTTP, TCP, retries
+from havre.edge.holding import HOLD_LIMIT, WAIT, hold_server, retries
 from havre.edge.maps import route_key
+from havre.edge.names import HTTP, NO_REPEAT, TCP
 from havre.edge.rules import backend_rules, user_lists
 from havre.edge.state import Applied, Backend
 from havre.edge.text import lines
@@ -13,7 +14,7 @@ from havre.model.route import AppEdge, EdgeSettings, Endpoint, InsideListener, R
 
 STANDARD_CAPACITY = 4
 CLOSED = "127.0.0.1:1"
-"""Where nothing listens: the address of free slots, and of the server that makes requests wait."""
+"""Where nothing listens: the address of free slots."""
 
 
 def app_configuration(applied: Applied, settings: EdgeSettings) -> str:
@@ -64,7 +65,7 @@ def routes_to(app: AppEdge, endpoint: Endpoint) -> list[Route]:
 
 def is_plain(app: AppEdge, endpoint: Endpoint) -> bool:
     """True when a spare backend can serve `endpoint`."""
-    return not _rules(app, endpoint, "x") and app.hold_limit == HOLD_LIMIT
+    return not _rules(app, endpoint, "x")
 
 
 def _backend(app: AppEdge, backend: Backend, name: str) -> str:
@@ -73,14 +74,15 @@ def _backend(app: AppEdge, backend: Backend, name: str) -> str:
     rules = [] if tcp else backend_rules(app.instance, name, keyed)
     lists = [] if tcp else user_lists(name, keyed)
     balanced = any(rule.startswith("  balance ") for rule in rules)
-    waits = [] if app.hold_limit == HOLD_LIMIT else [f"  retries {retries(app.hold_limit)}"]
+    tries = [] if app.hold_limit == HOLD_LIMIT else [f"  retries {retries(app.hold_limit)}"]
     return lines(
         lists,
         f"backend {name} from {TCP if tcp else HTTP}",
         [] if balanced else "  balance leastconn",
-        waits,
         rules,
+        tries if tcp else WAIT,
         _servers(backend),
+        hold_server(is_tcp=tcp, is_held=backend.held),
     )
 
 
@@ -96,7 +98,7 @@ def _servers(backend: Backend) -> list[str]:
             at = f"{_bracketed(slot.upstream.address)}:{slot.upstream.port}"
             disabled = "" if slot.state == "ready" else " disabled"
             servers.append(f"  server s{number} {at}{cookie} check{disabled}")
-    return [*servers, f"  server hold {CLOSED} no-check{'' if backend.held else ' disabled'}"]
+    return servers
 
 
 def _published(applied: Applied, port: TcpPort) -> str:
@@ -105,6 +107,7 @@ def _published(applied: Applied, port: TcpPort) -> str:
     return lines(
         f"frontend {applied.app.instance}.tcp.{port.address}.{port.port} from {TCP}",
         f"  bind {_bracketed(port.address)}:{port.port}",
+        f"  unique-id-format {name}",
         "  no log",
         f"  default_backend {name}",
     )
@@ -118,8 +121,9 @@ def _inside(applied: Applied, listener: InsideListener, settings: EdgeSettings) 
     return lines(
         f"frontend {applied.app.instance}.inside.{listener.address}.{listener.port} from {TCP if wants_tcp else HTTP}",
         f"  bind {_bracketed(listener.address)}:{listener.port}{transparent}",
+        f"  unique-id-format {name}",
         "  no log",
-        [] if wants_tcp else "  http-request disable-l7-retry unless { method GET HEAD OPTIONS }",
+        [] if wants_tcp else NO_REPEAT,
         f"  default_backend {name}",
     )
 

@@ -20,15 +20,19 @@ from havre.edge.fields import (
     SECURE,
     Flag,
 )
+from havre.edge.holding import HOLD_LIMIT, gates, retries, variables
 from havre.edge.layout import Layout
+from havre.edge.names import HTTP, NO_REPEAT, TCP
 from havre.edge.state import Pool
 from havre.edge.text import lines, literal
 from havre.model.route import SECURITY_HEADERS, STRICT_TRANSPORT, EdgeSettings
 
-HTTP, TCP = "havre-http", "havre-tcp"
-CONNECT_TIMEOUT = 0.25
-"""Seconds; also the pause between two tries, so `retries` times this is how long a request is held."""
-HOLD_LIMIT = 15.0
+REPEATS = 3
+"""How often a request is tried again, connections refused and answers that never came taken together.
+
+HAProxy counts both alike, and what kills the replica it is given to must not kill them all, over and over. So this is
+few, and held requests wait otherwise (`holding.WAIT`), not by being tried again.
+"""
 _BODY_WITHOUT_LENGTH = "!{ method GET HEAD OPTIONS } !{ req.hdr(content-length) -m found }"
 _ACCESS_LOG = (
     '{"ts":"%[date(0,ms)]","id":"%[var(txn.id)]","ip":"%ci","method":"%HM",'
@@ -48,6 +52,7 @@ def base(settings: EdgeSettings, layout: Layout, pool: Pool) -> str:
             _answering_backends(settings, layout),
             _frontend(settings, layout, pool),
             _counting_frontend(layout),
+            gates(settings, layout, pool),
             *([_metrics(settings.metrics)] if settings.metrics else []),
         ]
     )
@@ -57,11 +62,6 @@ def binds(settings: EdgeSettings, port: int) -> list[str]:
     """The addresses of a public port."""
     shown = [f"[{address}]" if ":" in address else address for address in settings.addresses]
     return [f"{address}:{port}" + (" v6only" if ":" in address else "") for address in shown]
-
-
-def retries(hold_limit: float) -> int:
-    """How many tries make up `hold_limit` seconds."""
-    return max(1, round(hold_limit / CONNECT_TIMEOUT))
 
 
 def rate_table(period: int) -> str:
@@ -85,6 +85,8 @@ def _global(settings: EdgeSettings, layout: Layout, pool: Pool) -> str:
         "  ssl-default-bind-options ssl-min-ver TLSv1.2",
         "  tune.ssl.default-dh-param 2048",
         f"  lua-load-per-thread {layout.body_limit}",
+        f"  lua-load-per-thread {layout.waiting}",
+        variables(settings, layout, pool),
     )
 
 
@@ -92,7 +94,6 @@ def _defaults() -> str:
     shared = [
         "  timeout connect 250ms",
         "  timeout queue 10s",
-        f"  retries {retries(HOLD_LIMIT)}",
         "  option redispatch 1",
         "  default-server check inter 2s fall 2 rise 1 init-addr none",
     ]
@@ -100,6 +101,7 @@ def _defaults() -> str:
         f"defaults {HTTP}",
         "  mode http",
         shared,
+        f"  retries {REPEATS}",
         "  timeout client 60s",
         "  timeout server 60s",
         "  timeout http-request 10s",
@@ -113,6 +115,7 @@ def _defaults() -> str:
         f"defaults {TCP}",
         "  mode tcp",
         shared,
+        f"  retries {retries(HOLD_LIMIT)}",
         "  timeout client 24h",
         "  timeout server 24h",
         "  option clitcpka",
@@ -152,6 +155,7 @@ def _frontend(settings: EdgeSettings, layout: Layout, pool: Pool) -> str:
         [f"  bind {bind}" for bind in binds(settings, settings.http_port)],
         _tls_binds(settings, layout),
         f"  log-format {literal(_ACCESS_LOG.replace('LOG', str(LOG)))}",
+        f"  unique-id-format '%[var(txn.route),field({BACKEND},|)]'",
         "  log global",
         _who_asks(settings),
         _challenge(pool),
@@ -321,11 +325,12 @@ def _counting_frontend(layout: Layout) -> str:
         f"  bind unix@{layout.bounded_socket} mode 600",
         "  no log",
         "  filter lua.bodylimit",
+        f"  unique-id-format '%[var(txn.route),field({BACKEND},|)]'",
         "  http-request set-src req.hdr(x-real-ip)",
         "  http-request set-var(txn.proto) req.hdr(x-forwarded-proto)",
         _find_route(layout),
         f"  http-request set-var(txn.stream) var(txn.route),field({BODY},|),add(0)",
-        "  http-request disable-l7-retry unless { method GET HEAD OPTIONS }",
+        NO_REPEAT,
         f"  use_backend %[var(txn.route),field({BACKEND},|)]",
         "  default_backend havre.nothing",
     )
@@ -335,7 +340,7 @@ def _forward(settings: EdgeSettings) -> list[str]:
     """What the service learns about the visitor; whatever a stranger claimed about himself is gone."""
     outer = "var(txn.outer)" if settings.trusted_proxies else "req.hdr(host)"
     return [
-        "  http-request disable-l7-retry unless { method GET HEAD OPTIONS }",
+        NO_REPEAT,
         "  http-request del-header x-forwarded- -m beg",
         "  http-request del-header forwarded",
         "  http-request set-header x-request-id %[var(txn.id)]",

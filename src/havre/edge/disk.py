@@ -12,9 +12,9 @@ from havre.edge import certificate_files
 from havre.edge.app_config import app_configuration, spare
 from havre.edge.config import base
 from havre.edge.layout import Layout
-from havre.edge.maps import read_map, redirect_lines, route_lines, write_map
+from havre.edge.maps import all_maps, read_map, write_map
 from havre.edge.state import Applied, Pool, load_all, load_pool, save_applied, save_pool
-from havre.edge.static import BODY_LIMIT, MAINTENANCE_PAGE, TOO_LARGE
+from havre.edge.static import BODY_LIMIT, MAINTENANCE_PAGE, TOO_LARGE, waiting
 from havre.host.files import private_directory, write_atomic
 from havre.model.route import EdgeSettings
 
@@ -44,9 +44,10 @@ class Disk:
         for directory in (self.layout.configuration, self.layout.routes.parent, self.layout.log.parent):
             directory.mkdir(parents=True, exist_ok=True)
         _put(self.layout.body_limit, BODY_LIMIT)
+        _put(self.layout.waiting, waiting(str(self.layout.held)))
         _put(self.layout.maintenance_page, MAINTENANCE_PAGE)
         _put(self.layout.too_large, TOO_LARGE)
-        for path in (self.layout.routes, self.layout.redirects):
+        for path, _ in all_maps(self.layout):
             if not path.exists():
                 write_atomic(path, "")
         if self.settings.https_port is not None and not self.layout.certificate_list.exists():
@@ -72,11 +73,6 @@ class Disk:
         """Only what HAProxy reads of an app at a start."""
         _put(self.layout.app_configuration(applied.app.instance), app_configuration(applied, self.settings))
 
-    def write_replicas(self, applied: Applied) -> None:
-        """The state and configuration of an app of which only replicas changed."""
-        save_applied(self.layout, applied)
-        self.write_app_configuration(applied)
-
     def remove_app(self, before: Applied) -> None:
         """Everything of one app."""
         self._write_maps(before, None)
@@ -92,8 +88,8 @@ class Disk:
                 path.unlink()
         for applied in apps:
             self.write_app_configuration(applied)
-        _put(self.layout.routes, write_map(joined(route_lines(applied) for applied in apps)))
-        _put(self.layout.redirects, write_map(joined(redirect_lines(applied) for applied in apps)))
+        for path, render in all_maps(self.layout):
+            _put(path, write_map(joined(render(applied) for applied in apps)))
         if self.settings.https_port is not None:
             certificate_files.write_list(self.layout, [applied.app for applied in apps])
         self.write_pool(load_pool(self.layout))
@@ -139,11 +135,14 @@ class Disk:
         else:
             save_applied(self.layout, unfinished.before)
         latest = max(load_pool(self.layout).generation, unfinished.pool.generation)
-        save_pool(self.layout, replace(unfinished.pool, generation=latest + int(unfinished.is_structural)))
+        pool = replace(unfinished.pool, generation=latest)
+        if unfinished.is_structural:
+            pool = replace(pool, generation=latest + 1, takes_over=True)
+        save_pool(self.layout, pool)
         return self.write_all()
 
     def _write_maps(self, before: Applied | None, after: Applied | None) -> None:
-        for path, render in ((self.layout.routes, route_lines), (self.layout.redirects, redirect_lines)):
+        for path, render in all_maps(self.layout):
             old = render(before) if before else {}
             new = render(after) if after else {}
             if old != new:

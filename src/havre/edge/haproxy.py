@@ -16,10 +16,10 @@ from havre.edge.app_config import structure
 from havre.edge.disk import Disk, Unfinished
 from havre.edge.layout import Layout
 from havre.edge.listening import taken_addresses
-from havre.edge.maps import owner, read_map, redirect_lines, route_lines
+from havre.edge.maps import all_maps, owner, read_map
 from havre.edge.runner import EdgeRunner
 from havre.edge.runtime import Runtime, Socket
-from havre.edge.state import Applied, Backend, Pool, load_applied, load_pool
+from havre.edge.state import Applied, Backend, Pool, load_applied, load_pool, save_pool
 from havre.errors import FailedError, HavreError, Problem, RefusedError, UnavailableError
 from havre.host import clock, locks
 from havre.host.files import write_atomic
@@ -96,12 +96,8 @@ class Edge:
             old = load_applied(self.layout, app.instance)
             self._refuse(old, app)
             pem = certificate_files.local_pem(self.layout, app) if self.settings.https_port else None
-            step = self._step(old, app, hold)
-            if old is not None and step.needs_reload and (waiting := transition.waiting(old, app, hold)):
-                self._validate(step.applied, step.pool)
-                self._change(app.instance, lambda backend: _led(backend, waiting))
-                old = load_applied(self.layout, app.instance)
-                step = self._step(old, app, hold)
+            room = self._with_room(old, app)
+            step = transition.to_app(room, app, load_pool(self.layout), self.settings, hold=hold)
             if old == step.applied and pem is None and not step.needs_reload:
                 return ApplyReport(changed=False, reloaded=False)
             self._perform(old, step)
@@ -177,7 +173,7 @@ class Edge:
             self._ensure_running()
             pool = load_pool(self.layout)
             if pool.thumbprint != thumbprint:
-                self._disk.write_pool(replace(pool, thumbprint=thumbprint, generation=pool.generation + 1))
+                self._disk.write_pool(self._next(replace(pool, thumbprint=thumbprint)))
                 self._reload(load_pool(self.layout).generation)
 
     def install_certificate(self, instance: str, hosts: Sequence[str], pem: bytes) -> None:
@@ -213,9 +209,6 @@ class Edge:
         if self.settings.https_port is not None:
             certificate_files.replace_files(self.runtime, self.layout, old, app, pem)
 
-    def _step(self, old: Applied | None, app: AppEdge, hold: Collection[Endpoint]) -> transition.Transition:
-        return transition.to_app(self._with_room(old, app), app, load_pool(self.layout), self.settings, hold=hold)
-
     def _with_room(self, old: Applied | None, app: AppEdge) -> Applied | None:
         """The app as it is, without idle draining replicas where their slots are needed."""
 
@@ -227,10 +220,10 @@ class Edge:
     def _ensure_running(self) -> None:
         self._disk.prepare()
         self._recover()
-        pool = load_pool(self.layout)
-        if self._disk.base_differs(pool):
-            pool = transition.replenished(pool, self.settings.spare_backends)
-            self._disk.write_pool(replace(pool, generation=pool.generation + 1))
+        if self._is_of_another_version():
+            pool = transition.replenished(load_pool(self.layout), self.settings.spare_backends)
+            save_pool(self.layout, self._next(pool))
+            self._disk.write_all()
         generation = load_pool(self.layout).generation
         if not (self._runner.is_running(self.layout) and self.runtime.admin.answers()):
             self._runner.stop(self.layout)
@@ -239,6 +232,10 @@ class Edge:
             self._await_start(generation)
         elif self.runtime.generation() != _named(generation):
             self._reload(generation)
+
+    def _is_of_another_version(self) -> bool:
+        """True when other settings, or another version of Havre, made the files: what is in them is not known."""
+        return self._disk.base_differs(load_pool(self.layout))
 
     def _recover(self) -> None:
         """Take back what a killed command had begun."""
@@ -252,7 +249,7 @@ class Edge:
         self._disk.finish()
 
     def _repair_maps(self) -> None:
-        for path in (self.layout.routes, self.layout.redirects):
+        for path, _ in all_maps(self.layout):
             self.runtime.change_map(path, self.runtime.map_entries(path), read_map(path.read_text()))
 
     def _refuse(self, old: Applied | None, app: AppEdge) -> None:
@@ -273,8 +270,7 @@ class Edge:
 
     def _restructure(self, old: Applied | None, step: transition.Transition) -> None:
         """A new structure: validated alone, then joined, then loaded by a new worker."""
-        pool = transition.replenished(step.pool, self.settings.spare_backends)
-        pool = replace(pool, generation=pool.generation + 1)
+        pool = self._next(transition.replenished(step.pool, self.settings.spare_backends))
         self._validate(step.applied, pool)
         with self._undone_on_failure(old, step.applied.app.instance, is_structural=True):
             self._disk.write_app(step.applied, old)
@@ -288,14 +284,15 @@ class Edge:
             if step.pool != load_pool(self.layout):
                 self._disk.write_pool(step.pool)
             self._disk.write_app(new, old)
-            servers.move(self.runtime, _changes(old, new))
-            for path, render in ((self.layout.routes, route_lines), (self.layout.redirects, redirect_lines)):
+            changes = _changes(old, new)
+            servers.open_new(self.runtime, changes)
+            for path, render in all_maps(self.layout):
                 self.runtime.change_map(path, render(old) if old else {}, render(new))
-            servers.move(self.runtime, _releases(old, new))
+            servers.retire_old(self.runtime, [*changes, *_releases(old, new)])
 
     def _change(self, instance: str, how: Callable[[Backend], Backend]) -> None:
         """Change the backends of an app, and nothing else."""
-        if self.layout.unfinished.exists() or not self.runtime.admin.path.exists():
+        if self.layout.unfinished.exists() or not self.runtime.admin.path.exists() or self._is_of_another_version():
             self._ensure_running()
         old = load_applied(self.layout, instance)
         if old is None:
@@ -303,13 +300,12 @@ class Edge:
         new = old.with_backends(tuple(transition.grown(how(self._roomy(backend, how))) for backend in old.backends))
         if new == old:
             return
-        pool = load_pool(self.layout)
-        if set(structure(new, self.settings)) != set(structure(old, self.settings)):
-            self._restructure(old, transition.Transition(applied=new, pool=pool, needs_reload=True))
-            return
-        with self._undone_on_failure(old, instance, is_structural=False):
-            self._disk.write_replicas(new)
-            servers.move(self.runtime, _changes(old, new))
+        changed = set(structure(new, self.settings)) != set(structure(old, self.settings))
+        self._perform(old, transition.Transition(applied=new, pool=load_pool(self.layout), needs_reload=changed))
+
+    def _next(self, pool: Pool) -> Pool:
+        """The pool of the next structure, whose worker takes over what waits now."""
+        return replace(pool, generation=pool.generation + 1, takes_over=bool(self.layout.held.read_text()))
 
     def _roomy(self, backend: Backend, how: Callable[[Backend], Backend]) -> Backend:
         """The backend, without idle draining replicas when the change needs their slots."""

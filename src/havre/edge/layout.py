@@ -56,6 +56,11 @@ class Layout:
         return self.home / "maps" / "redirects.map"
 
     @property
+    def held(self) -> Path:
+        """Backend to the milliseconds that its requests wait at most, for those that are held."""
+        return self.home / "maps" / "held.map"
+
+    @property
     def certificates(self) -> Path:
         """The directory of PEM files (0700)."""
         return self.home / "certs"
@@ -69,6 +74,11 @@ class Layout:
     def body_limit(self) -> Path:
         """The Lua filter that bounds bodies sent without a length."""
         return self.home / "lua" / "bodylimit.lua"
+
+    @property
+    def waiting(self) -> Path:
+        """The Lua action that lets requests to a held backend wait."""
+        return self.home / "lua" / "waiting.lua"
 
     @property
     def maintenance_page(self) -> Path:
@@ -94,6 +104,10 @@ class Layout:
     def bounded_socket(self) -> Path:
         """Where requests with a body of unknown length pass a second time, to be counted."""
         return self.home / "run" / "bounded.sock"
+
+    def gate(self, generation: int) -> Path:
+        """Where the worker of a later generation takes over what this one's holds; the names are used again."""
+        return self.home / "run" / f"gate-{generation % 8}.sock"
 
     @property
     def peers_socket(self) -> Path:

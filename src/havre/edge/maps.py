@@ -6,12 +6,21 @@ Keys end in a slash and are compared with the request's path plus a slash, so a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from havre.edge.fields import MAINTENANCE, OWNER, REDIRECT, Flag
+from havre.edge.layout import Layout
 from havre.edge.rules import adjusted_headers
 from havre.edge.state import Applied
 from havre.model.route import Route
+
+Lines = Callable[[Applied], dict[str, str]]
+
+
+def all_maps(layout: Layout) -> tuple[tuple[Path, Lines], ...]:
+    """Every map, and how an app's lines of it are made."""
+    return (layout.routes, route_lines), (layout.redirects, redirect_lines), (layout.held, held_lines)
 
 
 def route_key(route: Route) -> str:
@@ -30,6 +39,12 @@ def redirect_lines(applied: Applied) -> dict[str, str]:
     return {
         route_key(route): route.redirect_to.rstrip("/") for route in applied.app.routes if route.redirect_to is not None
     }
+
+
+def held_lines(applied: Applied) -> dict[str, str]:
+    """The app's backends whose requests wait, and for how many milliseconds at most."""
+    limit = str(round(applied.app.hold_limit * 1000))
+    return {name: limit for backend in applied.backends if backend.held for name in backend.names}
 
 
 def read_map(text: str) -> dict[str, str]:

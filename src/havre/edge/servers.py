@@ -1,14 +1,20 @@
-"""Bring the server slots of running backends to what is wanted: everything new first, only then what is old."""
+"""Bring the server slots of running backends to what is wanted: everything new first, only then what is old.
+
+In between the caller moves the maps, so that no request is led to a backend that has lost its replicas already.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from havre.edge.app_config import CLOSED
 from havre.edge.runtime import Runtime, ServerLine
 from havre.edge.state import Backend, Slot
 from havre.errors import FailedError, Problem
+
+Place: TypeAlias = tuple[str, int]
+"""Address and port."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,11 +25,15 @@ class Change:
     after: Backend
 
 
-def move(runtime: Runtime, changes: Iterable[Change]) -> None:
-    """Apply all changes in one step, then read back; raises FailedError when HAProxy disagrees."""
-    listed = list(changes)
-    for change in listed:
+def open_new(runtime: Runtime, changes: Iterable[Change]) -> None:
+    """Let everything new take traffic."""
+    for change in changes:
         _open_new(runtime, change)
+
+
+def retire_old(runtime: Runtime, changes: Iterable[Change]) -> None:
+    """End what is old, then read back; raises FailedError when HAProxy disagrees."""
+    listed = list(changes)
     for change in listed:
         _retire_old(runtime, change)
     for change in listed:
@@ -35,11 +45,11 @@ def repair(runtime: Runtime, backends: Iterable[Backend]) -> None:
     listed = list(backends)
     now = {(line.backend, line.name): line for line in runtime.servers()}
     for backend in listed:
-        for name, server, address, port, state in _wanted(backend):
+        for name, server, at, state in _wanted(backend):
             line = now.get((name, server))
-            if line is not None and not _matches(line, address, port, state):
-                if state != "maint":
-                    runtime.place(name, server, address, port)
+            if line is not None and not _matches(line, at, state):
+                if state != "maint" and at is not None:
+                    runtime.place(name, server, *at)
                 runtime.set_state(name, server, state)
 
 
@@ -80,24 +90,24 @@ def _drained(backend: Backend) -> str:
     return "maint" if backend.sticky else "drain"
 
 
-def _wanted(backend: Backend) -> Iterator[tuple[str, str, str, int, str]]:
-    closed, port = CLOSED.split(":")
+def _wanted(backend: Backend) -> Iterator[tuple[str, str, Place | None, str]]:
+    """(backend, server, where or None for what never moves, state)."""
     taken: dict[int, Slot] = {slot.number: slot for slot in backend.slots}
     for name in backend.names:
         for number in range(1, backend.capacity + 1):
             slot = taken.get(number)
             if slot is None:
-                yield name, f"s{number}", closed, int(port), "maint"
+                yield name, f"s{number}", None, "maint"
             else:
                 state = "ready" if slot.state == "ready" else _drained(backend)
-                yield name, slot.server, slot.upstream.address, slot.upstream.port, state
-        yield name, "hold", closed, int(port), "ready" if backend.held else "maint"
+                yield name, slot.server, (slot.upstream.address, slot.upstream.port), state
+        yield name, "hold", None, "ready" if backend.held else "maint"
 
 
-def _matches(line: ServerLine, address: str, port: int, state: str) -> bool:
+def _matches(line: ServerLine, at: Place | None, state: str) -> bool:
     if state == "maint":
         return line.is_off
-    if (line.address, line.port) != (address, port):
+    if at is not None and (line.address, line.port) != at:
         return False
     return line.takes_traffic if state == "ready" else line.is_draining or line.is_off
 
@@ -105,10 +115,11 @@ def _matches(line: ServerLine, address: str, port: int, state: str) -> bool:
 def _read_back(runtime: Runtime, backend: Backend) -> None:
     lines = {(line.backend, line.name): line for name in backend.names for line in runtime.servers(name)}
     wrong = []
-    for name, server, address, port, state in _wanted(backend):
+    for name, server, at, state in _wanted(backend):
         line = lines.get((name, server))
-        if line is None or not _matches(line, address, port, state):
-            wrong.append(f"{name}/{server} should be {state} at {address}:{port}, is {line}")
+        if line is None or not _matches(line, at, state):
+            where = f" at {at[0]}:{at[1]}" if at else ""
+            wrong.append(f"{name}/{server} should be {state}{where}, is {line}")
     if wrong:
         raise FailedError(
             Problem(

@@ -105,6 +105,8 @@ class Pool:
     free: tuple[str, ...] = ()
     next_spare: int = 1
     periods: tuple[int, ...] = (60,)
+    takes_over: bool = False
+    """Something was held when this structure was made: its worker takes over what the one before it holds."""
     thumbprint: str | None = None
     """Of the ACME account: what the edge answers to HTTP-01 challenges."""
 

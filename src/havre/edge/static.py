@@ -1,4 +1,4 @@
-"""The files of the edge that never change: the body limit filter and the maintenance page."""
+"""The files of the edge that never change: what it does in Lua, and its pages."""
 
 from __future__ import annotations
 
@@ -41,6 +41,38 @@ end
 
 core.register_filter("bodylimit", BodyLimit, function(class, arguments) return class end)
 """
+
+_WAITING = """\
+-- Lets a request wait while its backend is in the map of held ones: for the milliseconds the map says, or until this
+-- worker is an old one, which is told nothing any more; its successor takes the request over.
+local held = Map.new("MAP", Map._str)
+
+local function now()
+  local time = core.now()
+  return time.sec * 1000 + time.usec / 1000
+end
+
+local function is_old(txn)
+  local answer = txn.f:stopping()
+  return answer == true or answer == 1
+end
+
+core.register_action("wait", { "http-req" }, function(txn)
+  local backend = txn.f:be_name()
+  local began = now()
+  local limit = tonumber(held:lookup(backend))
+  while limit and now() - began < limit and not is_old(txn) do
+    core.msleep(50)
+    limit = tonumber(held:lookup(backend))
+  end
+end)
+"""
+
+
+def waiting(held: str) -> str:
+    """The action `lua.wait`, for the map in the file `held`."""
+    return _WAITING.replace("MAP", held.replace("\\", "\\\\").replace('"', '\\"'))
+
 
 MAINTENANCE_PAGE = """\
 <!doctype html>

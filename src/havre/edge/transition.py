@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from havre.edge.app_config import STANDARD_CAPACITY, is_plain, needs_http, needs_tcp, routes_to, spare, structure
 from havre.edge.state import Applied, Backend, Pool
-from havre.model.route import AppEdge, EdgeSettings, Endpoint, Upstream
+from havre.model.route import AppEdge, EdgeSettings, Endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,17 +46,6 @@ def needs_reload(old: Applied | None, new: Applied, pool: Pool, settings: EdgeSe
     appeared = after - before - {spare(name) for name in pool.free}
     vanished = {section for section in before - after if section.startswith("frontend ")}
     return bool(appeared or vanished)
-
-
-def waiting(old: Applied, app: AppEdge, hold: Collection[Endpoint]) -> Mapping[Endpoint, Sequence[Upstream]]:
-    """Where to lead all that is led already, when the step ends a hold; nothing when it ends none.
-
-    A reload makes the worker that holds requests an old one, which nobody can tell where they may go: that is
-    said before, to all endpoints at once.
-    """
-    led = {one.endpoint: app.replicas(one.endpoint) for one in old.backends if one.endpoint not in hold}
-    ended = [one for one in old.backends if one.held and led.get(one.endpoint)]
-    return {endpoint: replicas for endpoint, replicas in led.items() if replicas} if ended else {}
 
 
 def replenished(pool: Pool, wanted: int) -> Pool:

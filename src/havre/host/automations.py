@@ -5,13 +5,16 @@ systemd is not asked but read: a unit is enabled by a link below a `.wants` dire
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from havre.host.commands import find_program, run
 from havre.model.launch import Automation, Startup
 
 ROOT = Path("/")
+USER_UNITS = ".config/systemd/user"
 UNITS = ("etc/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
 _CRON_DIRECTORIES = ("etc/cron.d",)
 _CRONTABS = ("var/spool/cron/crontabs", "var/spool/cron")
@@ -22,9 +25,19 @@ _WATCHMEN = frozenset({"fail2ban-server", "crowdsec", "sshguard", "sshguard-pars
 _TIMES = re.compile(r"On(?:Calendar|BootSec|UnitActiveSec|UnitInactiveSec|StartupSec)\s*=\s*(.+)")
 
 
-def read_automations(root: Path = ROOT) -> tuple[Automation, ...]:
-    """Every cron line, and every systemd timer or service with a command, that is installed here."""
-    return (*_cron(root), *_systemd(root))
+def automations_here() -> tuple[Automation, ...]:
+    """What this machine does by itself; for users who are not root, their own units and cron lines too."""
+    return read_automations(home=None if os.geteuid() == 0 else Path.home())
+
+
+def read_automations(root: Path = ROOT, home: Path | None = None) -> tuple[Automation, ...]:
+    """Every cron line, and every systemd timer or service with a command, that is installed here.
+
+    With `home` the units of that user's own too, and the crontab of whoever asks.
+    """
+    if home is None:
+        return (*_cron(root), *_systemd(root, UNITS))
+    return (*_cron(root), *_own_crontab(root), *_systemd(root, (str((home / USER_UNITS).relative_to(root)), *UNITS)))
 
 
 def read_startup(root: Path = ROOT) -> Startup:
@@ -40,7 +53,7 @@ def read_startup(root: Path = ROOT) -> Startup:
 
 
 def _cron(root: Path) -> Iterator[Automation]:
-    runs = any(name in ("cron", "crond", "busybox crond") for name in _running(root))
+    runs = _cron_runs(root)
     files = [(root / "etc/crontab", True)]
     files += [(path, True) for directory in _CRON_DIRECTORIES for path in _files(root / directory)]
     files += [(path, False) for directory in _CRONTABS for path in _files(root / directory)]
@@ -49,6 +62,20 @@ def _cron(root: Path) -> Iterator[Automation]:
             found = _cron_line(line, has_user=has_user)
             if found:
                 yield Automation(place=_shown(path, root), schedule=found[0], command=found[1], runs=runs)
+
+
+def _own_crontab(root: Path) -> Iterator[Automation]:
+    """Users may not read the directory in which it lies; their own they are told."""
+    program = find_program("crontab")
+    done = run([program, "-l"], check=False) if program else None
+    for line in done.stdout.splitlines() if done and done.exit_code == 0 else ():
+        found = _cron_line(line, has_user=False)
+        if found:
+            yield Automation(place="crontab", schedule=found[0], command=found[1], runs=_cron_runs(root))
+
+
+def _cron_runs(root: Path) -> bool:
+    return any(name in ("cron", "crond", "busybox crond") for name in _running(root))
 
 
 def _cron_line(line: str, *, has_user: bool) -> tuple[str, str] | None:
@@ -64,10 +91,10 @@ def _cron_line(line: str, *, has_user: bool) -> tuple[str, str] | None:
     return (" ".join(words[:times]), command[0].strip()) if command else None
 
 
-def _systemd(root: Path) -> Iterator[Automation]:
-    enabled = _enabled(root)
+def _systemd(root: Path, directories: Sequence[str]) -> Iterator[Automation]:
+    enabled = _enabled(root, directories)
     is_here = _text(root / "proc/1/comm").strip() == "systemd"
-    units = _units(root)
+    units = _units(root, directories)
     for name, path in units.items():
         if name.endswith(".timer"):
             service = units.get(_triggered(path))
@@ -92,20 +119,20 @@ def _command(unit: Path) -> str:
     return found[1].strip() if found else ""
 
 
-def _units(root: Path) -> Mapping[str, Path]:
+def _units(root: Path, directories: Sequence[str]) -> Mapping[str, Path]:
     """Unit files by name; what an administrator wrote goes before what a package brought."""
     found: dict[str, Path] = {}
-    for directory in UNITS:
+    for directory in directories:
         for path in _files(root / directory):
             found.setdefault(path.name, path)
     return found
 
 
-def _enabled(root: Path) -> frozenset[str]:
+def _enabled(root: Path, directories: Sequence[str] = UNITS) -> frozenset[str]:
     """The names of units that another one wants or requires."""
     return frozenset(
         path.name
-        for directory in UNITS
+        for directory in directories
         for kind in ("wants", "requires", "upholds")
         for path in (root / directory).glob(f"*.{kind}/*")
     )

@@ -200,6 +200,9 @@ class Facts:
     """What takes room on this server, the biggest first; measured only where a disk is nearly full."""
     server: ServerFacts | None = None
     only: str | None = None
+    comes_back: bool = True
+    """Something runs `havre boot now` after a reboot."""
+    has_systemd: bool = True
 
     def of(self, service: str) -> tuple[ReplicaFacts, ...]:
         """The replicas of a service that the serving release stands on: what failed and was kept is not among them."""

@@ -5,6 +5,7 @@ None, or an empty tuple together with a name in `Scene.unseen`, means that nobod
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -86,6 +87,14 @@ class Automation:
     schedule: str
     command: str
     runs: bool = True
+
+    def brings_back(self, state: str = "") -> bool:
+        """True when it brings apps back after a reboot: those in the directory `state`, where it names one."""
+        at_boot = self.runs and self.schedule in ("boot", "@reboot")
+        command = re.sub("[\"']", "", self.command)
+        named = re.search(r"--state[ =](\S+)", command)
+        is_ours = named is None or not state or named[1] == state
+        return at_boot and is_ours and bool(re.search(r"\bhavre\b.*\bboot\b", command))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

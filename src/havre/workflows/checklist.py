@@ -18,7 +18,7 @@ from havre.checks.report import run_checks
 from havre.engines.base import PolicyLook
 from havre.errors import HavreError, InputError, Problem, RefusedError
 from havre.host import clock
-from havre.host.automations import read_automations, read_startup
+from havre.host.automations import automations_here, read_startup
 from havre.host.firewall import read_firewall
 from havre.model.diagnosis import Facts
 from havre.model.launch import AppliedPolicy, Confirmation, Handshake, Inside, Kept, Trail, WayBack, WebAnswer
@@ -272,7 +272,7 @@ LOOKS: Mapping[str, Callable[[Ground], Any]] = {
     "bursts": lambda g: tuple(web.try_limits(g.intent.app.routes, g.plain, wanted=g.burst)),
     "reached": _reached,
     "firewall": lambda _: read_firewall(),
-    "automations": lambda _: read_automations(),
+    "automations": lambda _: automations_here(),
     "startup": lambda _: read_startup(),
     "policies": _policies,
     "inside": _inside,

@@ -18,6 +18,8 @@ from havre.edge.haproxy import Edge
 from havre.engines.base import CloseLook, Context, LogQuery, Usage
 from havre.errors import HavreError, InputError, Problem, Severity
 from havre.host import clock
+from havre.host.automations import automations_here
+from havre.host.autostart import can_install
 from havre.model.diagnosis import CertificateFact, Death, EdgeStatus, Facts, ReplicaFacts
 from havre.model.health import ProbeResult
 from havre.model.observed import ObservedReplica
@@ -94,6 +96,8 @@ def examine(server: Server, instance: str, service: str | None = None) -> Diagno
         consumers=room_of(server, machine),
         server=machine,
         only=service,
+        comes_back=any(one.brings_back(str(server.state.directory)) for one in automations_here()),
+        has_systemd=can_install(),
     )
     return Diagnosis(instance=instance, facts=facts, problems=diagnose(facts), secrets=secrets)
 

@@ -25,7 +25,7 @@ from havre.model.route import AppEdge, EdgeSettings, Route, Upstream
 
 
 class Replica:
-    """An app's replica: tells what it was asked, can be slow, speaks websocket and server-sent events."""
+    """An app's replica: tells what it was asked, can be slow, die of a request, speak websocket."""
 
     def __init__(self, name: str, address: str, port: int = 0) -> None:
         self.name = name
@@ -85,6 +85,8 @@ class Replica:
             await self._websocket(reader, writer, headers["sec-websocket-key"])
             return False
         received = await _body(reader, headers)
+        if "die" in query:
+            return False
         if "ms" in query:
             await asyncio.sleep(int(query["ms"]) / 1000)
         told = {"replica": self.name, "method": method, "target": target, "headers": headers, "received": received}

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import socket
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 import pytest
 
+from havre.edge.config import REPEATS
 from havre.errors import FailedError, RefusedError
-from havre.model.route import AppEdge, Route
+from havre.model.route import AppEdge, InsideListener, Route, TcpPort
 from strict_client import Client, Load
 
 pytestmark = pytest.mark.process
 WEB = ("web", 3000)
 SHOP = Route(host="shop.example", service="web", port=3000)
+Told: TypeAlias = tuple[int, str]
+"""Status, and the replica and path that it tells."""
 
 
 def drained(edge: Any, limit: float = 5.0) -> dict[str, int]:
@@ -70,6 +78,95 @@ def test_a_hold_ends_after_its_limit(world: Any) -> None:
     began = time.monotonic()
     assert world.ask().status == 503
     assert 0.8 < time.monotonic() - began < 3
+
+
+def _held_entrances(
+    world: Any, unused_port: Callable[[], int]
+) -> tuple[AppEdge, Callable[[ThreadPoolExecutor], list[Future[Told]]]]:
+    """An app with every kind of entrance to one service, and a way to ask at all of them at once."""
+    tcp, inside = unused_port(), unused_port()
+    published = TcpPort(address="127.0.0.1", port=tcp, service="web", target=3000)
+    listener = InsideListener(address="127.0.0.1", port=inside, service="web", target=3000)
+    stripped = Route(host="shop.example", path="/api", service="web", port=3000, strip_prefix=True)
+    app = world.app(SHOP, stripped, tcp_ports=(published,), inside=(listener,))
+
+    def ask(port: int, path: str, method: str, body: bytes | None) -> Told:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request(method, path, body=body, headers={"Host": "shop.example"})
+        answer = connection.getresponse()
+        told = answer.read()
+        return answer.status, json.loads(told)["replica"] + json.loads(told)["target"] if answer.status == 200 else ""
+
+    def ask_all(waiting: ThreadPoolExecutor) -> list[Future[Told]]:
+        asked = [(port, method) for port in (world.port, tcp, inside) for method in ("GET", "POST")]
+        bodies = {"GET": None, "POST": b"x" * 200_000}
+        return [waiting.submit(ask, port, "/api/x", method, bodies[method]) for port, method in asked]
+
+    return app, ask_all
+
+
+ALL_SERVED = [(200, "web.2/x")] * 2 + [(200, "web.2/api/x")] * 4
+
+
+@pytest.mark.parametrize("reloads", [1, 2])
+def test_what_is_held_outlives_reloads_and_is_served_in_the_end(
+    world: Any, unused_port: Callable[[], int], reloads: int
+) -> None:
+    app, ask_all = _held_entrances(world, unused_port)
+    old = world.replica("web.1")
+    world.edge.apply(replace(app, upstreams=((WEB, (old.upstream,)),)))
+    with ThreadPoolExecutor() as waiting:
+        world.edge.hold("shop", *WEB)
+        asked = ask_all(waiting)
+        time.sleep(0.3)
+        for number in range(reloads):
+            other = Route(host=f"other{number}.example", service="web", port=3000, compress=True)
+            assert world.edge.apply(AppEdge(instance=f"other{number}", routes=(other,))).reloaded
+            time.sleep(0.4)
+        assert not any(one.done() for one in asked)
+        new = world.replica("web.2", "127.0.0.3")
+        world.edge.switch("shop", {WEB: [new.upstream]})
+        assert [one.result() for one in asked] == ALL_SERVED
+    assert old.asked == 0
+
+
+@pytest.mark.parametrize("ending", ["apply", "switch"])
+def test_a_hold_that_ends_with_a_reload_serves_what_waited(
+    world: Any, unused_port: Callable[[], int], ending: str
+) -> None:
+    app, ask_all = _held_entrances(world, unused_port)
+    old = world.replica("web.1")
+    world.edge.apply(replace(app, upstreams=((WEB, (old.upstream,)),)))
+    with ThreadPoolExecutor() as waiting:
+        world.edge.hold("shop", *WEB)
+        asked = ask_all(waiting)
+        time.sleep(0.3)
+        new = world.replica("web.2", "127.0.0.3")
+        more_than_there_are_slots = [replace(new.upstream, name=f"web.{number}") for number in range(2, 9)]
+        before = world.edge.runtime.generation()
+        if ending == "switch":
+            world.edge.switch("shop", {WEB: more_than_there_are_slots})
+        else:
+            world.edge.apply(replace(app, upstreams=((WEB, tuple(more_than_there_are_slots)),)))
+        assert world.edge.runtime.generation() != before
+        assert [one.result() for one in asked] == ALL_SERVED
+
+
+def test_a_request_that_kills_replicas_is_tried_few_times(world: Any) -> None:
+    replicas = [world.replica(f"web.{number}") for number in range(8)]
+    world.edge.apply(world.app(SHOP, upstreams=((WEB, tuple(one.upstream for one in replicas)),)))
+    assert world.ask("/?die=1").status == 502
+    assert sum(one.asked for one in replicas) == 1 + REPEATS
+    assert world.ask("/?die=1", method="POST", body=b"x").status == 502
+    assert sum(one.asked for one in replicas) == 1 + REPEATS + 1
+    assert world.ask().status == 200
+
+
+def test_a_replica_that_is_gone_costs_its_visitors_nothing(world: Any) -> None:
+    kept, gone = world.replica("web.1"), world.replica("web.2", "127.0.0.3")
+    world.edge.apply(world.app(SHOP, upstreams=((WEB, (kept.upstream, gone.upstream)),)))
+    gone.stop()
+    assert {world.ask(method=method).told["replica"] for method in ("GET", "POST") * 4} == {"web.1"}
 
 
 def test_a_websocket_stays_open_across_a_release(world: Any) -> None:

@@ -319,6 +319,20 @@ def test_a_database_open_to_everybody_is_told(shop: Shop) -> None:
     assert shop.problems() == ()
 
 
+@pytest.mark.parametrize(
+    ("systemd", "hint"), [(True, "`havre boot install`"), (False, "`(crontab -l; havre boot cron) | crontab -`")]
+)
+def test_a_server_that_a_reboot_ends_is_told_of_with_the_one_command(shop: Shop, systemd: bool, hint: str) -> None:
+    (found,) = shop.problems(comes_back=False, has_systemd=systemd)
+    assert (found.summary, found.severity) == (
+        "nothing brings this server's apps back after a reboot",
+        Severity.NOTE,
+    )
+    assert hint in found.hint
+    assert shop.problems(comes_back=True) == ()
+    assert shop.problems(comes_back=False, serving=None) == ()
+
+
 def test_one_service_is_told_with_what_explains_it_and_nothing_else(shop: Shop) -> None:
     shop.put(stopped("db"), crashed("api", REFUSED), crashed("web", "KeyError: 'SESSION_KEY'"))
     assert [problem.subject for problem in shop.problems()] == ["web.1", "db.1"]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from havre.edge import maps, text
 from havre.edge.app_config import app_configuration, spare, structure
-from havre.edge.config import base, binds, retries
+from havre.edge.config import base, binds
+from havre.edge.holding import retries
 from havre.edge.layout import Layout
 from havre.edge.state import Applied, Backend, Pool, Slot
 from havre.edge.validate import problems
@@ -42,11 +43,12 @@ def test_a_plain_app_is_slots_and_nothing_else() -> None:
         == """\
 backend shop.web.3000 from havre-http
   balance leastconn
+  http-request lua.wait if { "be_name,map_str(${HAVRE_HELD})" -m found }
   server s1 10.0.0.2:3000 check
   server s2 127.0.0.1:1 check disabled
   server s3 127.0.0.1:1 check disabled
   server s4 127.0.0.1:1 check disabled
-  server hold 127.0.0.1:1 no-check disabled
+  server hold "${HAVRE_GATE}" no-check send-proxy-v2 proxy-v2-options unique-id disabled
 
 """
     )
@@ -61,7 +63,7 @@ def test_draining_and_held_servers_start_as_such_after_a_restart() -> None:
     slots = (Slot(number=2, upstream=ONE, state="drain"),)
     found = app_configuration(applied(shop(web()), slots=slots, held=True), SETTINGS)
     assert "  server s2 10.0.0.2:3000 check disabled\n" in found
-    assert "  server hold 127.0.0.1:1 no-check\n" in found
+    assert found.rstrip().endswith("proxy-v2-options unique-id")
 
 
 def test_replicas_do_not_change_the_structure() -> None:
@@ -126,10 +128,12 @@ def test_published_and_inside_listeners_lead_to_their_backends() -> None:
     sections = structure(applied(app, *names), EdgeSettings(nonlocal_bind=True))
     published, inside = sections[2:]
     assert published == (
-        "frontend shop.tcp.::1.5434 from havre-tcp\n  bind [::1]:5434\n  no log\n  default_backend shop.web.3000.tcp\n"
+        "frontend shop.tcp.::1.5434 from havre-tcp\n  bind [::1]:5434\n"
+        "  unique-id-format shop.web.3000.tcp\n  no log\n  default_backend shop.web.3000.tcp\n"
     )
     assert inside == (
-        "frontend shop.inside.172.18.0.1.8000 from havre-http\n  bind 172.18.0.1:8000 transparent\n  no log\n"
+        "frontend shop.inside.172.18.0.1.8000 from havre-http\n  bind 172.18.0.1:8000 transparent\n"
+        "  unique-id-format shop.web.3000\n  no log\n"
         "  http-request disable-l7-retry unless { method GET HEAD OPTIONS }\n  default_backend shop.web.3000\n"
     )
 

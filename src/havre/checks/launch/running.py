@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from havre.checks.launch.item import Item, Judgement, beside_the_point, only_a_person, problem, seen
 from havre.checks.launch.scene import Scene
 from havre.errors import Problem, Severity
@@ -150,9 +148,7 @@ def _reboot(scene: Scene) -> Judgement:
     shown = [f"{one.service}.{one.slot}: restart {one.restart}" for one in scene.policies]
     problems = [_stays_down(one) for one in scene.policies if one.restart not in COMES_BACK]
     engine_problems, engine_line = _engine_at_boot(scene)
-    boots = [
-        one for one in scene.automations if one.runs and one.schedule in ("boot", "@reboot") and _is_havre(one.command)
-    ]
+    boots = [one for one in scene.automations if one.brings_back()]
     shown += [engine_line, *(f"{one.place} runs at boot: {one.command}" for one in boots)]
     if not boots:
         problems.append(_edge_stays_down(scene))
@@ -167,10 +163,6 @@ def _engine_at_boot(scene: Scene) -> tuple[list[Problem], str]:
         return [], f"Docker is started at boot by {start.init}"
     hint = "`systemctl enable docker`"
     return [problem("Docker is not started at boot", hint, subject="server")], f"process 1 is {start.init or 'unknown'}"
-
-
-def _is_havre(command: str) -> bool:
-    return bool(re.search(r"\bhavre\b.*\b(?:boot|edge|serve)\b", command))
 
 
 def _stays_down(one: AppliedPolicy) -> Problem:
