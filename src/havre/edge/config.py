@@ -27,6 +27,7 @@ from havre.edge.state import Pool
 from havre.edge.text import lines, literal
 from havre.model.route import SECURITY_HEADERS, STRICT_TRANSPORT, EdgeSettings
 
+_WEB = "web"
 REPEATS = 3
 """How often a request is tried again, connections refused and answers that never came taken together.
 
@@ -151,7 +152,7 @@ def _rate_table(period: int) -> list[str]:
 
 def _frontend(settings: EdgeSettings, layout: Layout, pool: Pool) -> str:
     return lines(
-        f"frontend web from {HTTP}",
+        f"frontend {_WEB} from {HTTP}",
         [f"  bind {bind}" for bind in binds(settings, settings.http_port)],
         _tls_binds(settings, layout),
         f"  log-format {literal(_ACCESS_LOG.replace('LOG', str(LOG)))}",
@@ -352,19 +353,18 @@ def _forward(settings: EdgeSettings) -> list[str]:
 
 
 def _answer_headers() -> list[str]:
-    own = f"!{_has(Flag.HEADERS)}"
-    rules = [
-        f"  http-after-response set-header {name} {literal(value)} if {own} !{{ res.hdr({name}) -m found }}"
-        for name, value in SECURITY_HEADERS
-    ]
-    name, value = STRICT_TRANSPORT
+    """The default ones, unless the route's own backend has set those of the route."""
+
+    def added(name: str, value: str, condition: str = "") -> str:
+        when = f"!{{ res.hdr({name}) -m found }}{condition}"
+        return f"  http-after-response set-header {name} {literal(value)} if !adjusted {when} or by_the_edge {when}"
+
     return [
+        f"  acl adjusted {_has(Flag.HEADERS).strip('{ }')}",
+        f"  acl by_the_edge be_name -m str {_WEB} {REDIRECT} {MAINTENANCE} {SECURE}",
         "  http-after-response set-header X-Request-Id %[var(txn.id)]",
-        *rules,
-        (
-            f"  http-after-response set-header {name} {literal(value)} if {own} {{ var(txn.proto) -m str https }}"
-            f" !{{ res.hdr({name}) -m found }}"
-        ),
+        *[added(name, value) for name, value in SECURITY_HEADERS],
+        added(*STRICT_TRANSPORT, " { var(txn.proto) -m str https }"),
     ]
 
 

@@ -79,10 +79,13 @@ def _admission(acl: str, users: str, route: Route) -> list[str]:
 
 
 def _caching(acl: str, route: Route) -> list[str]:
-    """Keep an answer `cache_ttl` seconds, unless the app forbids it; its own Cache-Control reaches the visitor."""
+    """Keep an answer `cache_ttl` seconds, unless the app forbids it; its own Cache-Control reaches the visitor.
+
+    One that sets a cookie is for one visitor: kept, it would give his session to all others.
+    """
     if route.cache_ttl is None:
         return []
-    may = f"{acl} !{{ var(txn.cc) -m sub no-store private no-cache }}"
+    may = f"{acl} !{{ var(txn.cc) -m sub no-store private no-cache }} !{{ res.hdr(set-cookie) -m found }}"
     return [
         f"  http-request cache-use havre if {acl}",
         f"  http-response set-var(txn.cc) res.hdr(cache-control),lower if {acl}",
@@ -113,14 +116,15 @@ def _timeouts(acl: str, route: Route) -> list[str]:
 
 
 def _headers(acl: str, route: Route) -> list[str]:
+    """After the response, so that what the edge itself says for the route (401, 403, 503) has them too."""
     rules = []
     for name, value in adjusted_headers(route) or ():
         secure = " { var(txn.proto) -m str https }" if name == STRICT_TRANSPORT[0] else ""
         if value is None:
-            rules.append(f"  http-response del-header {name} if {acl}")
+            rules.append(f"  http-after-response del-header {name} if {acl}")
         elif (name, value) in (*SECURITY_HEADERS, STRICT_TRANSPORT):
             absent = f"!{{ res.hdr({name}) -m found }}"
-            rules.append(f"  http-response set-header {name} {literal_format(value)} if {acl}{secure} {absent}")
+            rules.append(f"  http-after-response set-header {name} {literal_format(value)} if {acl}{secure} {absent}")
         else:
-            rules.append(f"  http-response set-header {name} {literal_format(value)} if {acl}{secure}")
+            rules.append(f"  http-after-response set-header {name} {literal_format(value)} if {acl}{secure}")
     return rules

@@ -7,6 +7,7 @@ own, with lingering, so that it runs without a login.
 from __future__ import annotations
 
 import getpass
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -14,11 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from havre.errors import Problem, UnavailableError
+from havre.host import clock
 from havre.host.commands import find_program, run
 from havre.host.files import write_atomic
 
 SYSTEMD_RUNS = Path("/run/systemd/system")
 """Exists exactly while systemd is the machine's init (sd_booted(3))."""
+
+_LINGERING = Path("/var/lib/systemd/linger")
+_MANAGER_LIMIT = 10.0
 
 _UNIT = """\
 [Unit]
@@ -98,11 +103,11 @@ class Autostart:
         """Write and enable the unit; raises UnavailableError, with what to do instead, where no systemd runs."""
         if not SYSTEMD_RUNS.is_dir():
             raise UnavailableError(_no_systemd(self))
+        if not self.is_root:
+            _linger(self)
         write_atomic(self.path, self.unit())
         self._systemctl("daemon-reload")
         self._systemctl("enable", self.name)
-        if not self.is_root:
-            run(["loginctl", "enable-linger", getpass.getuser()])
 
     def remove(self) -> None:
         """Disable and remove the unit; what runs goes on running."""
@@ -115,7 +120,10 @@ class Autostart:
             self._systemctl("daemon-reload")
 
     def _systemctl(self, *arguments: str) -> None:
-        run(["systemctl", *([] if self.is_root else ["--user"]), *arguments])
+        if self.is_root:
+            run(["systemctl", *arguments])
+        else:
+            run(["systemctl", "--user", *arguments], settings={"XDG_RUNTIME_DIR": str(_runtime_directory())})
 
 
 def unit_directory(*, is_root: bool, home: Path, config: str | None) -> Path:
@@ -128,9 +136,37 @@ def can_install() -> bool:
     return SYSTEMD_RUNS.is_dir() and find_program("systemctl") is not None
 
 
+def _linger(autostart: Autostart) -> None:
+    """Have the user's own systemd run without a login, from now on; it may take a moment to come up."""
+    user = getpass.getuser()
+    if not (_LINGERING / user).exists():
+        done = run(["loginctl", "enable-linger", user], check=False)
+        if done.exit_code != 0:
+            raise UnavailableError(_no_lingering(autostart, user, done.stderr))
+    deadline = clock.elapsed() + _MANAGER_LIMIT
+    while not (_runtime_directory() / "systemd/private").is_socket() and clock.elapsed() < deadline:
+        clock.sleep(0.05)
+
+
+def _runtime_directory() -> Path:
+    """The user's, whether or not this login was told of it."""
+    return Path(f"/run/user/{os.getuid()}")
+
+
 def _escaped(word: str) -> str:
     """For a double-quoted word in a unit, where `%` has a meaning of its own."""
     return word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+
+
+def _no_lingering(autostart: Autostart, user: str, said: str) -> Problem:
+    option = "" if autostart.is_default else f" --state {autostart.state}"
+    return Problem(
+        summary=f"{user} may not let units run without a login",
+        evidence=tuple(said.strip().splitlines()[-2:]),
+        effect="after a reboot this user's apps would stay away until somebody logs in",
+        hint=f"`sudo loginctl enable-linger {user}`, then `havre boot install{option}`",
+        code="boot-no-lingering",
+    )
 
 
 def _no_systemd(autostart: Autostart) -> Problem:

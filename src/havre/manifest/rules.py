@@ -9,6 +9,10 @@ from havre.compose.findings import Findings
 from havre.compose.tree import Map, Path, spot_along
 
 Values = Mapping[str, Any]
+OF_AN_ANSWER = (
+    "strip", "timeout", "websocket_timeout", "balance", "sticky", "basic_auth", "allow", "headers", "cache", "compress",
+)  # fmt: skip
+"""Keys of a route that need a service which answers."""
 
 
 def check_rules(values: Values, tree: Map, findings: Findings) -> None:
@@ -17,6 +21,7 @@ def check_rules(values: Values, tree: Map, findings: Findings) -> None:
     _own_certificate(values, told)
     _command_backups(values, told)
     _strip_without_path(values, told)
+    _redirects(values, told)
     _doubles(values, told)
     _autoscale(values, told)
 
@@ -75,6 +80,15 @@ def _strip_without_path(values: Values, told: _Told) -> None:
     for index, route in enumerate(values.get("routes") or ()):
         if route.get("strip") and route.get("path", "/") == "/":
             told("`strip` has nothing to remove", hint="add `path`, or remove it", path=("routes", index, "strip"))
+
+
+def _redirects(values: Values, told: _Told) -> None:
+    """Whoever writes a login beside a redirect believes that it is asked for."""
+    for index, route in enumerate(values.get("routes") or ()):
+        for name in OF_AN_ANSWER if route.get("redirect") else ():
+            if route.get(name):
+                hint = "write it at the route that it redirects to, and remove it here"
+                told(f"`{name}` does nothing for a redirect", hint=hint, path=("routes", index, name))
 
 
 def _doubles(values: Values, told: _Told) -> None:

@@ -59,7 +59,7 @@ class Reading:
             return {}
         result: dict[str, Any] = {}
         for name, item in value.items():
-            if item is None and shape.empty_ok:
+            if item in (None, "") and shape.empty_ok:
                 result[name] = None
             else:
                 read = self.value(shape.of, item, (*path, name), spot_of(value, name) or spot)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import msgspec
@@ -67,9 +69,52 @@ def read_settings(directory: Path) -> ServerSettings:
         known = set(ServerSettings.__dataclass_fields__)
         if isinstance(content, dict) and (unknown := [key for key in content if key not in known]):
             raise InputError([_unknown_key(path, str(key), known) for key in unknown])
-        return msgspec.convert(content, ServerSettings)
+        settings = msgspec.convert(content, ServerSettings)
     except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise InputError(_invalid(path, str(error))) from error
+    if found := [_bad_value(path, name, value, wanted) for name, value, wanted in _bad_values(settings)]:
+        raise InputError(found)
+    return settings
+
+
+def _bad_values(settings: ServerSettings) -> Iterator[tuple[str, object, str]]:
+    """(key, value, what it should be): one wrong word here would keep the edge of all apps from starting."""
+    ports = {"http_port": settings.http_port, "https_port": settings.https_port or None}
+    for name, port in ports.items():
+        if port is not None and not 0 < port < 65536:
+            yield name, port, "a port from 1 to 65535"
+    if settings.http_port and settings.http_port == settings.https_port:
+        yield "https_port", settings.https_port, "another port than `http_port`"
+    for value in settings.trusted_proxies:
+        if not _is(ip_network, value):
+            yield "trusted_proxies", value, "an address or network such as `10.0.0.0/8`"
+    for name, values in (("bind", settings.bind), ("addresses", settings.addresses)):
+        for value in values:
+            if not _is(ip_address, value):
+                yield name, value, "an address such as `203.0.113.7`"
+    host, _, port = (settings.metrics or "127.0.0.1:1").rpartition(":")
+    if not _is(ip_address, host.strip("[]")) or not port.isdigit():
+        yield "metrics", settings.metrics, "an address and port such as `127.0.0.1:9101`"
+    if settings.acme_directory != "staging" and not settings.acme_directory.startswith("https://"):
+        yield "acme_directory", settings.acme_directory, "`staging` or an https address"
+
+
+def _is(kind: Callable[..., object], text: str) -> bool:
+    try:
+        kind(text, strict=False) if kind is ip_network else kind(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _bad_value(path: Path, name: str, value: object, wanted: str) -> Problem:
+    return Problem(
+        summary=f"`{name}`: `{value}` does not fit",
+        at=Location(str(path)),
+        effect="nothing was changed: the edge of all apps is made with this file",
+        hint=f"write {wanted}",
+        code="server-bad-value",
+    )
 
 
 def _unknown_key(path: Path, key: str, known: set[str]) -> Problem:

@@ -107,6 +107,24 @@ def test_security_headers_are_there_unless_the_app_or_the_route_says_otherwise(w
     assert adjusted["x-content-type-options"] == "nosniff"
 
 
+def test_what_the_edge_says_itself_has_the_routes_headers_or_the_default_ones(world: Any) -> None:
+    own = (("X-Frame-Options", None), ("X-Team", "blue"))
+    login = (("ann", run(["openssl", "passwd", "-6", "secret"]).stdout.strip()),)
+    serve(
+        world,
+        api(headers=own, basic_auth=login),
+        web(path="/shut", headers=own, maintenance=True),
+        Route(host="shop.example", path="/moved", redirect_to="https://other.example"),
+        web(path="/few", headers=own, rate_limit=RateLimit(count=1)),
+    )
+    asked = world.ask("/api")
+    assert (asked.status, asked.headers.get("x-team"), asked.headers.get("x-frame-options")) == (401, "blue", None)
+    world.ask("/few")
+    for path, status in (("/shut", 503), ("/moved", 301), ("/few", 429), ("/unknown", 404)):
+        asked = world.ask(path)
+        assert (asked.status, asked.headers["x-frame-options"]) == (status, "DENY"), path
+
+
 def test_a_rate_limit_holds_per_client_and_says_when_to_return(world: Any) -> None:
     serve(world, web(), api(rate_limit=RateLimit(count=20, period=60)))
     statuses = [world.ask("/api").status for _ in range(30)]
@@ -181,8 +199,9 @@ def test_a_cached_route_asks_the_service_once_and_respects_no_store(world: Any) 
     serve(world, web(), api(cache_ttl=60))
     ids = {world.ask("/api/list").told["headers"]["x-request-id"] for _ in range(4)}
     assert len(ids) == 1
-    private = "/api/me?h-Cache-Control=no-store"
-    assert len({world.ask(private).told["headers"]["x-request-id"] for _ in range(3)}) == 3
+    for private in ("/api/me?h-Cache-Control=no-store", "/api/login?h-Set-Cookie=session=ann"):
+        assert len({world.ask(private).told["headers"]["x-request-id"] for _ in range(3)}) == 3, private
+    assert "x-request-id" in world.ask("/api/list").headers, "the visit's own, not that of the answer that was kept"
     assert len({world.ask("/").told["headers"]["x-request-id"] for _ in range(3)}) == 3
 
 

@@ -138,7 +138,8 @@ def test_every_key_of_a_route_reaches_the_model() -> None:
     found = route(
         "path: /api/, to: 'web:80', strip: true, timeout: 5s, websocket_timeout: 2h, balance: roundrobin, sticky: true,"
         " rate_limit: 10/15m, basic_auth: {ann: $6$salt$hashhashhash}, allow: [10.1.2.3/8, '::1'],"
-        " headers: {X-A: b, X-Frame-Options: }, cache: 5m, compress: true, maintenance: true, https_redirect: false"
+        " headers: {X-A: b, X-Frame-Options: , Server: ''},"
+        " cache: 5m, compress: true, maintenance: true, https_redirect: false"
     )
     assert found == Route(
         host="a.example.org",
@@ -153,7 +154,7 @@ def test_every_key_of_a_route_reaches_the_model() -> None:
         rate_limit=RateLimit(count=10, period=900),
         basic_auth=(("ann", "$6$salt$hashhashhash"),),
         allow=("10.0.0.0/8", "::1/128"),
-        headers=(("X-A", "b"), ("X-Frame-Options", None)),
+        headers=(("X-A", "b"), ("X-Frame-Options", None), ("Server", None)),
         cache_ttl=300,
         compress=True,
         maintenance=True,
@@ -312,6 +313,10 @@ def test_keys_that_begin_with_x_are_the_users_own() -> None:
         ("routes: [{host: a, to: 'b:1', strip: true}]", "routes[0].strip: `strip` has nothing to remove"),
         ("autoscale: {web: {max: 3}}", "autoscale.web: nothing says what load to aim at"),
         ("autoscale: {web: {min: 5, max: 3, cpu: 70}}", "autoscale.web.min: `min` is more than `max`"),
+        (
+            "routes: [{host: a, redirect: 'https://b', allow: 10.0.0.0/8}]",
+            "routes[0].allow: `allow` does nothing for a redirect",
+        ),
         ("routes: [{host: a, to: 'b:1', strip: 1}]", "routes[0].strip: must be true or false, not `1`"),
         ("routes: [{host: a, to: 'b:70000'}]", "routes[0].to: `b:70000` does not name a service and its port"),
         ("routes: [{host: a, to: 'b:1', max_body: big}]", "routes[0].max_body: `big` is not a size"),
