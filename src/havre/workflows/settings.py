@@ -92,8 +92,8 @@ def _bad_values(settings: ServerSettings) -> Iterator[tuple[str, object, str]]:
         for value in values:
             if not _is(ip_address, value):
                 yield name, value, "an address such as `203.0.113.7`"
-    host, _, port = (settings.metrics or "127.0.0.1:1").rpartition(":")
-    if not _is(ip_address, host.strip("[]")) or not port.isdigit():
+    host, _, number = (settings.metrics or "127.0.0.1:1").rpartition(":")
+    if not _is(ip_address, host.strip("[]")) or not number.isdigit():
         yield "metrics", settings.metrics, "an address and port such as `127.0.0.1:9101`"
     if settings.acme_directory != "staging" and not settings.acme_directory.startswith("https://"):
         yield "acme_directory", settings.acme_directory, "`staging` or an https address"

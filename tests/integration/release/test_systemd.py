@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from live_systemd import SYSTEMD, Machine, machine
 from shop import Shop
+from tests.integration.process.test_unprivileged import needs_root
 
 pytestmark = [
     pytest.mark.process,
@@ -106,3 +108,43 @@ def test_without_the_unit_the_doctor_says_so_and_its_one_command_is_enough(serve
     havre(server, "boot", "install")
     assert shown(server, "UnitFileState") == ["enabled"]
     assert "nothing brings" not in havre(server, "doctor", check=False)
+
+
+PAGES = {
+    "compose.yaml": "services:\n  web:\n    image: pages\n    expose: ['8000']\n    restart: unless-stopped\n",
+    "havre.yaml": (
+        "app: pages\nroutes: [{host: pages.localhost, to: 'web:8000', https_redirect: false}]\n"
+        "processes: {web: {command: 'python3 -m http.server $PORT --bind $HOST'}}\n"
+    ),
+    "index.html": "hello\n",
+}
+SOURCE = Path(__file__).parents[3] / "src"
+PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def as_ann(made: Machine, script: str, *, check: bool = True) -> str:
+    """What a login of hers said, in her app's directory, as one line."""
+    done = made.run("runuser", "-l", "ann", "-c", f"cd pages && {script}", check=check, seconds=120)
+    return " ".join((done.stdout + done.stderr).replace("|", " ").split())
+
+
+@needs_root
+def test_a_users_own_apps_come_back_without_a_login(server: Machine) -> None:
+    server.run("useradd", "--create-home", "--shell", "/bin/sh", "ann")
+    for name, text in PAGES.items():
+        server.write(f"/home/ann/pages/{name}", text)
+    server.run("chown", "-R", "ann:", "/home/ann")
+    site = Path(msgspec.__file__).parents[1]
+    server.write(f"/usr/local/lib/{PYTHON}/dist-packages/havre.pth", f"{SOURCE}\n{site}\n")
+    deployed = as_ann(server, "python3 -m havre deploy -y --engine process")
+    if "may not let units run without a login" in deployed:
+        assert "hint: `sudo loginctl enable-linger ann`, then `havre boot install`" in deployed
+        server.run("loginctl", "enable-linger", "ann")
+        as_ann(server, "python3 -m havre boot install")
+    told = as_ann(server, "python3 -m havre boot")
+    assert "come back: /home/ann/.config/systemd/user/havre.service" in told
+    assert "nothing brings" not in as_ann(server, "python3 -m havre doctor", check=False)
+    server.reboot()
+    asked = ("--retry", "40", "--retry-delay", "1", "--retry-all-errors", "http://pages.localhost:8080/index.html")
+    assert server.run("curl", "-sSf", *asked).stdout == "hello\n"
+    assert server.run("loginctl", "show-user", "ann", "-p", "Sessions", "--value").stdout.strip() == ""
