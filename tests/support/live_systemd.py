@@ -92,8 +92,9 @@ class Machine:
 
     def end(self) -> None:
         """Kill process 1, and with it all others."""
-        subprocess.run(["kill", "-9", str(self._init)], check=True)
-        self._process.wait(60)
+        if self._process.poll() is None:
+            subprocess.run(["kill", "-9", str(self._init)], check=True)
+            self._process.wait(60)
 
     def _boot(self) -> None:
         (self._directory / "boot_id").write_text(f"{uuid.uuid4()}\n")

@@ -7,7 +7,6 @@ own, with lingering, so that it runs without a login.
 from __future__ import annotations
 
 import getpass
-import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -18,9 +17,7 @@ from havre.errors import Problem, UnavailableError
 from havre.host import clock
 from havre.host.commands import find_program, run
 from havre.host.files import write_atomic
-
-SYSTEMD_RUNS = Path("/run/systemd/system")
-"""Exists exactly while systemd is the machine's init (sd_booted(3))."""
+from havre.host.scope import SYSTEMD_RUNS, runtime_directory
 
 _LINGERING = Path("/var/lib/systemd/linger")
 _MANAGER_LIMIT = 10.0
@@ -123,7 +120,7 @@ class Autostart:
         if self.is_root:
             run(["systemctl", *arguments])
         else:
-            run(["systemctl", "--user", *arguments], settings={"XDG_RUNTIME_DIR": str(_runtime_directory())})
+            run(["systemctl", "--user", *arguments], settings={"XDG_RUNTIME_DIR": str(runtime_directory())})
 
 
 def unit_directory(*, is_root: bool, home: Path, config: str | None) -> Path:
@@ -144,13 +141,8 @@ def _linger(autostart: Autostart) -> None:
         if done.exit_code != 0:
             raise UnavailableError(_no_lingering(autostart, user, done.stderr))
     deadline = clock.elapsed() + _MANAGER_LIMIT
-    while not (_runtime_directory() / "systemd/private").is_socket() and clock.elapsed() < deadline:
+    while not (runtime_directory() / "systemd/private").is_socket() and clock.elapsed() < deadline:
         clock.sleep(0.05)
-
-
-def _runtime_directory() -> Path:
-    """The user's, whether or not this login was told of it."""
-    return Path(f"/run/user/{os.getuid()}")
 
 
 def _escaped(word: str) -> str:

@@ -10,22 +10,26 @@ from pathlib import Path
 
 from havre.errors import Problem, UnavailableError
 from havre.host import clock
+from havre.host.scope import own_scope, runtime_directory
 
 
 def start_detached(
     argv: Sequence[str], *, log: Path, errors: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> int:
-    """Start `argv` in a session of its own, output appended to `log` (and `errors`, if apart); the process id."""
+    """Start `argv` apart from us and our login, output appended to `log` (and `errors`, if apart); the process id."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output, (errors or log).open("ab") as complaints:
         try:
             process = subprocess.Popen(
-                list(argv),
+                [*own_scope(), *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=complaints,
                 start_new_session=True,
-                env=None if environment is None else dict(environment),
+                env={
+                    **(os.environ if environment is None else environment),
+                    "XDG_RUNTIME_DIR": str(runtime_directory()),
+                },
             )
         except FileNotFoundError as error:
             raise UnavailableError(

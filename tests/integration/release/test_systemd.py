@@ -53,7 +53,7 @@ def havre(made: Machine, *arguments: str, check: bool = True, seconds: float = 6
 def visit(made: Machine) -> dict[str, Any]:
     """What a visitor with TLS gets, once something answers."""
     asked = ("--retry", "40", "--retry-delay", "1", "--retry-all-errors", "https://shop.localhost/")
-    answer: dict[str, Any] = json.loads(made.run("curl", "-sSk", *asked).stdout)
+    answer: dict[str, Any] = json.loads(made.run("curl", "-sSkf", *asked).stdout)
     return answer
 
 
@@ -68,6 +68,12 @@ def replicas(made: Machine) -> dict[str, str]:
     return {f"{one['service']}.{one['slot']}": one["state"] for one in listed["replicas"]}
 
 
+def scopes(made: Machine, user: str) -> set[str]:
+    """What runs for a user in a scope of its own."""
+    running = made.run("ps", "-u", user, "-o", "comm=,cgroup=").stdout.splitlines()
+    return {line.split()[0] for line in running if "/run-r" in line} - {"sh"}
+
+
 SERVED = {"web": "1", "api": {"version": "1", "count": 1}}
 ALL_RUN = {"web.1": "running", "api.1": "running", "db.1": "running"}
 
@@ -77,6 +83,7 @@ def test_the_first_deploy_enables_the_unit_and_says_so(server: Machine, told: li
     assert shown(server, "UnitFileState") == ["enabled"]
     assert "after a reboot this server's apps come back: /etc/systemd/system/havre.service" in havre(server, "boot")
     assert "reboot" not in havre(server, "doctor", check=False)
+    assert "haproxy" in scopes(server, "root"), "a shutdown asks it to stop like any service"
 
 
 @pytest.mark.parametrize("ends", ["reboot", "power cut"])
@@ -116,7 +123,6 @@ PAGES = {
         "app: pages\nroutes: [{host: pages.localhost, to: 'web:8000', https_redirect: false}]\n"
         "processes: {web: {command: 'python3 -m http.server $PORT --bind $HOST'}}\n"
     ),
-    "index.html": "hello\n",
 }
 SOURCE = Path(__file__).parents[3] / "src"
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -144,7 +150,8 @@ def test_a_users_own_apps_come_back_without_a_login(server: Machine) -> None:
     told = as_ann(server, "python3 -m havre boot")
     assert "come back: /home/ann/.config/systemd/user/havre.service" in told
     assert "nothing brings" not in as_ann(server, "python3 -m havre doctor", check=False)
+    assert scopes(server, "ann") == {"haproxy", "python3"}, "what outlives the login is no part of it"
     server.reboot()
-    asked = ("--retry", "40", "--retry-delay", "1", "--retry-all-errors", "http://pages.localhost:8080/index.html")
-    assert server.run("curl", "-sSf", *asked).stdout == "hello\n"
+    asked = ("--retry", "40", "--retry-delay", "1", "--retry-all-errors", "http://pages.localhost:8080/")
+    assert "Directory listing" in server.run("curl", "-sSf", *asked).stdout
     assert server.run("loginctl", "show-user", "ann", "-p", "Sessions", "--value").stdout.strip() == ""
