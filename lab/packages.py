@@ -27,10 +27,24 @@ NEEDED = {
     "sshd": "openssh-server",
     "nft": "nftables",
     "cron": "cron",
+    "systemctl": "systemd",
+    "dbus-daemon": "dbus",
 }
 ENGINE = ("dockerd", "docker", "iptables", "ip", "debootstrap")
 """What an engine of our own takes."""
-SERVERS = ("ss", "haproxy", "nginx", "caddy", "pebble", "docker-registry", "sshd", "nft", "cron")
+SERVERS = (
+    "ss",
+    "haproxy",
+    "nginx",
+    "caddy",
+    "pebble",
+    "docker-registry",
+    "sshd",
+    "nft",
+    "cron",
+    "systemctl",
+    "dbus-daemon",
+)
 """The real servers that tests talk to."""
 POLICY = Path("/usr/sbin/policy-rc.d")
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -91,10 +92,10 @@ def _held_entrances(
     app = world.app(SHOP, stripped, tcp_ports=(published,), inside=(listener,))
 
     def ask(port: int, path: str, method: str, body: bytes | None) -> Told:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-        connection.request(method, path, body=body, headers={"Host": "shop.example"})
-        answer = connection.getresponse()
-        told = answer.read()
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+            connection.request(method, path, body=body, headers={"Host": "shop.example"})
+            answer = connection.getresponse()
+            told = answer.read()
         return answer.status, json.loads(told)["replica"] + json.loads(told)["target"] if answer.status == 200 else ""
 
     def ask_all(waiting: ThreadPoolExecutor) -> list[Future[Told]]:

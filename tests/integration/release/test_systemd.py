@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from tests.integration.process.test_unprivileged import needs_root
 
 pytestmark = [
     pytest.mark.process,
-    pytest.mark.skipif(not Path(SYSTEMD).exists(), reason="needs systemd (apt-get install systemd dbus)"),
+    pytest.mark.skipif(os.geteuid() != 0 or not Path(SYSTEMD).exists(), reason="needs root, and systemd with dbus"),
 ]
 HOME = "/srv/shop"
 
@@ -106,8 +107,11 @@ def test_the_unit_can_be_started_at_any_time_and_changes_nothing_that_is_right(s
     assert "Havre: the apps in /var/lib/havre" in server.run("systemctl", "status", "havre", check=False).stdout
 
 
-def test_without_the_unit_the_doctor_says_so_and_its_one_command_is_enough(server: Machine) -> None:
+def test_without_the_unit_doctor_and_checklist_say_so_and_one_command_is_enough(server: Machine) -> None:
+    reboot = ("checklist", "--only", "reboot", "--verbose")
+    assert "/etc/systemd/system/havre.service runs at boot" in havre(server, *reboot)
     havre(server, "boot", "remove")
+    assert "nothing brings the edge and its routes back after a reboot" in havre(server, *reboot, check=False)
     assert server.run("systemctl", "is-enabled", "havre.service", check=False).stdout.strip() in ("not-found", "")
     said = havre(server, "doctor", check=False)
     assert "nothing brings this server's apps back after a reboot" in said
@@ -150,8 +154,8 @@ def test_a_users_own_apps_come_back_without_a_login(server: Machine) -> None:
     told = as_ann(server, "python3 -m havre boot")
     assert "come back: /home/ann/.config/systemd/user/havre.service" in told
     assert "nothing brings" not in as_ann(server, "python3 -m havre doctor", check=False)
-    assert scopes(server, "ann") == {"haproxy", "python3"}, "what outlives the login is no part of it"
     server.reboot()
     asked = ("--retry", "40", "--retry-delay", "1", "--retry-all-errors", "http://pages.localhost:8080/")
     assert "Directory listing" in server.run("curl", "-sSf", *asked).stdout
+    assert scopes(server, "ann") == {"haproxy", "python3"}, "what outlives a login is no part of it"
     assert server.run("loginctl", "show-user", "ann", "-p", "Sessions", "--value").stdout.strip() == ""
