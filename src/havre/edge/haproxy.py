@@ -48,6 +48,8 @@ class Edge:
         self.runtime = Runtime(Socket(self.layout.admin_socket), Socket(self.layout.master_socket, is_master=True))
         self._runner = runner
         self._disk = Disk(self.layout, settings)
+        self._is_ours = False
+        """Its files are known to be by these settings and this version of Havre."""
 
     def ensure_running(self) -> None:
         """Start or repair the edge: afterwards it runs, with exactly what is recorded."""
@@ -220,10 +222,11 @@ class Edge:
     def _ensure_running(self) -> None:
         self._disk.prepare()
         self._recover()
-        if self._is_of_another_version():
-            pool = transition.replenished(load_pool(self.layout), self.settings.spare_backends)
-            save_pool(self.layout, self._next(pool))
+        pool = load_pool(self.layout)
+        if self._disk.base_differs(pool):
+            save_pool(self.layout, self._next(transition.replenished(pool, self.settings.spare_backends)))
             self._disk.write_all()
+        self._is_ours = True
         generation = load_pool(self.layout).generation
         if not (self._runner.is_running(self.layout) and self.runtime.admin.answers()):
             self._runner.stop(self.layout)
@@ -232,10 +235,6 @@ class Edge:
             self._await_start(generation)
         elif self.runtime.generation() != _named(generation):
             self._reload(generation)
-
-    def _is_of_another_version(self) -> bool:
-        """True when other settings, or another version of Havre, made the files: what is in them is not known."""
-        return self._disk.base_differs(load_pool(self.layout))
 
     def _recover(self) -> None:
         """Take back what a killed command had begun."""
@@ -292,7 +291,7 @@ class Edge:
 
     def _change(self, instance: str, how: Callable[[Backend], Backend]) -> None:
         """Change the backends of an app, and nothing else."""
-        if self.layout.unfinished.exists() or not self.runtime.admin.path.exists() or self._is_of_another_version():
+        if not self._is_ours or self.layout.unfinished.exists() or not self.runtime.admin.path.exists():
             self._ensure_running()
         old = load_applied(self.layout, instance)
         if old is None:

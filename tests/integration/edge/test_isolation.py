@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,23 @@ def test_a_lost_configuration_directory_is_rendered_again(world: Any, home: Path
         name: text for name, text in before.items() if name.startswith("app")
     }
     assert world.ask("/x/y", host="one.example").status == 200
+
+
+def test_an_edge_made_by_another_version_is_made_anew_before_it_holds(world: Any, home: Path) -> None:
+    replica = world.replica("web.1")
+    world.edge.apply(app("one", replica.upstream))
+    for file in world.edge.layout.configuration.iterdir():
+        old = file.read_text().replace("  option redispatch 1\n", "")
+        file.write_text("\n".join(line for line in old.splitlines() if "lua.wait if" not in line) + "\n")
+    next_command = Edge(home, ProcessRunner(), world.edge.settings)
+    next_command.hold("one", *WEB)
+    with ThreadPoolExecutor() as waiting:
+        asked = waiting.submit(world.ask, host="one.example")
+        time.sleep(1.5)
+        assert not asked.done()
+        next_command.release("one", *WEB)
+        next_command.switch("one", {WEB: [replica.upstream]})
+        assert asked.result().status == 200
 
 
 def test_new_settings_are_loaded_at_the_next_start(world: Any, home: Path) -> None:
