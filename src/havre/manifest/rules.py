@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from havre.compose.findings import Findings
 from havre.compose.tree import Map, Path, spot_along
 
 Values = Mapping[str, Any]
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`~-]+")
 OF_AN_ANSWER = (
     "strip", "timeout", "websocket_timeout", "balance", "sticky", "basic_auth", "allow", "headers", "cache", "compress",
 )  # fmt: skip
@@ -22,6 +24,8 @@ def check_rules(values: Values, tree: Map, findings: Findings) -> None:
     _command_backups(values, told)
     _strip_without_path(values, told)
     _redirects(values, told)
+    _header_names(values, told)
+    _of_a_service_as_a_whole(values, told)
     _doubles(values, told)
     _autoscale(values, told)
 
@@ -89,6 +93,30 @@ def _redirects(values: Values, told: _Told) -> None:
             if route.get(name):
                 hint = "write it at the route that it redirects to, and remove it here"
                 told(f"`{name}` does nothing for a redirect", hint=hint, path=("routes", index, name))
+
+
+def _header_names(values: Values, told: _Told) -> None:
+    for index, route in enumerate(values.get("routes") or ()):
+        for name in route.get("headers") or ():
+            if not _HEADER.fullmatch(name):
+                hint = "use letters, digits and `-`, such as `X-Frame-Options`"
+                told(f"`{name}` is not the name of a header", hint=hint, path=("routes", index, "headers", name))
+
+
+def _of_a_service_as_a_whole(values: Values, told: _Told) -> None:
+    """These hold for the replicas of a service, whichever route leads there."""
+    first: dict[tuple[object, str], tuple[object, int]] = {}
+    for index, route in enumerate(values.get("routes") or ()):
+        for name, default in (("balance", "leastconn"), ("sticky", False), ("compress", False)):
+            value = route.get(name, default)
+            before, at = first.setdefault((route.get("to"), name), (value, index))
+            if route.get("to") and value != before:
+                service, port = route["to"]
+                summary = f"the route to {service}:{port} at {told.line(('routes', at))} says otherwise about `{name}`"
+                hint = (
+                    f"write the same `{name}` at all routes to {service}:{port}: it holds for its replicas as a whole"
+                )
+                told(summary, hint=hint, path=("routes", index))
 
 
 def _doubles(values: Values, told: _Told) -> None:

@@ -314,6 +314,14 @@ def test_keys_that_begin_with_x_are_the_users_own() -> None:
         ("autoscale: {web: {max: 3}}", "autoscale.web: nothing says what load to aim at"),
         ("autoscale: {web: {min: 5, max: 3, cpu: 70}}", "autoscale.web.min: `min` is more than `max`"),
         (
+            "routes: [{host: a, to: 'b:1', headers: {X A: c}}]",
+            "routes[0].headers.X A: `X A` is not the name of a header",
+        ),
+        (
+            "routes: [{host: a, to: 'b:1'}, {host: c, to: 'b:2', sticky: true}, {host: d, to: 'b:1', sticky: true}]",
+            "routes[2]: the route to b:1 at line 2 says otherwise about `sticky`",
+        ),
+        (
             "routes: [{host: a, redirect: 'https://b', allow: 10.0.0.0/8}]",
             "routes[0].allow: `allow` does nothing for a redirect",
         ),
