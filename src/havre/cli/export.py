@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -10,9 +11,10 @@ import click
 from havre.cli.edge import edge_for
 from havre.cli.options import Chosen, app_options
 from havre.cli.session import load_app, open_server, open_state
-from havre.cli.show import say
-from havre.errors import InputError, Problem
+from havre.cli.show import say, show_problem
+from havre.errors import InputError, Problem, Severity
 from havre.model.app import App
+from havre.model.route import EdgeSettings
 
 log_option = click.option("--log", metavar="FILE", help="Append what is said to FILE [default: the system's log].")
 
@@ -119,11 +121,36 @@ def _print_vhost(chosen: Chosen, kind: str) -> None:
     app = load_app(chosen)
     if not app.routes:
         raise InputError(_no_routes(app))
-    server_edge = edge_for(open_state(chosen))
+    state = open_state(chosen)
+    server_edge = edge_for(state)
     address, port, _ = server_edge.entrance()
+    if missing := list(_not_behind(server_edge.settings)):
+        show_problem(_stands_in_front(kind, missing, state.directory))
     edge = AppEdge(instance=app.instance, routes=app.routes)
     front = Front(edge=f"{address}:{port}", proxies=server_edge.settings.trusted_proxies)
     click.echo(caddyfile(edge, front) if kind == "caddy" else nginx_conf(edge, front), nl=False)
+
+
+def _not_behind(settings: EdgeSettings) -> Iterator[str]:
+    """What keeps the edge from standing behind another proxy, as server.yaml has it."""
+    if settings.http_port in (80, 443):
+        yield f"http_port is {settings.http_port}, which the proxy in front needs"
+    if settings.https_port is not None:
+        yield f"https_port is {settings.https_port}: the edge ends TLS itself, and sends to https what comes without"
+    if not settings.trusted_proxies:
+        yield "trusted_proxies is empty: every visitor would have the proxy's address"
+
+
+def _stands_in_front(kind: str, missing: Sequence[str], directory: Path) -> Problem:
+    fitting = "`{http_port: 8080, https_port: 0, trusted_proxies: [127.0.0.1]}`"
+    return Problem(
+        summary=f"the edge is not set up to stand behind {kind}",
+        evidence=tuple(missing),
+        effect="this vhost would lead in circles, or hide who the visitors are",
+        hint=f"write {fitting} into {directory / 'server.yaml'}, `havre edge restart`, and export it again",
+        code="edge-in-front",
+        severity=Severity.WARNING,
+    )
 
 
 def _no_routes(app: App) -> Problem:
