@@ -123,8 +123,16 @@ class Runtime:
             self.admin.do(f"del map {path} {key}")
 
     def reload(self) -> bool:
-        """Ask the master for a new worker; False when it says at once that there is none (2.6 never says)."""
-        return "Success=0" not in self.master.ask("reload")
+        """Ask the master for a new worker; False when it says at once that there is none (2.6 never says).
+
+        It begins anew for that, and may drop the connection before it has answered.
+        """
+        try:
+            return "Success=0" not in self.master.ask("reload")
+        except UnavailableError as error:
+            if isinstance(error.__cause__, ConnectionResetError):
+                return True
+            raise
 
     def old_workers(self) -> tuple[int, ...]:
         """Process ids of workers that still finish what they had begun before a reload."""

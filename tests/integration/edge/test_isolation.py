@@ -261,7 +261,6 @@ def test_an_edge_made_by_another_version_is_made_anew_before_it_holds(world: Any
         asked = waiting.submit(world.ask, host="one.example")
         time.sleep(1.5)
         assert not asked.done()
-        next_command.release("one", *WEB)
         next_command.switch("one", {WEB: [replica.upstream]})
         assert asked.result().status == 200
 
