@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from havre.errors import UnavailableError
-from havre.host.autostart import SYSTEMD_RUNS, Autostart
+from havre.host.autostart import Autostart
+from havre.host.scope import SYSTEMD_RUNS
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd's tools are not installed")
 
