@@ -38,10 +38,11 @@ def test_snapshots_go_to_another_machine_and_come_back(
         assert stand.redis("DBSIZE") == "2"
     finally:
         server.stop()
-    with pytest.raises(HavreError, match=r"FAILED: could not .* in sftp://root@127\.0\.0\.1") as failed:
+    with pytest.raises(HavreError, match=r"is not in sftp://root@127\.0\.0\.1.*: could not .*") as failed:
         back_up(storage, intent, ["cache"])
     assert "the storage does not answer" in str(failed.value)
-    [copied] = read_records(storage.repository(second))
+    _, copied = read_records(storage.repository(second))
+    assert copied.id == taken.id
     stand.storage.book.write(copied)
     stand.redis("FLUSHALL")
     restore(storage, intent, "cache", taken.id)

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
+from havre.backups.place import answered
 from havre.backups.swapping import SCRIPT
 from havre.backups.tararchive import TarReader
 from havre.engines.base import Context
@@ -69,7 +70,7 @@ class Files:
             raise
 
     def _stage(self, place: ReplicaPlace, part: Part) -> None:
-        place.write_files(part.target, _empty_directory(self._new))
+        place.write_files(part.target, _empty_directory(self._new, _owner(place, part.target)))
         with self.open(part) as archive:
             place.write_files(posixpath.join(part.target, self._new), archive)
         _compare(place, part, posixpath.join(part.target, self._new, _last(part.target)))
@@ -148,10 +149,17 @@ def _compare(place: ReplicaPlace, part: Part, path: str) -> None:
         raise FailedError(_files_differ(part, reader))
 
 
-def _empty_directory(name: str) -> BinaryIO:
-    """A tar archive with nothing but a directory that only the owner of files may enter."""
+def _owner(place: ReplicaPlace, path: str) -> tuple[int, int]:
+    """(uid, gid): not every engine lets a task be more than its service."""
+    user, _, group = answered(place, ("stat", "-c", "%u:%g", path)).strip().partition(":")
+    return int(user), int(group)
+
+
+def _empty_directory(name: str, owner: tuple[int, int]) -> BinaryIO:
+    """A tar archive with nothing but a directory that only its owner may enter."""
     content, entry = io.BytesIO(), tarfile.TarInfo(name)
     entry.type, entry.mode = tarfile.DIRTYPE, 0o700
+    entry.uid, entry.gid = owner
     with tarfile.open(fileobj=content, mode="w") as archive:
         archive.addfile(entry)
     content.seek(0)
