@@ -94,7 +94,7 @@ class Automation:
         command = re.sub("[\"']", "", self.command)
         named = re.search(r"--state[ =](\S+)", command)
         is_ours = named is None or not state or named[1] == state
-        return at_boot and is_ours and bool(re.search(r"\bhavre\b.*\bboot\b", command))
+        return at_boot and is_ours and bool(re.search(r"\bhavre\b.*\b(?:boot|edge|serve)\b", command))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ UNIT = '"/opt/havre/bin/python" "-m" "havre" "boot" "now" "--state" "/var/lib/ha
         (UNIT, "0 2 * * *", "/var/lib/havre", False),
         ("/usr/bin/havre boot now >>/var/log/boot.log 2>&1", "@reboot", "/var/lib/havre", True),
         ("/usr/bin/havre boot now --state=/srv/a", "@reboot", "/srv/a", True),
+        ("/usr/bin/havre edge restart", "@reboot", "/srv/a", True),
         ("/usr/bin/havre backup take db", "boot", "", False),
     ],
 )
