@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from havre.checks.case import Case, Check
 from havre.errors import Problem, Severity
+from havre.model.hostnames import is_local
 from havre.model.images import known, listening_ports
 from havre.model.project import Service
 
@@ -143,7 +144,7 @@ def _wildcards(case: Case) -> Iterator[Problem]:
     if case.app.tls.mode not in ("auto", "acme") or case.app.tls.dns_hook:
         return
     for index, route in enumerate(case.app.routes):
-        if route.host.startswith("*.") and not route.host.endswith(".localhost"):
+        if route.host.startswith("*.") and not is_local(route.host):
             yield Problem(
                 summary=f"a certificate for {route.host} needs `tls.dns_hook`",
                 subject=route.host,

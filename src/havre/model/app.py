@@ -79,7 +79,7 @@ class Autoscale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsPolicy:
-    """How the app's hosts get their certificates: `auto` is ACME, except self-signed for `*.localhost`."""
+    """How the app's hosts get their certificates: `auto` is ACME, and self-signed where all are local names."""
 
     mode: str = "auto"
     """`auto`, `acme`, `own`, `self-signed` or `off` (another proxy ends TLS)."""

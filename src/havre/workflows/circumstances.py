@@ -17,6 +17,7 @@ from havre.host.busy import measure
 from havre.host.names import look_up
 from havre.model.app import Verification
 from havre.model.diagnosis import ImageFact, Load, NameAnswer, Names, Visit
+from havre.model.hostnames import is_in_public_dns
 from havre.model.project import Project
 from havre.model.release import Release, ReleaseState
 from havre.model.route import AppEdge, Route
@@ -34,10 +35,6 @@ VISITED = 8
 PATIENCE = 6.0
 """Seconds a visitor waits."""
 
-NOBODYS = (".localhost", ".test", ".invalid", ".example", ".local", ".internal", ".home.arpa", ".onion")
-"""Names that are never in the public DNS (RFC 2606, 6761, 6762, 9476)."""
-
-_DOCUMENTATION = ("example.com", "example.net", "example.org")
 BIG_IMAGE = 512 * MIB
 """Bytes from which on an image is looked into."""
 
@@ -45,7 +42,7 @@ BIG_IMAGE = 512 * MIB
 def names_of(server: Server, applied: AppEdge | None, system: System) -> Names:
     """What DNS says of the hosts that the app answers for."""
     settings = read_settings(server.state.directory)
-    hosts = [host for host in applied.hosts if _is_in_dns(host)] if applied else []
+    hosts = [host for host in applied.hosts if is_in_public_dns(host)] if applied else []
     public = (*settings.addresses, *system.public_addresses)
     with ThreadPoolExecutor(VISITED) as pool:
         answers = tuple(pool.map(lambda host: look_up(_some(host), settings.resolvers), hosts[:VISITED]))
@@ -105,11 +102,6 @@ def room_of(server: Server, facts: ServerFacts) -> tuple[Stored, ...]:
         return consumers(server)
     except HavreError:  # a full disk has its finding even when nobody can say what is on it
         return ()
-
-
-def _is_in_dns(host: str) -> bool:
-    name = f".{host.lower().removeprefix('*.')}"
-    return not name.endswith((*NOBODYS, *(f".{known}" for known in _DOCUMENTATION))) and "." in host
 
 
 def _some(host: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from havre.model.app import App, TlsPolicy
+from havre.model.hostnames import is_local
 from havre.model.project import Order, Project, Service
 from havre.model.route import AppEdge, Endpoint, InsideListener, TcpPort, Tls, Upstream
 
@@ -138,9 +139,7 @@ def app_edge(
 def _tls(policy: TlsPolicy, app: App) -> Tls:
     mode = policy.mode
     if mode == "auto":
-        hosts = {route.host for route in app.routes}
-        local = all(host == "localhost" or host.endswith((".localhost", ".local", ".test")) for host in hosts)
-        mode = "self-signed" if local else "acme"
+        mode = "self-signed" if all(is_local(route.host) for route in app.routes) else "acme"
     return Tls(mode=mode, certificate=policy.certificate, key=policy.key, dns_hook=policy.dns_hook)  # type: ignore[arg-type]
 
 

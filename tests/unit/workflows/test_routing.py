@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from havre.model.app import App
 from havre.model.health import HealthCheck
 from havre.model.project import Attachment, Mount, MountKind, Port, Project, Service
@@ -22,7 +24,7 @@ BACK = Service(
 )
 DB = Service(name="db", image="postgres", networks=NET, mounts=(DATA,), ports=(Port(target=5432, published="5434"),))
 SHOP = Project(name="shop", services=(FRONT, BACK, DB))
-APP = App(name="shop", routes=(Route(host="shop.example", service="frontend", port=3000),))
+APP = App(name="shop", routes=(Route(host="shop.example.org", service="frontend", port=3000),))
 
 
 def gateway(service: Service, caller: Service) -> str | None:
@@ -67,3 +69,7 @@ def test_the_edge_knows_the_replicas_behind_every_endpoint() -> None:
     assert edge.endpoints == (("backend", 9100), ("db", 5432), ("frontend", 3000))
     assert edge.replicas(("frontend", 3000)) == replicas
     assert edge.tls.mode == "acme"
+    local = replace(APP, routes=(replace(APP.routes[0], host="shop.home.arpa"),))
+    assert app_edge(local, SHOP, Inside(), {}, ends_tls=True).tls.mode == "self-signed", (
+        "no authority would vouch for it"
+    )
