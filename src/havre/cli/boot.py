@@ -15,7 +15,7 @@ from havre.cli.show import say, show_json, show_problem, wrapped
 from havre.errors import HavreError, Problem, Severity
 from havre.host.autostart import Autostart, can_install, unit_directory
 from havre.host.home import home_directory
-from havre.model.release import Release
+from havre.model.release import Release, ReleaseState
 from havre.store.state import State, default_directory
 from havre.workflows.boot import Comeback, come_back
 
@@ -75,9 +75,9 @@ def autostart_for(state: State) -> Autostart:
 
 
 def survive_reboots(state: State, release: Release, *, quiet: bool) -> None:
-    """After an app's first release: see to it that the server brings it back, or say what is missing for that."""
+    """After an app's first release that serves: see to it that the server brings it back, or say what is missing."""
     autostart = autostart_for(state)
-    if release.number != 1 or autostart.is_installed:
+    if autostart.is_installed or _served_before(state, release):
         return
     if not (autostart.is_default and can_install()):
         if not quiet:
@@ -91,6 +91,12 @@ def survive_reboots(state: State, release: Release, *, quiet: bool) -> None:
         return
     if not quiet:
         say(wrapped(f"note: {autostart.name} brings this server's apps back after a reboot (`havre boot`)"))
+
+
+def _served_before(state: State, release: Release) -> bool:
+    """Releases that failed before the first one that serves do not count."""
+    earlier = (one for one in state.releases.list(release.instance, limit=200) if one.number < release.number)
+    return any(one.state is ReleaseState.SUPERSEDED for one in earlier)
 
 
 def _kept(variables: Mapping[str, str]) -> dict[str, str]:

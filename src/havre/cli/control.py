@@ -6,13 +6,12 @@ import re
 
 import click
 
-from havre.cli.deploy import carry_out, confirm, show_proposal, show_release
+from havre.cli.deploy import release_as_proposed
 from havre.cli.options import Chosen, app_options, json_option, wait_option, yes_option
 from havre.cli.recover import settle_first
 from havre.cli.session import open_instance
 from havre.cli.show import say, show_json, wrapped
 from havre.errors import InputError, Problem
-from havre.model.release import Release
 from havre.workflows.autoscale import propose_autoscale
 from havre.workflows.control import propose_restart, propose_scale, remember_scale
 from havre.workflows.deploy import Proposal
@@ -120,21 +119,7 @@ def start_command(chosen: Chosen, services: tuple[str, ...], yes: bool, wait: fl
 
 
 def _go(server: Server, proposal: Proposal, *, yes: bool, wait: float, as_json: bool) -> None:
-    if not as_json:
-        show_proposal(proposal)
-    if proposal.plan.is_empty:
-        if as_json:
-            show_json({"instance": proposal.intent.app.instance, "changed": False})
-        return
-    confirm(server, yes=yes, what=f"Do it on {server.machine}?")
-    _tell(carry_out(server, proposal, wait=wait, quiet=as_json), as_json=as_json)
-
-
-def _tell(release: Release, *, as_json: bool) -> None:
-    if as_json:
-        show_json(release)
-    else:
-        show_release(release)
+    release_as_proposed(server, proposal, ask="Do it on", yes=yes, wait=wait, as_json=as_json)
 
 
 def _numbers(wanted: tuple[str, ...], *, auto: bool) -> dict[str, int | None]:

@@ -11,7 +11,7 @@ from havre.cli.options import Chosen, app_options, json_option, wait_option, yes
 from havre.cli.progress import Progress
 from havre.cli.recover import settle_first
 from havre.cli.session import engine_found, environment, load, open_server
-from havre.cli.show import is_terminal, problem_as_dict, say, show_json, show_problem, wrapped
+from havre.cli.show import is_terminal, problem_as_dict, say, show_json, show_problem, show_problems, wrapped
 from havre.errors import Problem
 from havre.model.plan import Plan
 from havre.model.release import Release
@@ -91,12 +91,21 @@ def deploy_command(
     proposal = propose(server, intent, Choices(force=force, pull=pull, remove_orphans=not keep_orphans), check=check)
     if not as_json:
         show_engine(engine_found(chosen, intent.app, server))
+    release_as_proposed(server, proposal, ask="Apply to", yes=yes, wait=wait, as_json=as_json)
+
+
+def release_as_proposed(server: Server, proposal: Proposal, *, ask: str, yes: bool, wait: float, as_json: bool) -> None:
+    """How every command that releases something ends: show the plan, ask, carry it out, say what serves.
+
+    The first release of an app, by whatever command, is also made to survive reboots.
+    """
+    if not as_json:
         show_proposal(proposal)
     if proposal.plan.is_empty:
         if as_json:
-            show_json({"instance": intent.app.instance, "changed": False})
+            show_json({"instance": proposal.intent.app.instance, "changed": False})
         return
-    confirm(server, yes=yes, what=f"Apply to {server.machine}?")
+    confirm(server, yes=yes, what=f"{ask} {server.machine}?")
     release = carry_out(server, proposal, wait=wait, quiet=as_json)
     if as_json:
         show_json(release)
@@ -153,8 +162,7 @@ def _resume_receivers(server: Server, proposal: Proposal, line: Callable[[str], 
 
 def show_proposal(proposal: Proposal) -> None:
     """Warnings, then the plan or that there is nothing to do."""
-    for problem in proposal.warnings:
-        show_problem(problem)
+    show_problems(proposal.warnings)
     serving = f" (release {proposal.serving.number})" if proposal.serving else ""
     nothing = f"nothing to do, the server matches{serving}"
     show_plan(proposal.intent.app.instance, proposal.plan, nothing=nothing)

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import click
 
-from havre.cli.deploy import carry_out, confirm, show_proposal, show_release
+from havre.cli.deploy import release_as_proposed
 from havre.cli.options import Chosen, app_options, json_option, wait_option, yes_option
 from havre.cli.recover import settle_first
 from havre.cli.session import load, load_app, open_server
-from havre.cli.show import say, show_json
+from havre.cli.show import say
 from havre.model.release import Release
 from havre.workflows.check import check
 from havre.workflows.promote import propose_promotion, release_to_promote
@@ -72,17 +72,7 @@ def promote_command(
     proposal = propose_promotion(server, intent, release, check=check)
     if not as_json:
         say(f"images of {proposal.choices.promoted_from}, built from commit {_commit(release)}", bold=True)
-        show_proposal(proposal)
-    if proposal.plan.is_empty:
-        if as_json:
-            show_json({"instance": intent.app.instance, "changed": False})
-        return
-    confirm(server, yes=yes, what=f"Promote on {server.machine}?")
-    done = carry_out(server, proposal, wait=wait, quiet=as_json)
-    if as_json:
-        show_json(done)
-    else:
-        show_release(done)
+    release_as_proposed(server, proposal, ask="Promote on", yes=yes, wait=wait, as_json=as_json)
 
 
 def _target(chosen: Chosen, target: str | None) -> str | None:

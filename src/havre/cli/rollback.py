@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from havre.cli.deploy import carry_out, confirm, show_proposal, show_release
+from havre.cli.deploy import release_as_proposed
 from havre.cli.options import Chosen, app_options, json_option, wait_option, yes_option
 from havre.cli.recover import settle_first
 from havre.cli.session import load_app, open_server
-from havre.cli.show import say, show_json
+from havre.cli.show import say
 from havre.workflows.rollback import propose_rollback
 
 
@@ -39,14 +39,4 @@ def rollback_command(chosen: Chosen, number: int | None, undo: bool, yes: bool, 
     proposal = propose_rollback(server, instance, number, undo=undo, today=app.migration)
     if not as_json:
         say(f"back to release {proposal.choices.rolled_back_to}", bold=True)
-        show_proposal(proposal)
-    if proposal.plan.is_empty:
-        if as_json:
-            show_json({"instance": instance, "changed": False})
-        return
-    confirm(server, yes=yes, what=f"Go back on {server.machine}?")
-    release = carry_out(server, proposal, wait=wait, quiet=as_json)
-    if as_json:
-        show_json(release)
-    else:
-        show_release(release)
+    release_as_proposed(server, proposal, ask="Go back on", yes=yes, wait=wait, as_json=as_json)
