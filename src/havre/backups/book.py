@@ -95,6 +95,17 @@ def judge(snapshot: Snapshot, previous: Snapshot | None, doubts: tuple[str, ...]
     return replace(snapshot, verdict=Verdict.SUSPICIOUS if reasons else Verdict.GOOD, reasons=reasons)
 
 
+COMPRESSED = 5
+"""A first backup takes a fifth of the data at the very least: less room than that cannot do."""
+
+
+def added_by_next(url: str, size: int | None, previous: Snapshot | None) -> int:
+    """Bytes by which a repository will grow: twice what the last backup added there, else by the size of the data."""
+    if previous is not None and previous.repository == url and previous.added:
+        return previous.added * 2
+    return size // COMPRESSED if size else 0
+
+
 ALARMING = 0.5
 """A part that lost more than this share of its rows, keys, files or bytes is not believed without a person."""
 SMALL = 20

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from havre.checks.case import Case, Check
-from havre.checks.dockerfile import Copied, Instruction, copied, instructions
+from havre.checks.dockerfile import Copied, Instruction, built_upon, copied, instructions, stages
 from havre.checks.exposure import PUBLIC_PREFIXES
 from havre.checks.placeholders import placeholder
 from havre.errors import Location, Problem, Severity
@@ -24,21 +24,7 @@ _PUBLISHED = re.compile(r"GPG|PGP|PUBLIC|FINGERPRINT|CHECKSUM|SHA\d|KEY_?IDS?$|K
 
 def final_stage(text: str) -> tuple[Instruction, ...]:
     """The instructions whose results are in the image: the last stage, and the stages it is built upon."""
-    stages: list[tuple[str, str, list[Instruction]]] = []
-    for one in instructions(text):
-        if one.name == "FROM":
-            words = [word for word in one.words.split() if not word.startswith("--")]
-            name = words[2] if len(words) == 3 and words[1].upper() == "AS" else ""
-            stages.append((name, words[0] if words else "", []))
-        elif stages:
-            stages[-1][2].append(one)
-    found: list[Instruction] = []
-    wanted = len(stages) - 1
-    while wanted >= 0:
-        name, base, steps = stages[wanted]
-        found = steps + found
-        wanted = next((index for index in range(wanted) if stages[index][0] and stages[index][0] == base), -1)
-    return tuple(found)
+    return tuple(step for stage in built_upon(stages(text)) for step in stage.steps)
 
 
 def _copied_files(case: Case) -> Iterator[Problem]:
@@ -77,7 +63,7 @@ def _set_in_dockerfiles(case: Case) -> Iterator[Problem]:
     for fact in case.files.builds:
         for one in instructions(fact.text or ""):
             for name, value in _assigned(one):
-                if _is_meant(name) and value and "$" not in value and placeholder(value) is None:
+                if is_kept_secret(name) and value and "$" not in value and placeholder(value) is None:
                     yield Problem(
                         summary=f"{one.name} {name} writes a secret into the Dockerfile and the image",
                         subject=fact.service,
@@ -140,20 +126,21 @@ def _looks_chosen(value: str) -> bool:
 
 def holds_secret(name: str, value: str) -> bool:
     """Whether a setting that is written into an image is a secret somebody chose."""
-    return _is_meant(name) and _looks_chosen(value)
+    return is_kept_secret(name) and _looks_chosen(value)
 
 
-def _is_meant(name: str) -> bool:
+def is_kept_secret(name: str) -> bool:
+    """Whether a name is that of a secret which nobody is meant to read: not a published key, not a browser's."""
     return is_secret_name(name) and not _PUBLISHED.search(name) and not name.startswith(PUBLIC_PREFIXES)
 
 
 def _in_images(case: Case) -> Iterator[Problem]:
-    for service, name in case.baked:
+    for service, what in case.baked:
         yield Problem(
-            summary=f"its image holds a value of {name}",
+            summary=f"its image holds {what}",
             subject=service,
             at=case.place(f"services.{service}.image") or case.place(f"services.{service}.build"),
-            evidence=("found in the image's environment or its history; the value is not shown",),
+            evidence=("in its environment, labels or layers (`docker history`); the value is not shown",),
             effect="whoever gets the image has it, whatever is set at run time",
             hint="build the image without it (build secrets, or run time), and rotate what it holds",
         )
@@ -164,7 +151,10 @@ CHECKS = (
         id="secret-baked",
         severity=Severity.WARNING,
         title="no image holds a secret in its environment or history",
-        doc="Images on the server are looked into once: `ENV` values and the build arguments in `docker history`.",
+        doc=(
+            "Images on the server are looked into once: `ENV` values, labels, build arguments, and the commands of "
+            "their layers (`docker history`), where tokens, passwords in URLs and assignments stay readable."
+        ),
         find=_in_images,
     ),
     Check(

@@ -12,7 +12,7 @@ from havre.errors import Location, Problem, Severity
 from havre.model.app import App
 from havre.model.observed import Observed
 from havre.model.project import Project, Service
-from havre.model.server import FileFacts, RefusedFile, ServerFacts, VariableFact
+from havre.model.server import DiskNeed, FileFacts, RefusedFile, ServerFacts, VariableFact
 
 HasTool = Callable[[Service, str], bool | None]
 """(service, program) -> whether its image has the program; None where nobody looked."""
@@ -44,10 +44,14 @@ class Case:
     """Bytes of memory kept free of apps; None means the usual share."""
     peaks: tuple[tuple[str, int], ...] = ()
     """(service, bytes): the most memory one of its replicas was seen to use."""
+    pools: tuple[tuple[str, int], ...] = ()
+    """(range, bits): what the engine takes the subnets of new networks from."""
+    disk_needs: tuple[DiskNeed, ...] = ()
+    """What new images, builds and the next backups will take."""
     refused: tuple[RefusedFile, ...] = ()
     """Mounted configuration files that their image's own program refuses."""
     baked: tuple[tuple[str, str], ...] = ()
-    """(service, name): settings that its image holds and that are secrets by name and value."""
+    """(service, what it is, in words): secrets that its image holds."""
     changed: frozenset[str] | None = None
     """The services this release replaces; None means: any of them."""
 

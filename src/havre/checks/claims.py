@@ -9,11 +9,13 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from itertools import accumulate
 
 from havre.checks.case import Case
+from havre.checks.disk import log_needs
 from havre.errors import Location
 from havre.model.project import Order, Project, Service
 from havre.model.server import Claim, Listener
 
 ANY_ADDRESS = frozenset({"0.0.0.0", "::", "", "*"})  # noqa: S104 - compared, never bound
+_BOTH_FAMILIES = frozenset({"", "*"})
 FIRST_SUBNETS = ("172.16.0.0/12", "10.0.0.0/8", "192.168.0.0/16")
 UNLIMITED_GUESS = 128 * 1024**2
 """Bytes counted for a replica without a limit that nobody has watched yet."""
@@ -46,10 +48,16 @@ def surplus_of(project: Project, changed: Collection[str] | None = None, peaks: 
 
 
 def addresses_overlap(one: str, other: str) -> bool:
-    """Whether two listeners on these addresses and the same port would meet."""
-    if one in ANY_ADDRESS or other in ANY_ADDRESS:
+    """Whether two published addresses meet on one port: `0.0.0.0` is every address of IPv4, `::` every one of IPv6."""
+    if not {one, other}.isdisjoint(_BOTH_FAMILIES):
         return True
-    return ip_address(one) == ip_address(other)
+    first, second = ip_address(one), ip_address(other)
+    return first == second or (first.version == second.version and (first.is_unspecified or second.is_unspecified))
+
+
+def is_held(wanted: str, listener: str) -> bool:
+    """Whether a socket that listens already is in the way: on `::` programs take IPv4 in as well."""
+    return listener == "::" or addresses_overlap(wanted, listener)
 
 
 def port_claim(address: str, port: int, protocol: str) -> str:
@@ -127,6 +135,9 @@ def _claims(case: Case) -> Iterator[Claim]:
             yield Claim(instance=name, kind="volume", value=volume.name, detail=at)
     steady = sum(memory_of(one, case.peaks) for one in case.services())
     yield Claim(instance=name, kind="memory", value=str(steady), detail=_without_limit(case))
+    logs = sum(need.size for need in log_needs(project))
+    if logs:
+        yield Claim(instance=name, kind="disk-images", value=str(logs), detail="logs, by their limits")
     yield Claim(instance=name, kind="surplus", value=str(surplus_of(project, case.changed, case.peaks)))
 
 

@@ -1,4 +1,4 @@
-"""Checks of configuration files mounted into well-known images, by the images' own programs (F32)."""
+"""Checks of configuration files of well-known images, by the images' own programs (F32)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def refusal(file: RefusedFile, names: tuple[str, ...]) -> Problem:
     """What to tell about a refused file; `names` are the services that it could have meant."""
     quoted = (f"{file.at.line} | {file.line}",) if file.at and file.line else ()
     return Problem(
-        summary=f"{file.tool} refuses the mounted configuration"
+        summary=f"{file.tool} refuses its configuration"
         + (f": nothing in this app is called {file.unknown_host}" if file.unknown_host else ""),
         subject=file.service,
         at=file.at,
@@ -86,12 +86,13 @@ CHECKS = (
     Check(
         id="config-invalid",
         severity=Severity.ERROR,
-        title="mounted configuration files are accepted by the image's own program",
+        title="configuration files are accepted by the image's own program",
         doc=(
             "nginx, OpenResty, Prometheus, Alertmanager, blackbox exporter, Loki, HAProxy, Caddy, httpd, Redis, Valkey "
             "and PostgreSQL (settings and `pg_hba`) are asked in a throw-away container of the very image, with the "
-            "same mounts read-only and no network; names of the app's services resolve there. An image that is not on "
-            "the server yet is asked in the release, before anything starts. Only the Docker engine can ask."
+            "same mounts read-only and no network; names of the app's services resolve there. That goes for files that "
+            "are mounted, and for those that a Dockerfile copies into an image `FROM` one of these. An image that is "
+            "not on the server yet is asked in the release, before anything starts. Only the Docker engine can ask."
         ),
         find=_refused,
     ),

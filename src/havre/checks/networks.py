@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_network
+from ipaddress import IPv4Network, ip_network
+from itertools import islice
 
 from havre.checks.case import Case, Check
-from havre.checks.claims import free_subnet
+from havre.checks.claims import FIRST_SUBNETS, free_subnet
 from havre.errors import Location, Problem, Severity
 from havre.model.project import Network, Service
 from havre.model.server import Claim
+
+MOST_COUNTED = 300
+"""Subnets of one pool that are looked at: more than that never run out."""
 
 
 def _hosts(case: Case) -> Iterator[Problem]:
@@ -80,6 +84,46 @@ def _taken_subnets(case: Case, but: str) -> Iterator[tuple[str, str]]:
 
 def _overlap(one: str, other: str) -> bool:
     return ip_network(one, strict=False).overlaps(ip_network(other, strict=False))
+
+
+def _pools(case: Case) -> Iterator[Problem]:
+    """Networks without a subnet of their own get one from the engine's pools, of which there are few."""
+    if case.observed is None or not case.pools:
+        return
+    wanted = [
+        one
+        for one in case.project.networks
+        if not (one.external or one.subnets or one.ipam_driver or case.observed.network(one.name))
+        and one.driver in (None, "bridge")
+    ]
+    taken = [subnet for network in case.observed.networks for subnet, _ in network.subnets]
+    taken += [subnet for subnet, _ in case.server.subnets] if case.server else []
+    free = sum(_is_free(subnet, taken) for pool, size in case.pools for subnet in _cut(pool, size))
+    if len(wanted) > free:
+        proposed = free_subnet(f"{FIRST_SUBNETS[1].partition('/')[0]}/24", taken)
+        yield Problem(
+            summary=f"{free} of the engine's subnets are left, and {len(wanted)} are needed",
+            subject=", ".join(one.key for one in wanted),
+            at=case.place(f"networks.{wanted[0].key}"),
+            evidence=(
+                f"{len(case.observed.networks)} networks are there already",
+                f"its pools: {', '.join(pool for pool, _ in case.pools)}",
+            ),
+            effect="the engine could not make the networks",
+            hint="`havre networks` shows which have nobody inside, to be removed"
+            + (f"; or give one a subnet of its own, such as {proposed}" if proposed else ""),
+        )
+
+
+def _is_free(subnet: IPv4Network, taken: list[str]) -> bool:
+    others = (ip_network(text, strict=False) for text in taken)
+    return not any(other.version == 4 and subnet.overlaps(other) for other in others)
+
+
+def _cut(pool: str, size: int) -> Iterator[IPv4Network]:
+    """The subnets of a pool; no more than anybody would count."""
+    whole = IPv4Network(pool, strict=False)
+    yield from islice(whole.subnets(new_prefix=max(size, whole.prefixlen)), MOST_COUNTED)
 
 
 def _external(case: Case) -> Iterator[Problem]:
@@ -157,6 +201,13 @@ CHECKS = (
         title="fixed subnets overlap nothing",
         doc="Fixed subnets are compared with the engine's networks, other apps' and the server's own.",
         find=_subnets,
+    ),
+    Check(
+        id="subnet-pool",
+        severity=Severity.ERROR,
+        title="the engine has subnets left for new networks",
+        doc="Docker gives each network a subnet of its pools, some thirty by default; with the last one it stops.",
+        find=_pools,
     ),
     Check(
         id="external-missing",

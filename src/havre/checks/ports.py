@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from havre.checks.case import Case, Check
-from havre.checks.claims import ANY_ADDRESS, addresses_overlap, free_port, published_ports, read_port, taken_ports
+from havre.checks.claims import (
+    ANY_ADDRESS,
+    addresses_overlap,
+    free_port,
+    is_held,
+    published_ports,
+    read_port,
+    taken_ports,
+)
 from havre.errors import Location, Problem, Severity
 from havre.model.images import known
 from havre.model.server import Claim
@@ -94,7 +102,8 @@ def _taken_by_program(case: Case) -> Iterator[Problem]:
         if any(_meets(one, *read_port(claim.value)) for claim in others):
             continue
         for listener in case.server.listeners:
-            if listener.ours or not _meets(one, listener.address, listener.port, listener.protocol):
+            is_there = (one.port, one.protocol) == (listener.port, listener.protocol)
+            if listener.ours or not is_there or not is_held(one.address, listener.address):
                 continue
             is_unknown = listener.pid is None or listener.program.startswith("docker-proxy")
             if is_unknown and any(_meets(one, *read_port(value)) for value in mine):
@@ -115,7 +124,7 @@ def _edge_ports(case: Case) -> Iterator[Problem]:
     for port in case.edge_ports if case.server and case.app.routes else ():
         for listener in case.server.listeners if case.server else ():
             is_there = listener.port == port and listener.protocol == "tcp" and not listener.ours
-            if is_there and addresses_overlap(listener.address, case.edge_address):
+            if is_there and is_held(case.edge_address, listener.address):
                 yield Problem(
                     summary=f"port {port}/tcp, where the edge serves {case.app.routes[0].host}, is held by {listener}",
                     subject=f"{port}/tcp",

@@ -7,6 +7,7 @@ from havre.checks import (
     binds,
     builds,
     configurations,
+    disk,
     exposure,
     health,
     hygiene,
@@ -30,7 +31,7 @@ FAMILIES: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("Networks and names", networks.CHECKS),
     ("Files", (*binds.CHECKS, *configurations.CHECKS)),
     ("Builds", builds.CHECKS),
-    ("Memory and disk", memory.CHECKS),
+    ("Memory and disk", (*memory.CHECKS, *disk.CHECKS)),
     ("Server", requirements.CHECKS),
     ("Upkeep", hygiene.CHECKS),
 )

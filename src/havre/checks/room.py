@@ -16,7 +16,8 @@ GROWN = 1.5
 
 GROWN_BY = 512 * MIB
 SHOWN = 5
-_ENGINES = (Kind.IMAGE, Kind.LAYERS, Kind.CONTAINER, Kind.VOLUME, Kind.LOG, Kind.CACHE)
+_PURPOSES = {Kind.BACKUPS: "backups", Kind.STATE: "state"}
+"""What lies where the disk has that purpose; the rest is the engine's, with its images."""
 
 
 def room(facts: Facts) -> Iterator[Finding]:
@@ -45,7 +46,7 @@ def _disk(facts: Facts, disk: Disk) -> Finding:
         summary=f"the disk of {disk.path} is {'full' if is_full else 'nearly full'}",
         subject="server",
         evidence=(
-            f"{show_bytes(disk.free)} of {show_bytes(disk.total)} are free ({disk.purpose})",
+            f"{show_bytes(disk.free)} of {show_bytes(disk.total)} are free ({disk.purposes})",
             *(("takes the room:", *(f"  {line}" for line in biggest)) if biggest else ()),
         ),
         effect="databases stop when they cannot write, and deploys and backups are refused",
@@ -66,7 +67,7 @@ def _biggest(facts: Facts, disk: Disk) -> list[str]:
 
 
 def _lies_on(one: Stored, disk: Disk) -> bool:
-    return (one.kind in _ENGINES) == (disk.purpose == "images")
+    return disk.serves(_PURPOSES.get(one.kind, "images"))
 
 
 def _line(one: Stored) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
+from havre.checks.baked import is_kept_secret
 from havre.checks.placeholders import placeholder
 from havre.errors import Location
 from havre.model.secrets_mask import is_secret_name
@@ -38,6 +39,8 @@ _DEFAULT = re.compile(
     re.VERBOSE,
 )
 _IN_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^/\s:@\"'`{}$<>%]+:([^/\s:@\"'`{}$<>%]{6,})@[\w.-]+")
+_IN_SHELL = re.compile(r"(?:^|[\s;&|(])(?:export\s+)?([A-Za-z_]\w*)=[\"']?([^\s\"';&|]{8,})")
+_BEARER = re.compile(r"[Aa]uthorization:\s*(?:Bearer|Basic|[Tt]oken)\s+([\w.~+/=-]{8,})")
 _NOT_SHIPPED = re.compile(
     r"(?:^|[/._-])(?:tests?|specs?|__tests__|__mocks__|mocks?|fixtures?|examples?|samples?|docs?|e2e|cypress|stories|testdata)(?:[/._-]|$)|(?:^|/)conftest\.py$|\.(?:md|rst|example|sample|dist|template|tmpl|snap|min\.js|min\.css|lock)$|(?:^|/)(?:\.env[^/]*|locales?|i18n|translations?|messages)(?:/|$)",
     re.IGNORECASE,
@@ -68,6 +71,19 @@ def is_env_with_secrets(name: str, text: str) -> bool:
         return False
     pairs = re.findall(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$", text, re.MULTILINE)
     return any(is_secret_name(key) and placeholder(value.strip("\"'")) is None for key, value in pairs)
+
+
+def secrets_in_steps(steps: Iterable[str]) -> tuple[str, ...]:
+    """What an image's history shows of secrets, in words: each is a command that a layer was made by."""
+    found: dict[str, None] = {}
+    for step in steps:
+        found.update((what, None) for _, what, _ in _found(step))
+        for name, value in _IN_SHELL.findall(step):
+            if is_kept_secret(name) and not _SPEAKS_OF.search(name) and _is_chosen(value):
+                found[f"the value of {name}"] = None
+        if any(_is_mixed(value) and not _is_example(value) for value in _BEARER.findall(step)):
+            found["the token of an Authorization header"] = None
+    return tuple(found)
 
 
 def _found(text: str) -> Iterator[tuple[int, str, bool]]:

@@ -39,7 +39,7 @@ def disk_command(chosen: Chosen, everything: bool, as_json: bool) -> None:
         show_json({"disks": disks, "consumers": [_as_dict(one) for one in found]})
         return
     for disk in disks:
-        say(f"{disk.path}: {show_bytes(disk.free)} of {show_bytes(disk.total)} are free ({disk.purpose})", bold=True)
+        say(f"{disk.path}: {show_bytes(disk.free)} of {show_bytes(disk.total)} are free ({disk.purposes})", bold=True)
     shown = [one for one in found if one.size] if everything else [one for one in found if one.size][:15]
     show_table(
         ("SIZE", "KIND", "APP", "WHAT"),

@@ -33,7 +33,7 @@ def server_command(chosen: Chosen, as_json: bool) -> int:
     """
     state = open_state(chosen)
     found = look_at_machine(state, engines_here(state), edge_for(state))
-    app = _app(chosen)
+    app = app_if_any(chosen)
     missing = tuple(shortfalls(app.needs, found.facts)) if app else ()
     if as_json:
         facts = {name: value for name, value in _plain(found.facts).items() if name not in ("listeners", "claims")}
@@ -54,7 +54,7 @@ def show_support(support: Support) -> None:
         say(wrapped(f"{name}: {place}", hang="  "))
 
 
-def _app(chosen: Chosen) -> App | None:
+def app_if_any(chosen: Chosen) -> App | None:
     """The app of this directory; this command is also for directories that have none."""
     try:
         return load_app(chosen)
@@ -78,7 +78,7 @@ def _show(found: Machine) -> None:
     used = facts.memory_total - facts.memory_available
     say(f"{facts.cpus} CPUs, {show_bytes(facts.memory_total)} of memory, {show_bytes(used)} in use")
     for disk in facts.disks:
-        say(f"disk {disk.path} ({disk.purpose}): {show_bytes(disk.free)} of {show_bytes(disk.total)} free")
+        say(f"disk {disk.path} ({disk.purposes}): {show_bytes(disk.free)} of {show_bytes(disk.total)} free")
     for engine in found.engines or ("no engine answers",):
         say(f"engine: {engine}")
     edge = found.edge

@@ -106,7 +106,7 @@ def _published(applied: Applied, port: TcpPort) -> str:
     name = next(name for name in (backend.names if backend else ()) if is_tcp(name))
     return lines(
         f"frontend {applied.app.instance}.tcp.{port.address}.{port.port} from {TCP}",
-        f"  bind {_bracketed(port.address)}:{port.port}",
+        f"  bind {_bracketed(port.address)}:{port.port}{' v6only' if port.address == '::' else ''}",
         f"  unique-id-format {name}",
         "  no log",
         f"  default_backend {name}",

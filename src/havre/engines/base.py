@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
 from havre.host.busy import Owner
@@ -195,6 +196,15 @@ class Companions(Protocol):
 
 
 @runtime_checkable
+class AddressPools(Protocol):
+    """What checks of networks ask of an engine that gives each a subnet."""
+
+    def address_pools(self) -> tuple[tuple[str, int], ...]:
+        """(range, bits of a subnet): what subnets of new networks are taken from."""
+        ...
+
+
+@runtime_checkable
 class ImageLook(Protocol):
     """What checks ask of an engine that has images: what is in one, without running it."""
 
@@ -208,7 +218,11 @@ class ImageReading(Protocol):
     """What checks of secrets ask of an engine that has images."""
 
     def settings_in(self, image_id: str) -> tuple[tuple[str, str], ...]:
-        """(name, value) of the environment and build arguments that whoever gets the image can read."""
+        """(name, value) of the environment, labels and build arguments that whoever gets the image can read."""
+        ...
+
+    def steps_of(self, image_id: str) -> tuple[str, ...]:
+        """The commands that its layers were made by."""
         ...
 
 
@@ -278,6 +292,10 @@ class CloseLook(Protocol):
 @runtime_checkable
 class Upkeep(Protocol):
     """What looking after the disk asks of an engine: what takes room here, and to let go of single things."""
+
+    def root(self) -> Path | None:
+        """The directory of this machine that images, volumes and logs lie in; None where they are on another."""
+        ...
 
     def images_here(self) -> tuple[Stored, ...]:
         """Every image, quickly; its size may count layers that others share."""

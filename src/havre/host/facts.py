@@ -63,14 +63,21 @@ def read_memory(proc: Path = PROC) -> dict[str, int]:
 
 def read_disks(wanted: Iterable[tuple[str, Path]]) -> Iterator[Disk]:
     """The file system of each path (or of its nearest directory that exists); each one once."""
-    seen: set[int] = set()
+    found: dict[int, list[tuple[str, Path]]] = {}
     for purpose, path in wanted:
         there = next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
-        device = there.stat().st_dev
-        if device not in seen:
-            seen.add(device)
-            usage = shutil.disk_usage(there)
-            yield Disk(purpose=purpose, path=str(there), total=usage.total, free=usage.free)
+        found.setdefault(there.stat().st_dev, []).append((purpose, there))
+    for (purpose, there), *others in found.values():
+        usage, state = shutil.disk_usage(there), os.statvfs(there)
+        yield Disk(
+            purpose=purpose,
+            path=str(there),
+            total=usage.total,
+            free=usage.free,
+            also=tuple(other for other, _ in others),
+            files=state.f_files,
+            files_free=state.f_favail,
+        )
 
 
 def read_listeners(proc: Path, ours: Ours) -> list[Listener]:

@@ -38,7 +38,7 @@ class Claim:
 
     By `kind`, `value` is: `port` `0.0.0.0:8080/tcp`; `host` `app.example.org/api`; `subnet` `172.21.0.0/24`;
     `network`, `volume`, `container` a name; `memory` bytes with everything running once; `surplus` the bytes
-    a release needs on top.
+    a release needs on top; `disk-` and the purpose of a disk: bytes that logs and backups may still take there.
     """
 
     instance: str
@@ -49,12 +49,36 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """A file system that matters to Havre: `purpose` is `state`, `images`, `backups`."""
+    """A file system that matters to Havre: `purpose` is `state`, `images`, `backups`; sizes in bytes."""
 
     purpose: str
     path: str
     total: int
     free: int
+    also: tuple[str, ...] = ()
+    """Other purposes that lie on it as well."""
+    files: int = 0
+    """How many files it can hold (inodes); 0 where it has no such limit."""
+    files_free: int = 0
+
+    @property
+    def purposes(self) -> str:
+        """`images, state`: all of them, for people."""
+        return ", ".join((self.purpose, *self.also))
+
+    def serves(self, purpose: str) -> bool:
+        """Whether what has that purpose lies here."""
+        return purpose == self.purpose or purpose in self.also
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskNeed:
+    """Room on a disk that a release or a backup will take, in bytes; `note` says where the figure comes from."""
+
+    purpose: str
+    name: str
+    size: int
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

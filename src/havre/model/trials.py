@@ -36,14 +36,41 @@ class Trial:
     """A pattern: an answer that has it means that everything was read, whatever the exit code."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foundation:
+    """What an image that is built stands on, as its Dockerfile says.
+
+    `copied` is (path in the image, path on this server; empty for what another stage made) of every file and directory
+    that is put in; `command` what it runs unless it is told otherwise.
+    """
+
+    base: str
+    copied: tuple[tuple[str, str], ...] = ()
+    command: tuple[str, ...] = ()
+
+
 Ask = Callable[[Service], Trial | None]
-"""What to ask of a service; None where no file of that kind is mounted into it."""
+"""What to ask of a service; None where no file of that kind comes to it from outside its well-known image."""
 
 
-def trials_of(service: Service) -> tuple[Trial, ...]:
-    """What can be asked about the configuration files that are mounted into a service; usually nothing or one."""
-    found = (ask(service) for ask in FAMILIES.get(image_name(service.image), ()))
+def trials_of(service: Service, foundation: Foundation | None = None) -> tuple[Trial, ...]:
+    """What can be asked about the configuration files of a service; usually nothing or one.
+
+    Of an image that is built only its `foundation` tells which programs are in it.
+    """
+    if service.build is not None and foundation is None:
+        return ()
+    image = foundation.base if foundation else service.image
+    seen = _with_copied(service, foundation) if foundation else service
+    found = (ask(seen) for ask in FAMILIES.get(image_name(image), ()))
     return tuple(trial for trial in found if trial is not None)
+
+
+def _with_copied(service: Service, foundation: Foundation) -> Service:
+    """The service as if what its Dockerfile copies were mounted: either way it is not the well-known image's own."""
+    copied = (Mount(kind=MountKind.BIND, target=target) for target, _ in foundation.copied)
+    command = service.command or (foundation.command if service.entrypoint is None else None)
+    return replace(service, mounts=(*service.mounts, *copied), command=command)
 
 
 def as_trial(

@@ -20,7 +20,7 @@ class Prepared:
     networks: dict[str, int] = field(default_factory=dict)
     volumes: dict[str, int] = field(default_factory=dict)
     trials: dict[str, int] = field(default_factory=dict)
-    """The steps that ask a new image about mounted configuration files, by service."""
+    """The steps that ask a new image about its configuration files, by service."""
 
     def for_service(self, service: Service) -> tuple[int, ...]:
         """What must be done before a replica of `service` can be made."""
@@ -45,7 +45,7 @@ def prepare(
         _prepare_image(draft, prepared, service, snapshot)
         image = prepared.images.get(service.image)
         if service.name in trials and image is not None:  # of an image that is here, a check has asked already
-            step, reason = TryConfiguration(service=service), "its own program must accept the mounted files"
+            step, reason = TryConfiguration(service=service), "its own program must accept its configuration"
             prepared.trials[service.name] = draft.add(step, reason, phase=Phase.PREPARE, after=[image])
     used = [change.service for change in changes.values() if change.slots]
     _prepare_networks(draft, prepared, project, observed, used)

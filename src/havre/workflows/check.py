@@ -24,6 +24,7 @@ from havre.compose.keys import OLDEST_API
 from havre.compose.report import Report as ComposeReport
 from havre.compose.report import compose_report
 from havre.compose.tree import Sources
+from havre.engines.base import AddressPools
 from havre.engines.images import context_files, dockerfile_path, is_remote
 from havre.engines.process.known import family_of, known_images
 from havre.errors import HavreError, Problem, Severity
@@ -33,13 +34,14 @@ from havre.model.app import App
 from havre.model.fingerprint import fingerprint
 from havre.model.observed import Observed
 from havre.model.project import Project, Service
-from havre.model.server import BuildFact, FileFacts, PathFact, ServerFacts, VariableFact
+from havre.model.server import BuildFact, DiskNeed, FileFacts, PathFact, ServerFacts, VariableFact
 from havre.store.instances import StoredClaim
 from havre.workflows.configurations import try_configurations
+from havre.workflows.disk_needs import disk_needs
 from havre.workflows.image_programs import find_programs
 from havre.workflows.image_secrets import find_secrets
 from havre.workflows.intent import Intent
-from havre.workflows.ledger import server_now
+from havre.workflows.ledger import places_of_data, server_now
 from havre.workflows.server import Server
 from havre.workflows.settings import read_settings
 from havre.workflows.sources import source_texts
@@ -51,8 +53,7 @@ WAIVED = "waived"
 """The code of notes about problems that the user set aside."""
 
 PROGRAMS_FILE = "image-programs.json"
-SECRETS_FILE = "image-secrets.json"
-DOCKER_DATA = Path("/var/lib/docker")
+SECRETS_FILE = "secrets-in-images.json"
 _INSTALLED = frozenset({"package.json", "package-lock.json"})
 _NOT_SOURCES = frozenset({".git", "node_modules", ".venv", "__pycache__", ".next", "dist"})
 _SENSITIVE = ("*.env", ".env*", "*.db", "*.sqlite", "*.sqlite3", "*.pem", "*.key", "id_rsa", "id_ed25519")
@@ -93,11 +94,14 @@ def report(server: Server, intent: Intent, observed: Observed) -> Report:
 def gather(server: Server, intent: Intent, observed: Observed) -> Case:
     """All facts, gathered now."""
     address, http, https = server.traffic.entrance()
+    needs = disk_needs(server, intent, observed)
     return Case.of(
         intent.app,
         intent.project,
         intent.loaded,
-        server=look_at_server(server),
+        server=look_at_server(server, needs),
+        disk_needs=needs,
+        pools=server.engine.address_pools() if isinstance(server.engine, AddressPools) else (),
         observed=observed,
         files=look_at_files(intent.app, intent.project, from_source=server.engine.name == "process"),
         variables=read_env_files(intent.app),
@@ -123,13 +127,11 @@ def _without_docker(intent: Intent, observed: Observed) -> Mapping[str, Any]:
     return {"bounded_logs": True, "knows_images": what_is_known}
 
 
-def look_at_server(server: Server) -> ServerFacts:
+def look_at_server(server: Server, needs: Sequence[DiskNeed] = ()) -> ServerFacts:
     """The machine and the claims of every instance on it."""
-    disks = [("state", server.state.directory), ("backups", server.state.backups)]
-    if server.engine.name != "docker":
-        return server_now(server.state, disks)
-    facts = server_now(server.state, [("images", DOCKER_DATA), *disks])
-    return replace(facts, engine=server.engine.describe().partition(" (")[0])
+    facts = server_now(server.state, places_of_data(server.state, [server.engine], needs))
+    is_docker = server.engine.name == "docker"
+    return replace(facts, engine=server.engine.describe().partition(" (")[0]) if is_docker else facts
 
 
 def claims_to_keep(case: Case) -> tuple[StoredClaim, ...]:

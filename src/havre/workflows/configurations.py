@@ -1,4 +1,7 @@
-"""Ask well-known images whether they accept the files mounted into them; what was accepted once is not asked again."""
+"""Ask well-known images, and those built upon them, whether they accept their configuration files.
+
+What was accepted once is not asked again.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,10 @@ from pathlib import Path
 import msgspec
 
 from havre.checks.configurations import complaint, place_named
+from havre.checks.dockerfile import foundation
 from havre.engines.base import Context, Executed, Trials
-from havre.errors import Location
+from havre.engines.images import dockerfile_text, is_remote
+from havre.errors import InputError, Location
 from havre.host.files import write_atomic
 from havre.model.app import App
 from havre.model.fingerprint import fingerprint
@@ -22,7 +27,7 @@ from havre.model.observed import Observed
 from havre.model.project import MountKind, Project, Service
 from havre.model.secrets_mask import is_secret_name, mask, mask_text
 from havre.model.server import RefusedFile
-from havre.model.trials import Trial, as_trial, trials_of
+from havre.model.trials import Foundation, Trial, as_trial, trials_of
 from havre.workflows.server import Server
 
 CACHE = "accepted-configurations.json"
@@ -56,17 +61,28 @@ def can_be_asked(server: Server, project: Project) -> frozenset[str]:
     """The services whose image can say whether it accepts the files mounted into it."""
     if not isinstance(server.engine, Trials):
         return frozenset()
-    return frozenset(service.name for service in project.services if trials_of(service))
+    return frozenset(service.name for service in project.services if trials_of(service, foundation_of(service)))
+
+
+def foundation_of(service: Service) -> Foundation | None:
+    """What a service's image is built upon, as far as its Dockerfile is here and tells."""
+    if service.build is None or is_remote(service.build.context):
+        return None
+    try:
+        text = dockerfile_text(service.build).decode(errors="replace")
+    except InputError:  # a check of its own says so
+        return None
+    return foundation(text, context=service.build.context, args=service.build.args, target=service.build.target)
 
 
 def try_configurations(server: Server, app: App, project: Project, observed: Observed) -> tuple[RefusedFile, ...]:
     """What the images of a project refuse, of those images that are here."""
     cache = server.state.directory / CACHE
-    asked = [service for service in project.services if observed.image(service.image) and trials_of(service)]
     engine = server.engine
-    if not asked or not isinstance(engine, Trials):
+    if not isinstance(engine, Trials):
         return ()
-    questions = [(service, trial) for service in asked if _has_its_files(service) for trial in trials_of(service)]
+    here = [service for service in project.services if observed.image(service.image) and _has_its_files(service)]
+    questions = [(service, trial) for service in here for trial in trials_of(service, foundation_of(service))]
     keys = {_key(service, trial, observed, project): (service, trial) for service, trial in questions}
     accepted = _read(cache)
     new = [key for key in keys if key not in accepted]
@@ -142,8 +158,10 @@ def _source(file: str, service: Service, project: Project) -> Path | None:
     files = {config.key: config.file for config in project.configs}
     places = [(mount.target, mount.source) for mount in service.mounts if mount.kind is MountKind.BIND]
     places += [(grant.target or f"/{grant.source}", files.get(grant.source)) for grant in service.configs]
+    built = foundation_of(service)
+    places += built.copied if built else ()
     for target, source in sorted(places, key=lambda place: -len(place[0])):
-        if source and (file == target or file.startswith(target.rstrip("/") + "/")):
+        if source and (file == target or file.startswith(target.rstrip("/") + "/")) and Path(source).exists():
             return Path(source + file[len(target.rstrip("/")) :])
     return None
 

@@ -1,4 +1,4 @@
-"""What this server holds: every port with its owner, and the memory of all apps beside what there is."""
+"""What this server holds: every port with its owner, and the memory and disk of all apps beside what there is."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from havre.checks.claims import addresses_overlap, read_port
-from havre.checks.memory import Admission, admission
+from havre.checks.admission import Admission
+from havre.checks.claims import is_held, read_port
+from havre.checks.disk import disk_table
+from havre.checks.memory import memory_table
+from havre.engines.base import Engine, Upkeep
 from havre.host.facts import Ours, server_facts
 from havre.model.project import Project
-from havre.model.server import Claim, Listener, ServerFacts
+from havre.model.server import Claim, Disk, DiskNeed, Listener, ServerFacts
 from havre.store.state import State
 
 
@@ -56,10 +59,26 @@ def list_ports(facts: ServerFacts) -> tuple[PortLine, ...]:
     return tuple(sorted(lines, key=lambda line: (line.port, line.protocol, line.address, line.listener)))
 
 
-def budget(facts: ServerFacts, *, reserve: int | None = None) -> Admission:
+def places_of_data(state: State, engines: Iterable[Engine], needs: Iterable[DiskNeed] = ()) -> list[tuple[str, Path]]:
+    """(purpose, path) of everything whose disk matters: images, Havre's own state, and where backups go."""
+    roots = [root for engine in engines if isinstance(engine, Upkeep) and (root := engine.root())]
+    places = [*(("images", root) for root in roots), ("state", state.directory), ("backups", state.backups)]
+    elsewhere = {need.purpose for need in needs if need.purpose.startswith("/")}
+    return places + [(purpose, Path(purpose)) for purpose in sorted(elsewhere)]
+
+
+def memory_budget(facts: ServerFacts, *, reserve: int | None = None) -> Admission:
     """The memory table of the whole server, without the surplus of any release."""
     nobody = Project(name="")
-    return admission(total=facts.memory_total, project=nobody, instance="", claims=facts.claims, reserve=reserve)
+    return memory_table(total=facts.memory_total, project=nobody, instance="", claims=facts.claims, reserve=reserve)
+
+
+def disk_budgets(
+    facts: ServerFacts, needs: Iterable[DiskNeed] = (), *, instance: str = ""
+) -> tuple[tuple[Disk, Admission], ...]:
+    """Each disk with what may still come to it: `needs` of the instance at hand, and the claims of all others."""
+    wanted = tuple(needs)
+    return tuple((disk, disk_table(disk, wanted, instance=instance, claims=facts.claims)) for disk in facts.disks)
 
 
 def _claimed(claim: Claim, listeners: Iterable[Listener]) -> PortLine:
@@ -78,4 +97,4 @@ def _claimed(claim: Claim, listeners: Iterable[Listener]) -> PortLine:
 
 
 def _meets(one: Listener, address: str, port: int, protocol: str) -> bool:
-    return (one.port, one.protocol) == (port, protocol) and addresses_overlap(one.address, address)
+    return (one.port, one.protocol) == (port, protocol) and is_held(address, one.address)

@@ -10,18 +10,17 @@ from typing import Protocol
 
 from havre.backups import place as backup
 from havre.backups import postgres
+from havre.backups.book import added_by_next
 from havre.backups.place import Place
 from havre.backups.repository import local_directory
+from havre.engines.base import Upkeep
 from havre.errors import HavreError, Problem, RefusedError
 from havre.model.backup import Part, Snapshot
 from havre.model.units import show_bytes
 from havre.model.upkeep import Kind, Stored
-from havre.workflows.check import DOCKER_DATA
 from havre.workflows.disk import consumers
 from havre.workflows.server import Server
 
-COMPRESSED = 5
-"""A first backup takes a fifth of the data at the very least: less room than that cannot do."""
 RESTORED = 1.5
 """A database is larger than its dump by its indexes."""
 _SHOWN = 4
@@ -55,8 +54,7 @@ def refuse_backup_without_room(server: Server, urls: Sequence[str], size: int | 
         directory = local_directory(url)
         if directory is None:
             continue
-        first = size // COMPRESSED if size else 0
-        needed = previous.added * 2 if previous is not None and previous.repository == url and previous.added else first
+        needed = added_by_next(url, size, previous)
         there = next(path for path in (directory, *directory.parents) if path.exists())
         free = shutil.disk_usage(there).free
         if needed > free:
@@ -89,13 +87,15 @@ def free_in(place: Place, directory: str) -> int | None:
 def biggest(server: Server, path: Path) -> tuple[str, ...]:
     """What takes most of the disk that `path` is on, as far as Havre and its engine know."""
     device = path.stat().st_dev
-    found = [one for one in consumers(server) if one.size and _device(one) == device]
+    root = server.engine.root() if isinstance(server.engine, Upkeep) else None
+    found = [one for one in consumers(server) if one.size and _device(one, root) == device]
     return tuple(f"{show_bytes(one.size)} in the {one.kind.value} {one.name}" for one in found[:_SHOWN])
 
 
-def _device(one: Stored) -> int | None:
-    place = Path(one.id) if one.kind in (Kind.BACKUPS, Kind.STATE) else DOCKER_DATA
-    return place.stat().st_dev if place.exists() else None
+def _device(one: Stored, root: Path | None) -> int | None:
+    """The disk that it lies on; `root` is where the engine keeps what is its own."""
+    place = Path(one.id) if one.kind in (Kind.BACKUPS, Kind.STATE) else root
+    return place.stat().st_dev if place and place.exists() else None
 
 
 def _databases(place: Place) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import pytest
 from docker_stage import Stage
 
 from havre.checks.baked import holds_secret
+from havre.checks.written import secrets_in_steps
 from havre.engines.base import ImageDetails, ImageLook
 from havre.engines.docker.engine import DockerEngine
 from havre.model.observed import Observed
@@ -60,8 +61,8 @@ def test_gpu_libraries_and_the_layer_that_brought_them_are_found(stage: Stage, t
     assert stage.engine.look_into(plain.id)[1] == ()
 
 
-def test_settings_of_an_image_are_its_environment_and_the_arguments_of_its_build(tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text("FROM busybox\nARG NPM_TOKEN\nENV API_SECRET=kx9f2kd8sl2p\nRUN true\n")
+def test_secrets_of_an_image_are_found_wherever_its_history_shows_them(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(_LEAKY)
     tag = f"havre-lookup-{uuid.uuid4().hex[:8]}"
     build = ["docker", "build", "-q", "-t", tag, "--build-arg", "NPM_TOKEN=kx9f2kd8sl2q", str(tmp_path)]
     subprocess.run(build, check=True, capture_output=True)
@@ -74,10 +75,26 @@ def test_settings_of_an_image_are_its_environment_and_the_arguments_of_its_build
         observed = Observed(instance="x", images=(image,))
         cache = tmp_path / "cache.json"
         held = find_secrets(engine, Project(name="x", services=(service,)), observed, cache)
-        assert held == (("web", "API_SECRET"), ("web", "NPM_TOKEN"))
+        assert {what for _, what in held} == {
+            "the value of API_SECRET", "the value of NPM_TOKEN", "the value of DEPLOY_PASSWORD", "a GitHub token",
+            "a password in a URL", "the token of an Authorization header", "the value of service.apikey",
+        }  # fmt: skip
         assert "kx9f2" not in cache.read_text(), "names alone are kept"
     finally:
         subprocess.run(["docker", "rmi", "-f", tag], check=True, capture_output=True)
+
+
+_LEAKY = """\
+FROM busybox
+ARG NPM_TOKEN
+ENV API_SECRET=kx9f2kd8sl2p
+LABEL service.apikey=kx9f2kd8sl2r
+RUN true
+RUN export DEPLOY_PASSWORD=kx9f2kd8sl2s && true
+RUN echo git clone https://ana:kx9f2kd8sl2t@git.acme.io/x.git
+RUN echo curl -H "Authorization: Bearer kx9f2kd8sl2u" https://api.example.com
+RUN echo ghp_kx9f2kd8sl2vkx9f2kd8sl2vkx9f2kd8sl2v
+"""
 
 
 @pytest.mark.parametrize("reference", ["python:3.11-slim", "postgres:15-alpine", "nginx:alpine", "redis:7-alpine"])
@@ -85,3 +102,4 @@ def test_ordinary_images_hold_no_secret(reference: str) -> None:
     engine = DockerEngine()
     (image,) = engine.images.present([reference])
     assert [name for name, value in engine.settings_in(image.id) if holds_secret(name, value)] == []
+    assert secrets_in_steps(engine.steps_of(image.id)) == ()

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from havre.model.app import App, SecretSource
-from havre.model.server import Claim, Listener, ServerFacts
+from havre.model.server import Claim, Disk, DiskNeed, Listener, ServerFacts
 from havre.model.units import GIB, MIB
 from havre.secrets.vault import Vault
 from havre.store.instances import StoredClaim
 from havre.store.state import State
-from havre.workflows.ledger import CONFLICT, PortLine, budget, list_ports, server_now
+from havre.workflows.ledger import CONFLICT, PortLine, disk_budgets, list_ports, memory_budget, server_now
 from havre.workflows.secrets import names_to_generate, values_of, vault_of
 
 
@@ -44,9 +44,25 @@ def test_the_budget_counts_every_app() -> None:
         Claim(instance="shop", kind="memory", value=str(512 * MIB)),
         Claim(instance="blog", kind="memory", value=str(GIB), detail="without a limit: web"),
     )
-    table = budget(ServerFacts(memory_total=4 * GIB, claims=claims))
+    table = memory_budget(ServerFacts(memory_total=4 * GIB, claims=claims))
     assert [(line.name, line.size) for line in table.lines] == [("system", GIB), ("blog", GIB), ("shop", 512 * MIB)]
     assert table.left == 4 * GIB - 2 * GIB - 512 * MIB
+
+
+def test_each_disk_has_a_budget_of_what_may_still_come_to_it() -> None:
+    disks = (
+        Disk(purpose="images", path="/var", total=100 * GIB, free=10 * GIB),
+        Disk(purpose="backups", path="/b", total=100 * GIB, free=GIB),
+    )
+    claims = (
+        Claim(instance="shop", kind="disk-images", value=str(30 * MIB), detail="logs, by their limits"),
+        Claim(instance="blog", kind="disk-images", value=str(60 * MIB), detail="logs, by their limits"),
+    )
+    needs = (DiskNeed(purpose="backups", name="shop/db", size=2 * GIB, note="its next backup"),)
+    (_, images), (_, backups) = disk_budgets(ServerFacts(disks=disks, claims=claims), needs, instance="shop")
+    assert [line.name for line in images.lines] == ["kept free", "blog"], "its own logs come with its own needs"
+    assert (images.fits, backups.fits) == (True, False)
+    assert str(backups).endswith("missing    1.5 GiB")
 
 
 def test_the_server_is_looked_at_together_with_its_book(tmp_path: Path) -> None:

@@ -14,20 +14,21 @@ from havre.checks.claims import (
     claims_of,
     free_port,
     free_subnet,
+    is_held,
     memory_of,
     port_claim,
     read_port,
     surplus_of,
     taken_ports,
 )
-from havre.checks.memory import admission, reserve_for
+from havre.checks.memory import memory_table, reserve_for
 from havre.checks.registry import ALL
 from havre.checks.report import run_checks
 from havre.errors import Severity
 from havre.model.app import App
 from havre.model.observed import Observed, ObservedNetwork, ObservedVolume
 from havre.model.project import Mount, MountKind, Port, Project, Resources, Service
-from havre.model.server import Claim, Disk, Listener, ServerFacts
+from havre.model.server import Claim, Disk, DiskNeed, Listener, ServerFacts
 from havre.model.units import GIB, MIB
 
 NGINX = """\
@@ -257,7 +258,7 @@ def test_the_memory_table_of_the_guide_adds_up() -> None:
         Claim(instance="lexikon", kind="memory", value="1"),
         Claim(instance="app2", kind="surplus", value="999"),
     )
-    table = admission(total=8 * GIB, project=LEXIKON, instance="lexikon", claims=claims)
+    table = memory_table(total=8 * GIB, project=LEXIKON, instance="lexikon", claims=claims)
     assert table.fits
     assert (
         str(table)
@@ -277,7 +278,7 @@ left              2.6 GiB"""
 def test_only_the_services_a_release_replaces_count_twice() -> None:
     assert surplus_of(LEXIKON, frozenset({"frontend", "db"})) == 256 * MIB
     assert surplus_of(LEXIKON, frozenset()) == 0
-    table = admission(total=GIB, project=LEXIKON, instance="lexikon", changed=frozenset(), reserve=0)
+    table = memory_table(total=GIB, project=LEXIKON, instance="lexikon", changed=frozenset(), reserve=0)
     assert table.asked == 840 * MIB
 
 
@@ -285,7 +286,7 @@ def test_services_without_a_limit_count_by_what_they_were_seen_to_use() -> None:
     project = Project(
         name="x", services=(service("a", None, replicas=3), service("b", None), service("c", MIB, replicas=2))
     )
-    table = admission(total=GIB, project=project, instance="x", peaks=(("a", 100 * MIB),), changed=(), reserve=0)
+    table = memory_table(total=GIB, project=project, instance="x", peaks=(("a", 100 * MIB),), changed=(), reserve=0)
     assert [(line.size // MIB, line.note) for line in table.lines] == [
         (0, "kept free"),
         (300, "3 x no limit; observed peak"),
@@ -297,7 +298,7 @@ def test_services_without_a_limit_count_by_what_they_were_seen_to_use() -> None:
 
 def test_a_service_switched_off_has_no_line() -> None:
     project = Project(name="x", services=(service("a", MIB, replicas=0),))
-    assert admission(total=GIB, project=project, instance="x", reserve=0).asked == 0
+    assert memory_table(total=GIB, project=project, instance="x", reserve=0).asked == 0
 
 
 @pytest.mark.parametrize(
@@ -320,23 +321,63 @@ def test_more_memory_than_the_server_has_is_refused_with_the_table(judge: Any) -
 def test_a_missing_limit_is_warned_about_with_a_proposal(judge: Any) -> None:
     text = "services: {web: {image: 'x:1'}, ok: {image: 'x:1', mem_limit: 1g}}"
     (problem,) = judge.problems("memory-limit", text, peaks=(("web", 300 * MIB),))
-    assert problem.hint == "add `mem_limit`, for example `512m`"
-    assert "`256m`" in judge.problems("memory-limit", text)[0].hint
+    assert problem.evidence == ("used 300 MiB at most; try `mem_limit: 512m`",)
+    assert "`mem_limit: 256m`" in judge.problems("memory-limit", text)[0].evidence[0]
 
 
 def test_a_full_disk_refuses_and_a_filling_one_warns(judge: Any) -> None:
     disks = (
         Disk(purpose="images", path="/var", total=100 * GIB, free=530 * MIB),
         Disk(purpose="state", path="/", total=100 * GIB, free=GIB),
-        Disk(purpose="backups", path="/b", total=10 * GIB, free=9 * GIB),
+        Disk(purpose="backups", path="/b", total=10 * GIB, free=9 * GIB, files=100_000, files_free=12),
     )
     logging = "logging: {driver: json-file, options: {max-size: 10m, max-file: '3'}}"
     text = f"services: {{web: {{image: 'x:1', {logging}}}, b: {{image: 'x:1', logging: {{driver: none}}}}}}"
     found = judge.problems("disk-space", text, server=server(disks=disks))
     assert [(one.summary, one.severity) for one in found] == [
-        ("/var (images) has 530 MiB free; 542 MiB are needed", Severity.ERROR),
-        ("/ (state) has 1 GiB free; 2 GiB are needed", Severity.WARNING),
+        ("the disk of /b can hold only 12 more files, however much room it has", Severity.ERROR),
+        ("the disk of /var lacks 12 MiB for this release", Severity.ERROR),
+        ("the disk of / fills up: 1 GiB of 100 GiB are free", Severity.WARNING),
     ]
+    assert found[1].evidence == (
+        "kept free  512 MiB  a full disk stops databases",
+        "shop/web    30 MiB  logs, by their limits",
+        "asked      542 MiB",
+        "free       530 MiB",
+        "missing     12 MiB",
+    )
+
+
+def test_images_builds_and_backups_count_on_the_disk_that_they_go_to(judge: Any) -> None:
+    disks = (
+        Disk(purpose="images", path="/var", total=100 * GIB, free=20 * GIB, also=("state",)),
+        Disk(purpose="backups", path="/b", total=100 * GIB, free=20 * GIB),
+        Disk(purpose="/mnt/usb", path="/mnt/usb", total=100 * GIB, free=20 * GIB),
+    )
+    needs = (
+        DiskNeed(purpose="images", name="grafana/grafana:11", size=19 * GIB, note="to pull; assumed"),
+        DiskNeed(purpose="images", name="shop/web", size=GIB, note="to build; its context"),
+        DiskNeed(purpose="backups", name="shop/db", size=19 * GIB, note="its next backup, by the last one"),
+        DiskNeed(purpose="/mnt/usb", name="shop/files", size=20 * GIB, note="its next backup, by the last one"),
+    )
+    found = judge.problems("disk-space", "services: {w: {image: x}}", server=server(disks=disks), disk_needs=needs)
+    assert [one.summary for one in found] == [
+        "the disk of /mnt/usb lacks 512 MiB for this release",
+        "the disk of /var lacks 512 MiB for this release",
+    ]
+    assert "grafana/grafana:11    19 GiB  to pull; assumed" in found[1].evidence
+
+
+def test_the_last_subnets_of_the_engine_are_counted(judge: Any) -> None:
+    text = "services: {w: {image: 'x:1', networks: [a, b]}}\nnetworks: {a: {}, b: {}}"
+    there = Observed(instance="shop", networks=(ObservedNetwork(name="x", id="1", subnets=(("172.17.0.0/16", None),)),))
+    pools = (("172.17.0.0/16", 16), ("192.168.0.0/22", 24))
+    assert judge.lines("subnet-pool", text, observed=there, pools=pools) == []
+    (full,) = judge.problems("subnet-pool", text, observed=there, pools=(*pools[:1], ("192.168.0.0/24", 24)))
+    assert full.summary == "1 of the engine's subnets are left, and 2 are needed"
+    assert "such as 10.0.1.0/24" in full.hint
+    own = text.replace("a: {}", "a: {ipam: {config: [{subnet: 10.9.0.0/24}]}}")
+    assert judge.lines("subnet-pool", own, observed=there, pools=(("192.168.0.0/24", 24),)) == []
 
 
 @pytest.mark.parametrize(
@@ -345,7 +386,8 @@ def test_a_full_disk_refuses_and_a_filling_one_warns(judge: Any) -> None:
 def test_log_sizes_are_read_as_docker_reads_them(judge: Any, size: str, needed: str) -> None:
     text = f"services: {{w: {{image: 'x:1', logging: {{driver: json-file, options: {{max-size: {size}}}}}}}}}"
     disks = (Disk(purpose="images", path="/", total=GIB, free=0),)
-    assert f"; {needed} are needed" in judge.problems("disk-space", text, server=server(disks=disks))[0].summary
+    (full,) = judge.problems("disk-space", text, server=server(disks=disks))
+    assert full.summary == f"the disk of / lacks {needed} for this release"
 
 
 def test_everything_a_project_claims_is_written_down_with_its_line(judge: Any) -> None:
@@ -378,9 +420,12 @@ volumes: {data: , e: {external: true}}
 
 def test_addresses_meet_when_one_of_them_is_any() -> None:
     assert addresses_overlap("0.0.0.0", "127.0.0.1")
-    assert addresses_overlap("127.0.0.1", "::")
+    assert addresses_overlap("::1", "::")
+    assert not addresses_overlap("0.0.0.0", "::"), "both can be published"
+    assert is_held("127.0.0.1", "::"), "a program that listens there takes IPv4 in"
     assert addresses_overlap("::1", "0:0:0:0:0:0:0:1")
     assert not addresses_overlap("127.0.0.1", "127.0.0.2")
+    assert not addresses_overlap("0.0.0.0", "::1"), "who listens for IPv4 leaves IPv6 alone"
 
 
 @given(st.sampled_from(["0.0.0.0", "127.0.0.1", "::", "::1"]), st.integers(1, 65535), st.sampled_from(["tcp", "udp"]))

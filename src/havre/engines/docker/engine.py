@@ -14,7 +14,7 @@ from havre.engines.docker.containers import Containers
 from havre.engines.docker.execution import run_attached, run_in
 from havre.engines.docker.images import Images
 from havre.engines.docker.logs import Logs
-from havre.engines.docker.lookup import biggest_layers, gpu_libraries_in, programs_in, settings_in
+from havre.engines.docker.lookup import biggest_layers, gpu_libraries_in, programs_in, settings_in, steps_of
 from havre.engines.docker.probe import check_command, judge, known_port, listens, where_instead
 from havre.engines.docker.pulls import Credentials, pull
 from havre.engines.docker.resources import Resources
@@ -108,8 +108,12 @@ class DockerEngine:
         return biggest_layers(self.client, image_id), gpu_libraries_in(self.client, image_id)
 
     def settings_in(self, image_id: str) -> tuple[tuple[str, str], ...]:
-        """The image's environment, and the build arguments in its history."""
+        """The image's environment and labels, and the build arguments in its history."""
         return settings_in(self.client, image_id)
+
+    def steps_of(self, image_id: str) -> tuple[str, ...]:
+        """The commands that its layers were made by."""
+        return steps_of(self.client, image_id)
 
     def try_once(self, service: Service, context: Context, *, timeout: float) -> Executed | None:
         """How the service's command ends in a container of its own that is thrown away."""
@@ -277,6 +281,14 @@ class DockerEngine:
     def deaths(self, instance: str, since: float) -> Mapping[str, tuple[Death, ...]]:
         """How the instance's containers ended, as far back as the engine remembers."""
         return looking.deaths(self.client, instance, since)
+
+    def address_pools(self) -> tuple[tuple[str, int], ...]:
+        """What subnets of new networks are taken from."""
+        return self._resources.address_pools()
+
+    def root(self) -> Path | None:
+        """Where images, volumes and logs lie on this machine."""
+        return self._upkeep.root()
 
     def images_here(self) -> tuple[Stored, ...]:
         """Every image, with its whole size."""

@@ -139,16 +139,17 @@ REFUSALS = (
     Refusal(
         words=("pool overlaps with other one on this address space",),
         meaning="its subnet overlaps with a network that exists",
-        hint="`docker network ls` and `ip route` show who owns the range; choose another subnet",
+        hint="`havre networks` shows who owns the range, and proposes a free one",
         code="subnet-overlap",
         effect=_UNTOUCHED,
     ),
     Refusal(
         words=("could not find an available, non-overlapping",),
         meaning="the Docker Engine has no free subnet left",
-        hint="remove networks that nothing uses (`docker network prune`), give the network a subnet of its own, or "
-        "widen `default-address-pools` in /etc/docker/daemon.json",
+        hint="`havre networks` shows which have nobody inside: remove those (`docker network rm NAME`); or give this "
+        "network the free subnet that it proposes (`ipam: {config: [{subnet: …}]}`)",
         code="subnet-none-left",
+        effect=_UNTOUCHED,
     ),
     Refusal(
         words=("address already in use", "requested address .*in use"),

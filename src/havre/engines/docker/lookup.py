@@ -18,10 +18,14 @@ CUDA_HOMES = ("/usr/local/cuda", "/opt/nvidia")
 LOOK = "havre.look"
 """On containers that are made to be looked into, and never started."""
 
-_ARGUMENT = re.compile(r"([A-Za-z_]\w*)=(\S*)(?= )")
-"""In `|2 TOKEN=abc MODE=x /bin/sh -c make`: what the builder was given, each before a blank."""
+_GIVEN = re.compile(r"^(?:RUN )?\|\d+ (.*?)(?=/bin/\w*sh -c |$)")
+"""`|2 TOKEN=abc MODE=x /bin/sh -c make` (BuildKit puts `RUN` before it): what the builder was given."""
+
+_DEFAULT = re.compile(r"^(?:/bin/\w*sh -c #\(nop\) +)?ARG (.*)$")
+_ARGUMENT = re.compile(r"([A-Za-z_]\w*)=(\S*)")
 
 _DOING = "look which programs an image has"
+_READING = "look what is written into an image"
 
 
 def programs_in(client: DockerClient, image_id: str, programs: Sequence[str]) -> Mapping[str, bool]:
@@ -61,13 +65,24 @@ def _command(made_by: str) -> str:
 
 
 def settings_in(client: DockerClient, image_id: str) -> tuple[tuple[str, str], ...]:
-    """The image's environment, and the build arguments that its history repeats before each command."""
-    doing = "look what is written into an image"
-    details = client.get(f"/images/{image_id}/json", doing=doing)
-    pairs = [entry.partition("=") for entry in (details.get("Config") or {}).get("Env") or []]
-    steps = [str(step.get("CreatedBy") or "") for step in client.get(f"/images/{image_id}/history", doing=doing)]
-    arguments = [match for step in steps if step.startswith("|") for match in _ARGUMENT.findall(step)]
-    return tuple(dict.fromkeys([*((name, value) for name, _, value in pairs), *arguments]))
+    """The image's environment and labels, and the build arguments that its history repeats before each command."""
+    config = client.get(f"/images/{image_id}/json", doing=_READING).get("Config") or {}
+    pairs = [entry.partition("=") for entry in config.get("Env") or []]
+    given = [pair for step in steps_of(client, image_id) for pair in arguments(step)]
+    labels = (config.get("Labels") or {}).items()
+    return tuple(dict.fromkeys([*((name, value) for name, _, value in pairs), *labels, *given]))
+
+
+def steps_of(client: DockerClient, image_id: str) -> tuple[str, ...]:
+    """The commands that its layers were made by, as whoever has the image can read them."""
+    history = client.get(f"/images/{image_id}/history", doing=_READING)
+    return tuple(str(step.get("CreatedBy") or "") for step in history)
+
+
+def arguments(step: str) -> list[tuple[str, str]]:
+    """(name, value) of the build arguments that one step of a history shows."""
+    found = _GIVEN.match(step) or _DEFAULT.match(step)
+    return _ARGUMENT.findall(found[1]) if found else []
 
 
 def _search_path(config: Mapping[str, object]) -> list[str]:

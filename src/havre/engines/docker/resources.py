@@ -14,6 +14,9 @@ from havre.model.project import Network, Volume
 
 Json = Mapping[str, Any]
 
+BUILT_IN = (*((f"172.{second}.0.0/16", 16) for second in range(17, 32)), ("192.168.0.0/16", 20))
+"""The pools of an engine that was told nothing else."""
+
 
 class Resources:
     """The networks and volumes of one engine."""
@@ -25,6 +28,11 @@ class Resources:
         """All networks of the engine."""
         found: list[Json] = self._client.get("/networks", doing="list networks")
         return found
+
+    def address_pools(self) -> tuple[tuple[str, int], ...]:
+        """(range, bits): the engine's own setting, else what it has built in."""
+        told = self._client.get("/info", doing="ask for the pools of networks").get("DefaultAddressPools") or ()
+        return tuple((pool["Base"], int(pool["Size"])) for pool in told if ":" not in pool["Base"]) or BUILT_IN
 
     def volumes(self) -> list[Json]:
         """All volumes of the engine."""
@@ -122,7 +130,7 @@ def _ranges(found: Json) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
 
 
 def _no_network(network: Network, message: str, existing: list[Json], instance: str) -> Problem:
-    evidence, hint = [message], "`docker network ls` and `ip route` show what is taken; choose another subnet"
+    evidence, hint = [message], "`havre networks` shows what is taken, and proposes a free subnet"
     for subnet, _ in network.subnets:
         if owner := overlapping(subnet, existing):
             evidence.append(f"{subnet} overlaps with network {owner[0]}, which has {owner[1]}")

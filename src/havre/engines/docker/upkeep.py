@@ -36,6 +36,10 @@ class Upkeep:
         self._client = client
         self._images = images
 
+    def root(self) -> Path | None:
+        """The engine's data directory; None when the engine is on another machine."""
+        return Path(self._client.get("/info", doing=_DOING)["DockerRootDir"]) if self._client.is_local else None
+
     def images_here(self) -> tuple[Stored, ...]:
         """Every image, with its whole size; one list of images and one of containers."""
         listed = self._client.get("/images/json", doing=_DOING)
@@ -70,9 +74,9 @@ class Upkeep:
 
     def _logs(self, found: Json) -> Iterator[Stored]:
         """Log files of containers; only where the engine's files are this machine's, and readable."""
-        if not self._client.is_local:
+        if (data := self.root()) is None:
             return
-        root = Path(self._client.get("/info", doing=_DOING)["DockerRootDir"]) / "containers"
+        root = data / "containers"
         for entry in found.get("Containers") or ():
             for path in sorted((root / entry["Id"]).glob("*-json.log*")):
                 yield _log(entry, path)

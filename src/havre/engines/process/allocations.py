@@ -122,6 +122,6 @@ def _in_use(prefix: str) -> bool:
 def _full(instance: str, size: int) -> Problem:
     return Problem(
         summary=f"{instance} already has {size} replicas, and no more loopback addresses",
-        hint="remove replicas that are not needed (`havre scale`)",
+        hint="run fewer replicas (`havre scale SERVICE=N`)",
         code="process-addresses",
     )

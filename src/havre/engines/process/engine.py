@@ -170,6 +170,10 @@ class ProcessEngine:
                 found |= dict.fromkeys((f"pid {pid}" for pid in pids), owner)
         return found
 
+    def root(self) -> Path | None:
+        """Where prepared sources, volumes and logs lie."""
+        return self._upkeep.root()
+
     def images_here(self) -> tuple[Stored, ...]:
         """Every prepared source tree and known server."""
         return self._upkeep.images_here()

@@ -245,6 +245,6 @@ def _bad_manifest(path: Path, reason: str) -> Problem:
     return Problem(
         summary=f"{path.name} cannot be read: {reason}",
         evidence=(str(path),),
-        hint="correct it",
+        hint="correct that file, then deploy again",
         code="process-package-json",
     )

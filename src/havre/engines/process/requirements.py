@@ -108,7 +108,11 @@ def _with_included(listed: Path, app: Path) -> str:
 
 
 def _bad_project(path: Path, reason: str) -> Problem:
-    return Problem(summary=f"{path.name} cannot be read: {reason}", hint="correct it", code="process-pyproject")
+    return Problem(
+        summary=f"{path.name} cannot be read: {reason}",
+        hint="correct that file, then deploy again",
+        code="process-pyproject",
+    )
 
 
 def _poetry(path: Path) -> Problem:

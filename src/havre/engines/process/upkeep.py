@@ -26,11 +26,16 @@ class Upkeep:
     """The room that one engine takes."""
 
     def __init__(self, state: Path, images: Images, caches: Path, replicas: Replicas, volumes: Volumes) -> None:
+        self._state = state
         self._root = state / "images"
         self._images = images
         self._caches = caches
         self._replicas = replicas
         self._volumes = volumes
+
+    def root(self) -> Path:
+        """The directory below which everything of this engine lies."""
+        return self._state
 
     def images_here(self) -> tuple[Stored, ...]:
         """Prepared source trees; known servers are a few files each and stay."""
