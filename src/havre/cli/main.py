@@ -85,7 +85,8 @@ GROUPS: tuple[tuple[str, dict[str, Entry]], ...] = (
             "certs": Entry("edge", "List certificates and the days they have left; renew them."),
             "export": Entry("export", "Print timers, a vhost for a proxy in front, or a release for another server."),
             "ports": Entry("ledger", "List the server's ports: which app has them, which program listens."),
-            "budget": Entry("ledger", "Show the memory that all apps may use beside what the server has."),
+            "networks": Entry("networks", "List the server's networks: whose they are, and who is in them."),
+            "budget": Entry("ledger", "Show the memory and disk that all apps may use beside what there is."),
             "top": Entry("top", "Rank what uses this server's CPU and memory: every app, and what is not Havre's."),
             "disk": Entry("disk", "Show what takes the room on this server, and whose it is."),
             "prune": Entry(
