@@ -12,6 +12,7 @@ from havre.checks.report import run_checks
 from havre.manifest import parse_app
 from havre.model.diagnosis import EdgeStatus, Facts, NameAnswer, Names
 from havre.model.launch import (
+    ANYBODY,
     AppliedPolicy,
     Automation,
     Burst,
@@ -20,6 +21,9 @@ from havre.model.launch import (
     Handshake,
     Inside,
     Kept,
+    Login,
+    Neighbour,
+    Page,
     Startup,
     Trail,
     Watcher,
@@ -94,6 +98,9 @@ def scene(manifest: str = MANIFEST, *, project: Project | None = None, **changed
         ),
         "escrowed": True,
         "way_back": WayBack(number=1),
+        "logins": (Login(service="db", way=ANYBODY, is_open=False),),
+        "neighbours": (Neighbour(instance="shop-staging"),),
+        "pages": (Page(key="status_page", place="https://status.example.com"),),
         "trail": Trail(lines=3, newest=NOW - 60),
         "watchers": (Watcher(name="prometheus", place="172.20.0.4:9090", answers=True),),
     }  # fmt: skip

@@ -100,11 +100,13 @@ release:
 secrets: [POSTGRES_PASSWORD, JWT_SECRET]
 backups:
   db: {{schedule: "0 2 * * *", drill: monthly}}
-support:
-  documentation: /srv/shop/docs
-  contacts: {{developer: dev@example.org}}
+{support}
 {more}
 """
+
+SUPPORT = """support:
+  documentation: /srv/shop/docs
+  contacts: {developer: dev@example.org}"""
 
 
 @dataclass
@@ -130,12 +132,14 @@ class LaunchedShop:
         self.write()
 
     def write(
-        self, *, bounded_logs: bool = True, route: str = "rate_limit: 40/minute", more: str = "", host: str = HOST
-    ) -> None:
+        self, *, bounded_logs: bool = True, route: str = "rate_limit: 40/minute", more: str = "", host: str = HOST,
+        support: str = SUPPORT,
+    ) -> None:  # fmt: skip
         """(Re)write the Compose file and the manifest."""
         logging = "*bounded" if bounded_logs else "{driver: json-file}"
         (self.directory / "compose.yaml").write_text(COMPOSE.format(logging=logging))
-        (self.directory / "havre.yaml").write_text(MANIFEST.format(name=self.name, host=host, route=route, more=more))
+        text = MANIFEST.format(name=self.name, host=host, route=route, support=support, more=more)
+        (self.directory / "havre.yaml").write_text(text)
 
     def havre(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the command in the app's directory, without a terminal, at 80 columns."""

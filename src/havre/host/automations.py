@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from havre.host import clock
 from havre.host.commands import find_program, run
 from havre.model.launch import Automation, Startup
 
@@ -22,6 +24,10 @@ _UPDATERS = {"apt-daily-upgrade.timer": "unattended-upgrades", "dnf-automatic.ti
              "dnf-automatic-install.timer": "dnf-automatic", "yum-cron.service": "yum-cron"}  # fmt: skip
 _WATCHMEN = frozenset({"fail2ban-server", "crowdsec", "sshguard", "sshguard-parser", "ossec-analysisd", "wazuh-agentd",
                        "snort", "suricata"})  # fmt: skip
+DAY = 86400.0
+_RECORD, _TIME = 384, 340
+"""Bytes of one record of btmp on Linux, and where its seconds stand."""
+
 _TIMES = re.compile(r"On(?:Calendar|BootSec|UnitActiveSec|UnitInactiveSec|StartupSec)\s*=\s*(.+)")
 
 
@@ -48,8 +54,30 @@ def read_startup(root: Path = ROOT) -> Startup:
         init=init,
         docker_enabled="docker.service" in enabled if init == "systemd" else by_rc and init in ("init", "openrc-init"),
         updates=next((name for unit, name in _UPDATERS.items() if unit in enabled and _is_on(root, name)), ""),
+        updated=_last_time(root),
+        awaits_reboot=any((root / path).exists() for path in ("run/reboot-required", "var/run/reboot-required")),
         intrusion=next((name for name in _running(root) if name in _WATCHMEN), ""),
+        attempts=failed_logins(root / "var/log/btmp", since=clock.now() - DAY),
     )
+
+
+def failed_logins(log: Path, *, since: float) -> int | None:
+    """Logins that failed since a moment, by the records of btmp(5); None where they may not be read."""
+    try:
+        content = log.read_bytes()
+    except FileNotFoundError:
+        return 0
+    except OSError:
+        return None
+    whole = len(content) - len(content) % _RECORD
+    times = (int.from_bytes(content[at + _TIME : at + _TIME + 4], sys.byteorder) for at in range(0, whole, _RECORD))
+    return sum(at >= since for at in times)
+
+
+def _last_time(root: Path) -> float | None:
+    """When updates were last installed, or looked for, by themselves."""
+    stamps = (root / "var/lib/apt/periodic" / name for name in ("upgrade-stamp", "unattended-upgrades-stamp"))
+    return max((stamp.stat().st_mtime for stamp in stamps if stamp.exists()), default=None)
 
 
 def _cron(root: Path) -> Iterator[Automation]:

@@ -105,8 +105,14 @@ class Startup:
     docker_enabled: bool | None = None
     updates: str = ""
     """What installs security updates by itself; empty where nothing does."""
+    updated: float | None = None
+    """When that last did so, in seconds since the epoch; None where it leaves no trace."""
+    awaits_reboot: bool = False
+    """An installed update counts only after a reboot."""
     intrusion: str = ""
     """What watches for break-in attempts; empty where nothing known runs."""
+    attempts: int | None = None
+    """Logins to this machine that failed within a day; None where this user may not look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +190,40 @@ class Watcher:
     place: str
     answers: bool
     detail: str = ""
+
+
+ANYBODY = "anybody, without a password"
+"""The `way` of a login that needs none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """One attempt to log in to a service as everybody would try: `way` says how, without any password.
+
+    `is_open` is True where it worked, None where nobody could ask, and `error` says why.
+    """
+
+    service: str
+    way: str
+    is_open: bool | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """Another environment of the same app on this server, and the variables whose secrets it shares with this one."""
+
+    instance: str
+    shared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A place that the manifest's `support` names: `problem` says why it cannot be found, empty when it can."""
+
+    key: str
+    place: str
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

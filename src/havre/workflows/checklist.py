@@ -29,10 +29,14 @@ from havre.workflows.check import gather, today
 from havre.workflows.doctor import examine
 from havre.workflows.intent import Intent
 from havre.workflows.live import names, replicas, web
+from havre.workflows.live.logins import try_logins
+from havre.workflows.live.neighbours import neighbours_of
+from havre.workflows.live.pages import look_at_pages
 from havre.workflows.live.tls import Place, shake_hands
 from havre.workflows.record import unseal_configuration
 from havre.workflows.release_work import look, note
 from havre.workflows.rollback import target
+from havre.workflows.secrets import vault_of
 from havre.workflows.server import Server
 from havre.workflows.storage import Storage
 from havre.workflows.verify import Target
@@ -240,9 +244,9 @@ def _trail(ground: Ground) -> Trail:
     return Trail(lines=len(lines), newest=lines[0].at if lines else 0.0)
 
 
-def _rotated(ground: Ground) -> tuple[str, float]:
-    lines = ground.server.state.instances.audit(instance=ground.intent.app.instance, limit=MOST_AUDIT)
-    return next(((line.action, line.at) for line in lines if "rotat" in line.action), ("", 0.0))
+def _sealed(ground: Ground) -> tuple[tuple[str, str, float], ...]:
+    listed = vault_of(ground.server.state, ground.intent.app.instance).list()
+    return tuple((one.name, one.origin, one.changed_at) for one in listed)
 
 
 def _reached(ground: Ground) -> tuple[str, ...]:
@@ -281,7 +285,10 @@ LOOKS: Mapping[str, Callable[[Ground], Any]] = {
     "escrowed": _escrowed,
     "way_back": _way_back,
     "trail": _trail,
-    "rotated": _rotated,
+    "sealed": _sealed,
+    "logins": lambda g: tuple(try_logins(g.server.engine, g.intent.project, g.observed)),
+    "neighbours": lambda g: tuple(neighbours_of(g.server, g.intent.app, g.intent.project)),
+    "pages": lambda g: tuple(look_at_pages(g.intent.app)),
     "watchers": lambda g: tuple(replicas.ask_watchers(g.server.engine, g.intent.project, g.observed, g.edge.metrics)),
 }
 """How each field of Scene that items ask for is gathered."""

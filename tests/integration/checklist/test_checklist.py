@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import struct
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +22,15 @@ from command import HAVRE
 from dns_server import Zone
 from launched_shop import LaunchedShop
 
+from havre.workflows.demo import free_port
+
 pytestmark = pytest.mark.docker
 
 GOOD = (
     "services-run", "health-checks", "logs-readable", "log-bounds", "cpu-only", "certificates", "tls-works",
     "https-everywhere", "tls-quality", "security-headers", "cors-strict", "rate-limit", "api-answers", "proxy",
     "ports-free", "monitoring", "row-level-security", "secrets-generated", "secrets-sealed",
-    "passwords", "audit-log", "server",
+    "passwords", "audit-log", "server", "ports-closed", "default-logins", "key-rotation",
 )  # fmt: skip
 
 
@@ -89,11 +95,11 @@ def test_backups_and_restores_fail_until_they_are_scheduled_taken_and_proven(sho
 
 
 def test_only_a_firewall_that_refuses_counts_and_it_hides_what_ordinary_programs_open(shop: LaunchedShop) -> None:
-    items = ("firewall", "ports-closed", "monitoring-private")
+    items = ("firewall", "server-ports", "monitoring-private")
     listen = "timeout 60 python3 -m http.server 9090 --bind 0.0.0.0 >/dev/null 2>&1 & sleep 2"
     bare = shop.checklist(*items, setup=listen, network=True)
     assert "no firewall refuses anything" in failed(bare, "firewall")
-    assert "port 9090 is reachable from everywhere" in failed(bare, "ports-closed")
+    assert "port 9090 is reachable from everywhere" in failed(bare, "server-ports")
     assert "port 9090" in failed(bare, "monitoring-private")
     nft = (
         "nft add table inet f; nft 'add chain inet f input { type filter hook input priority 0; policy drop; }';"
@@ -102,10 +108,116 @@ def test_only_a_firewall_that_refuses_counts_and_it_hides_what_ordinary_programs
     behind = shop.checklist(*items, setup=nft + listen, network=True)
     assert behind["firewall"]["state"] == "passed"
     assert "lets in: tcp 22, 80, 443" in behind["firewall"]["evidence"]
-    assert behind["ports-closed"]["state"] == "passed"
+    assert behind["server-ports"]["state"] == "passed"
     assert behind["monitoring-private"]["state"] == "passed"
     tables = "iptables -A INPUT -p tcp --dport 22 -j ACCEPT; iptables -A INPUT -j DROP"
     assert shop.checklist("firewall", setup=tables, network=True)["firewall"]["state"] == "passed"
+
+
+def test_logins_that_everybody_knows_are_tried_for_real(shop: LaunchedShop) -> None:
+    """What the database was made with counts: its variables say something else by now."""
+    own = json.loads(shop.docker("inspect", shop.container("db")))[0]["Config"]["Env"]
+    password = next(line.partition("=")[2] for line in own if line.startswith("POSTGRES_PASSWORD="))
+    assert shop.checklist("passwords")["passwords"]["state"] == "passed"
+    try:
+        shop.sql("ALTER ROLE shop PASSWORD 'changeme'")
+        said = failed(shop.checklist("default-logins"), "default-logins")
+        assert "db it lets in shop with its own name, or a word of examples, as its password" in said
+    finally:
+        shop.sql(f"ALTER ROLE shop PASSWORD '{password}'")
+    assert shop.checklist("default-logins")["default-logins"]["state"] == "passed"
+
+
+def test_a_page_that_is_published_to_everybody_and_keeps_its_first_login_is_seen(shop: LaunchedShop) -> None:
+    """A stand-in under Grafana's name: it answers `/api/user` as Grafana does, and its password can be changed."""
+    image, compose = f"{shop.name}.test/grafana:1", shop.directory / "compose.yaml"
+    port, stand_in = free_port(28000 + os.getpid() % 900), shop.directory / "grafana"
+    stand_in.mkdir()
+    (stand_in / "Dockerfile").write_text("FROM python:3.11-slim\nCOPY grafana.py /\nCMD python -u /grafana.py\n")
+    (stand_in / "grafana.py").write_text(_GRAFANA)
+    shop.docker("build", "-q", "-t", image, "--label", "havre.standin=true", str(stand_in))
+    service = f"{{image: '{image}', ports: ['{port}:3000'], mem_limit: 64m, init: true, stop_grace_period: 1s}}"
+    try:
+        compose.write_text(
+            compose.read_text().replace("volumes: {data: {}}", f"  board: {service}\nvolumes: {{data: {{}}}}")
+        )
+        shop.havre("deploy", "-y")
+        found = shop.checklist("default-logins", "ports-closed", "server-ports")
+        assert "board it lets in admin with its first password" in failed(found, "default-logins")
+        assert f"port {port} is reachable from everywhere" in failed(found, "ports-closed")
+        assert str(port) not in json.dumps(found["server-ports"]["problems"]), (
+            "what is the app's own is told there alone"
+        )
+        shop.docker("exec", shop.container("board"), "sh", "-c", "echo other > /tmp/password")
+        assert shop.checklist("default-logins")["default-logins"]["state"] == "passed"
+    finally:
+        shop.write()
+        shop.havre("deploy", "-y")
+        shop.docker("rmi", "-f", image)
+    assert shop.checklist("ports-closed")["ports-closed"]["state"] == "passed"
+
+
+def test_an_app_that_comes_as_an_ordinary_role_has_the_least_rights(shop: LaunchedShop) -> None:
+    shop.sql("CREATE ROLE clerk LOGIN")
+    query = ("psql", "-U", "clerk", "-d", "shop", "-c", "select pg_sleep(15)")
+    shop.docker("exec", "-d", shop.container("db"), *query)
+    found = shop.checklist("database-roles")["database-roles"]
+    assert found["state"] == "passed", found
+    assert found["evidence"] == ["db: clerk"]
+
+
+def test_updates_that_stall_or_wait_for_a_reboot_are_seen(shop: LaunchedShop) -> None:
+    root = shop.directory / "root"
+    for name in ("apt", "units/timers.target.wants", "periodic", "run"):
+        (root / name).mkdir(parents=True)
+    (root / "apt/20auto").write_text('APT::Periodic::Unattended-Upgrade "1";\n')
+    (root / "units/timers.target.wants/apt-daily-upgrade.timer").write_text("[Timer]\nOnCalendar=daily\n")
+    (root / "periodic/upgrade-stamp").touch()
+    setup = (
+        f"mount --bind {root}/apt /etc/apt/apt.conf.d; mount --bind {root}/units /etc/systemd/system;"
+        f" mkdir -p /var/lib/apt/periodic; mount --bind {root}/periodic /var/lib/apt/periodic;"
+    )
+    fresh = shop.checklist("security-updates", setup=setup)["security-updates"]
+    assert fresh["state"] == "passed", fresh
+    os.utime(root / "periodic/upgrade-stamp", (0, time.time() - 30 * 86400))
+    assert "has done nothing for 30 d" in failed(shop.checklist("security-updates", setup=setup), "security-updates")
+    waiting = f"{setup} mount -t tmpfs none /run; touch /run/reboot-required"
+    assert "waits for a reboot" in failed(shop.checklist("security-updates", setup=waiting), "security-updates")
+
+
+def test_attempts_to_break_in_are_counted_where_nothing_notices_them(shop: LaunchedShop) -> None:
+    log = shop.directory / "btmp"
+    record = struct.pack("=hxxi32s4s32s256s2h3i16s20x", 7, 1, b"ssh", b"", b"root", b"203.0.113.9", 0, 0, 0,
+                         int(time.time()), 0, b"")  # fmt: skip
+    log.write_bytes(record * 60)
+    setup = f"touch /var/log/btmp; mount --bind {log} /var/log/btmp"
+    assert "60 logins to this server failed" in failed(shop.checklist("intrusion", setup=setup), "intrusion")
+    log.write_bytes(record * 3)
+    assert shop.checklist("intrusion", setup=setup)["intrusion"]["state"] == "only a person can say"
+    watchman = shop.directory / "fail2ban-server"
+    shutil.copy("/bin/sleep", watchman)
+    found = shop.checklist("intrusion", setup=f"{setup}; {watchman} 20 & sleep 0.2")["intrusion"]
+    assert (found["state"], found["evidence"]) == ("passed", ["fail2ban-server runs", "3 logins failed within a day"])
+
+
+def test_places_that_support_names_must_be_there(shop: LaunchedShop) -> None:
+    items = ("documentation", "runbook", "status-page")
+    port = free_port(28100 + os.getpid() % 900)
+    page = ThreadingHTTPServer(("127.0.0.1", port), SimpleHTTPRequestHandler)
+    threading.Thread(target=page.serve_forever, daemon=True).start()
+    named = "support: {{documentation: /srv/no/such, runbook: ./havre.yaml, status_page: 'http://127.0.0.1:{}/{}'}}"
+    try:
+        shop.write(support=named.format(port, ""))
+        found = shop.checklist(*items)
+        assert "there is no /srv/no/such on this server" in failed(found, "documentation")
+        assert found["runbook"]["state"] == "only a person can say"
+        assert found["status-page"]["state"] == "passed", found
+        shop.write(support=named.format(port, "no-such-page"))
+        assert "it answers 404" in failed(shop.checklist("status-page"), "status-page")
+    finally:
+        shop.write()
+        page.shutdown()
+        page.server_close()
 
 
 def test_names_must_lead_to_this_server(shop: LaunchedShop) -> None:
@@ -169,7 +281,7 @@ def test_what_only_people_know_is_recorded_with_a_name_ends_and_is_in_the_audit_
     assert line["state"] == "confirmed"
     assert line["confirmation"]["note"] == "Ana restored it"
     assert "team-trained confirmed until 2099-06-30: Ana restored it" in " ".join(shop.havre("audit").stdout.split())
-    people = ("documentation", "external-monitor", "runbook")
+    people = ("environments-apart", "external-monitor", "runbook")
     for item in people:
         shop.havre("checklist", "confirm", item, "--note", f"{item} is as it should be")
     assert {one["state"] for one in shop.checklist(*people).values()} == {"confirmed"}
@@ -286,6 +398,18 @@ def test_a_server_out_of_order_fails_each_item_names_the_service_and_ends_with_1
     assert "it is answered 503" in failed(broken, "api-answers")
     assert "web no replica runs" in failed(broken, "health-checks")
 
+
+_GRAFANA = """
+import base64, http.server, pathlib
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        own = pathlib.Path("/tmp/password")
+        word = own.read_text().strip() if own.exists() else "admin"
+        right = "Basic " + base64.b64encode(f"admin:{word}".encode()).decode()
+        self.send_response(200 if self.headers.get("Authorization") == right else 401)
+        self.end_headers()
+http.server.ThreadingHTTPServer(("", 3000), Handler).serve_forever()
+"""
 
 _MISBEHAVE = (
     "import urllib.request as u; "

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import subprocess
+from ipaddress import ip_network
 
 import pytest
+from command import HAVRE
 from launched_shop import LaunchedShop
 
 pytestmark = pytest.mark.docker
@@ -90,3 +94,30 @@ def test_a_public_address_is_one_that_the_internet_routes(shop: LaunchedShop) ->
         assert "addresses: 51.91.1.2" in public.stdout
     finally:
         shop.write()
+
+
+def test_networks_are_listed_with_their_app_their_subnet_and_who_is_inside(shop: LaunchedShop) -> None:
+    said = shop.havre("networks").stdout
+    line = next(line for line in said.splitlines() if line.startswith(f"{shop.name}_default"))
+    assert re.search(
+        rf"{shop.name}_default +{shop.name} +[\d.]+/\d+ +db\.1 [\d.]+, web\.1 [\d.]+", " ".join(said.split())
+    )
+    assert line.split()[1] == shop.name
+    assert "bridge" in said
+    found = json.loads(shop.havre("networks", "--json").stdout)
+    own = next(one for one in found["networks"] if one["name"] == f"{shop.name}_default")
+    assert [replica for replica, _ in own["inside"]] == [f"{shop.name}/db.1", f"{shop.name}/web.1"]
+    taken = [ip_network(subnet) for one in found["networks"] for subnet in one["subnets"]]
+    assert not any(ip_network(found["free_subnet"]).overlaps(subnet) for subnet in taken)
+
+
+def test_the_budget_shows_memory_and_disk_of_every_app(shop: LaunchedShop) -> None:
+    said = shop.havre("budget").stdout
+    assert re.search(rf"{shop.name} +224 MiB", said)
+    assert re.search(rf"{shop.name}/db +30 MiB  logs, by their limits", said)
+    elsewhere = shop.directory / "state"
+    done = subprocess.run(
+        [*HAVRE, "budget", "--json"], cwd=elsewhere, env=shop.environment(), capture_output=True, text=True, check=True
+    )
+    lines = [line["name"] for disk in json.loads(done.stdout)["disks"] for line in disk["lines"]]
+    assert shop.name in lines, "without a manifest too"

@@ -11,8 +11,11 @@ from launch_scene import DRILL, GOOD_TLS, HEADERS, HOST, MANIFEST, NOW, scene, w
 
 from havre.checks.launch import ITEMS, Line, State, judge
 from havre.errors import Problem
-from havre.model.diagnosis import NameAnswer, Names
+from havre.model.app import Needs
+from havre.model.diagnosis import EdgeStatus, NameAnswer, Names, ReplicaFacts
+from havre.model.health import HealthState, ProbeResult
 from havre.model.launch import (
+    ANYBODY,
     AppliedPolicy,
     Automation,
     Burst,
@@ -21,17 +24,64 @@ from havre.model.launch import (
     Handshake,
     Inside,
     Kept,
+    Login,
+    Neighbour,
+    Page,
     Startup,
+    Trail,
     Watcher,
     WayBack,
     WebAnswer,
 )
-from havre.model.project import Mount, MountKind, Project, Service
-from havre.model.server import Listener
+from havre.model.observed import ObservedReplica, ReplicaState
+from havre.model.project import Build, Mount, MountKind, Port, Project, Service
+from havre.model.server import Claim, FileFacts, Listener
+from havre.model.units import GIB
 
 Of = Callable[..., Line]
 LISTENER = Listener(port=5432, address="0.0.0.0", pid=7, program="postgres")
 DB = Service(name="db", image="postgres:16", mounts=(Mount(kind=MountKind.VOLUME, source="d", target="/data"),))
+
+
+PUBLISHED = replace(LISTENER, program="docker-proxy")
+OWN_PORT = Claim(instance="shop", kind="port", value="0.0.0.0:5432/tcp", detail="db")
+OPEN = Firewall(is_active=False)
+WEB = Service(name="web", image="x", environment=(("JWT_SECRET", "f3a9c1d27be4f3a9c1d27be4"),))
+GIVEN = Project(name="shop", services=(WEB,))
+PLACEHOLDER = Project(name="shop", services=(replace(WEB, environment=(("JWT_SECRET", "changeme"),)),))
+BUILT = Project(name="shop", services=(replace(WEB, build=Build(context=".")),))
+REACHABLE = Project(name="shop", services=(replace(DB, ports=(Port(target=5432, published="5432"),)),))
+
+
+def given(**variables: str) -> Any:
+    """The scene's facts, with a database that runs with these variables."""
+    db = replace(DB, environment=tuple(variables.items()))
+    return replace(scene().facts, project=Project(name="shop", services=(db,)))  # type: ignore[type-var]
+
+
+def running(health: HealthState, log: str = '{"level": "INFO", "message": "up"}') -> Any:
+    """The scene's facts, with one replica of `web`."""
+    replica = ObservedReplica(service="web", slot=1, id="1", name="web-1", state=ReplicaState.RUNNING, release=2)
+    one = ReplicaFacts(replica=replica, probe=ProbeResult(state=health, asked="GET /"), lines=((NOW, log),))
+    return replace(scene().facts, replicas=(one,))  # type: ignore[type-var]
+
+
+def wants(published: str) -> Any:
+    """The case of a good scene whose app publishes a port that somebody holds."""
+    web = replace(WEB, ports=(Port(target=80, published=published),))
+    case = with_server(listeners=(replace(LISTENER, port=int(published)),))
+    return replace(case, project=Project(name="shop", services=(web,)))
+
+
+def too_small() -> Any:
+    """The case of a good scene, on a server with less than the app needs."""
+    case = with_server(memory_total=GIB)
+    return replace(case, app=replace(case.app, needs=Needs(memory=4 * GIB)))
+
+
+def in_git(**files: Any) -> Any:
+    """The case of a good scene, in a git work tree with other files."""
+    return replace(scene().case, files=FileFacts(is_complete=True, in_git=True, **files))
 
 
 def test_in_a_good_scene_nothing_fails_and_every_item_has_a_state_with_a_reason_or_evidence() -> None:
@@ -42,19 +92,34 @@ def test_in_a_good_scene_nothing_fails_and_every_item_has_a_state_with_a_reason_
     assert len(found.lines) == len(ITEMS)
 
 
-@pytest.mark.parametrize(
-    "item",
-    [
-        "certificates", "tls-works", "https-everywhere", "tls-quality", "security-headers", "cors-strict", "rate-limit",
-        "api-answers", "dns", "proxy", "ports-free", "firewall", "ports-closed", "backups", "restore-drill",
-        "backups-encrypted", "schedules", "row-level-security", "database-roles", "audit-log", "services-run",
-        "log-bounds", "reboot", "rollback", "cpu-only", "server", "monitoring", "security-updates", "intrusion",
-        "secrets-out-of-git",
-    ],
+AS_IT_IS = (
+    "certificates", "tls-works", "https-everywhere", "tls-quality", "security-headers", "cors-strict", "rate-limit",
+    "api-answers", "dns", "proxy", "ports-free", "firewall", "ports-closed", "server-ports", "backups",
+    "restore-drill", "backups-encrypted", "schedules", "row-level-security", "database-roles", "audit-log",
+    "services-run", "log-bounds", "reboot", "rollback", "cpu-only", "server", "monitoring", "security-updates",
+    "intrusion", "secrets-out-of-git", "default-logins", "environments-apart", "status-page",
 )  # fmt: skip
+"""What passes in the good scene."""
+
+PASSES: dict[str, dict[str, Any]] = {
+    **{item: {} for item in AS_IT_IS},
+    "database-tls": {"databases": (Database(service="db", ssl=True),), "project": REACHABLE},
+    "passwords": {"facts": given(POSTGRES_PASSWORD="f3a9c1d27be4f3a9c1d27be4")},
+    "secrets-generated": {"project": GIVEN},
+    "secrets-sealed": {"project": GIVEN, "manifest": f"{MANIFEST}secrets: [JWT_SECRET]\n"},
+    "key-rotation": {"project": GIVEN, "sealed": (("JWT_SECRET", "generated", NOW - 86400),)},
+    "monitoring-private": {"project": Project(name="shop", services=(Service(name="p", image="prom/prometheus:2"),))},
+    "alerting": {"watchers": (Watcher(name="alertmanager", place="x", answers=True),)},
+    "health-checks": {"project": GIVEN, "facts": running(HealthState.HEALTHY)},
+    "logs-readable": {"project": GIVEN, "facts": running(HealthState.HEALTHY)},
+}  # fmt: skip
+"""What each item passes with: what is changed of the good scene."""
+
+
+@pytest.mark.parametrize("item", PASSES)
 def test_what_is_in_order_passes_with_evidence(line: Of, item: str) -> None:
-    found = line(item)
-    assert found.state is State.PASSED
+    found = line(item, **PASSES[item])
+    assert found.state is State.PASSED, found
     assert found.evidence
     assert found.confirmed_at == NOW
 
@@ -78,10 +143,42 @@ FAILURES: list[tuple[str, dict[str, Any], str]] = [
     ("rate-limit", {"bursts": (Burst(route=f"{HOST}/", limit="10/minute", sent=12),)}, "12 requests at once were all"),
     ("api-answers", {"answers": (WebAnswer(host=HOST, path="/", tls=True, status=503),)}, "it is answered 503"),
     ("api-answers", {"promises": ("GET /health of x: status 500 instead of 200",)}, "status 500 instead of 200"),
+    ("dns", {"findings": (Problem(summary="it leads elsewhere", hint="x", code="doctor-dns"),)}, "leads elsewhere"),
     ("firewall", {"firewall": Firewall(is_active=False, by="nftables")}, "no firewall refuses anything"),
-    ("ports-closed", {"case": with_server(listeners=(LISTENER,)), "firewall": Firewall(is_active=False)},
+    ("ports-closed", {"case": with_server(listeners=(LISTENER,), claims=(OWN_PORT,)), "firewall": OPEN},
      "port 5432 is reachable from everywhere"),
-    ("ports-closed", {"case": with_server(listeners=(replace(LISTENER, program="docker-proxy"),))}, "port 5432"),
+    ("ports-closed", {"case": with_server(listeners=(PUBLISHED,), claims=(OWN_PORT,))}, "port 5432"),
+    ("server-ports", {"case": with_server(listeners=(LISTENER,)), "firewall": OPEN}, "port 5432 is reachable"),
+    ("server-ports", {"case": with_server(listeners=(PUBLISHED,))}, "port 5432"),
+    ("default-logins", {"logins": (Login(service="grafana", way="admin with its first password", is_open=True),)},
+     "it lets in admin with its first password"),
+    ("key-rotation", {"project": GIVEN, "sealed": (("JWT_SECRET", "generated", NOW - 400 * 86400),)},
+     "JWT_SECRET has been the same for more than 365 days"),
+    ("environments-apart", {"neighbours": (Neighbour(instance="shop-staging", shared=("JWT_SECRET",)),)},
+     "shop-staging has the same value of JWT_SECRET"),
+    ("alerting", {"watchers": (Watcher(name="alertmanager", place="x", answers=False, detail="refused"),)},
+     "it does not answer"),
+    ("status-page", {"pages": (Page(key="status_page", place="https://x.org", problem="it answers 404"),)},
+     "https://x.org cannot be found"),
+    ("status-page", {"pages": (Page(key="status_page", place=f"https://{HOST}/status"),)}, "by this very server"),
+    ("runbook", {"pages": (Page(key="runbook", place="/srv/runbook", problem="not there"),)}, "cannot be found"),
+    ("documentation", {"pages": (Page(key="documentation", place="/srv/x", problem="not there"),)}, "cannot be found"),
+    ("security-updates", {"startup": Startup(updates="unattended-upgrades", awaits_reboot=True)}, "waits for a reboot"),
+    ("security-updates", {"startup": Startup(updates="unattended-upgrades", updated=NOW - 30 * 86400)},
+     "has done nothing for 30 d"),
+    ("intrusion", {"startup": Startup(attempts=412)}, "412 logins to this server failed within a day"),
+    ("database-tls", {"databases": (Database(service="db"),), "project": REACHABLE}, "without TLS"),
+    ("secrets-out-of-git", {"case": in_git(tracked=frozenset({"/srv/shop/a.db"}))}, "git tracks a.db"),
+    ("secrets-generated", {"project": PLACEHOLDER}, "is a placeholder"),
+    ("health-checks", {"project": PLACEHOLDER}, "no replica runs"),
+    ("health-checks", {"project": GIVEN, "facts": running(HealthState.UNHEALTHY)}, "its health check says unhealthy"),
+    ("logs-readable", {"project": BUILT, "facts": running(HealthState.HEALTHY, "it is up")}, "state a level"),
+    ("passwords", {"facts": given(POSTGRES_PASSWORD="admin123")}, "POSTGRES_PASSWORD is a well-known default"),
+    ("secrets-sealed", {"project": GIVEN}, "1 secrets lie in files in the clear"),
+    ("audit-log", {"trail": Trail()}, "the audit log knows nothing of this app"),
+    ("ports-free", {"case": wants(published="80")}, "is held by pid 7"),
+    ("server", {"case": too_small()}, "the app needs 4 GiB of memory"),
+    ("proxy", {"facts": replace(scene().facts, edge=EdgeStatus())}, "does not know all routes"),  # type: ignore[type-var]
     ("monitoring-private", {"case": with_server(listeners=(replace(LISTENER, port=9090, program="docker-proxy"),))},
      "port 9090"),
     ("backups", {"automations": ()}, "nothing runs it"),
@@ -148,17 +245,54 @@ def test_a_timer_that_nothing_starts_does_not_count(line: Of) -> None:
 
 
 def test_a_firewall_hides_programs_and_not_what_docker_publishes(line: Of) -> None:
-    assert line("ports-closed", case=with_server(listeners=(LISTENER,))).state is State.PASSED
-    published = with_server(listeners=(replace(LISTENER, program="docker-proxy"),))
-    assert line("ports-closed", case=published).state is State.FAILED
+    assert line("server-ports", case=with_server(listeners=(LISTENER,))).state is State.PASSED
+    assert line("server-ports", case=with_server(listeners=(PUBLISHED,))).state is State.FAILED
+
+
+def test_an_app_answers_for_its_own_ports_and_not_for_those_of_others(line: Of) -> None:
+    other = with_server(listeners=(PUBLISHED,), claims=(replace(OWN_PORT, instance="blog"),))
+    assert line("ports-closed", case=other).state is State.PASSED
+    assert line("server-ports", case=other).problems[0].subject == "blog"
 
 
 def test_the_edge_and_ssh_are_meant_for_everybody(line: Of) -> None:
-    meant = tuple(replace(LISTENER, port=port) for port in (22, 80, 443))
-    assert (
-        line("ports-closed", case=with_server(listeners=meant), firewall=Firewall(is_active=False)).state
-        is State.PASSED
-    )
+    meant = with_server(listeners=tuple(replace(LISTENER, port=port) for port in (22, 80, 443)))
+    assert line("server-ports", case=meant, firewall=OPEN).state is State.PASSED
+
+
+def test_without_a_password_only_what_others_reach_is_let_in_too_easily(line: Of) -> None:
+    anybody = (Login(service="db", way=ANYBODY, is_open=True),)
+    assert line("default-logins", logins=anybody, project=Project(name="shop", services=(DB,))).state is State.PASSED
+    assert line("default-logins", logins=anybody, project=REACHABLE).state is State.FAILED
+    unasked = (Login(service="db", way=ANYBODY, error="psql: not found"),)
+    assert line("default-logins", logins=unasked).state is State.UNSEEN
+
+
+def test_the_age_of_a_secret_in_a_file_only_a_person_knows(line: Of) -> None:
+    young = (("JWT_SECRET", "generated", NOW - 86400),)
+    assert line("key-rotation", project=GIVEN, sealed=young).state is State.PASSED
+    assert line("key-rotation", project=GIVEN).state is State.PERSON
+
+
+def test_what_nobody_names_or_runs_is_asked(line: Of) -> None:
+    for item in ("status-page", "runbook", "documentation"):
+        assert line(item, pages=()).state is State.PERSON
+    assert line("environments-apart", neighbours=()).state is State.PERSON
+    assert line("security-updates", startup=Startup()).state is State.PERSON
+    assert line("intrusion", startup=Startup(attempts=3)).state is State.PERSON
+
+
+PEOPLE = {"external-monitor", "firewall-web", "team-trained"}
+"""What no server can see either side of."""
+
+ASKED = {"documentation", "runbook"}
+"""Whether these are right a person says; that they are gone, the server sees."""
+
+
+def test_every_item_that_a_server_can_judge_is_shown_from_both_sides() -> None:
+    judged = {item.id for item in ITEMS} - PEOPLE
+    assert judged - {item for item, _, _ in FAILURES} == set()
+    assert judged - set(PASSES) - ASKED == set()
 
 
 def test_row_level_security_is_beside_the_point_where_nobody_asks_tables(line: Of) -> None:
@@ -214,14 +348,9 @@ def test_behind_nat_the_certificate_or_a_person_says_whether_a_name_leads_here(l
     assert line("dns", facts=behind, reached=(HOST,)).state is State.PASSED
 
 
-def test_passwords_are_those_that_the_running_services_were_given(line: Of) -> None:
-    def given(value: str) -> Any:
-        db = replace(DB, environment=(("POSTGRES_PASSWORD", value),))
-        return replace(scene().facts, project=Project(name="shop", services=(db,)))  # type: ignore[type-var]
-
-    assert line("passwords", facts=given("f3a9c1d27be4f3a9c1d27be4")).state is State.PASSED
+def test_a_weak_password_is_never_shown(line: Of) -> None:
     for weak in ("admin123", "CHANGE_ME_NOW", "short"):
-        found = line("passwords", facts=given(weak))
+        found = line("passwords", facts=given(POSTGRES_PASSWORD=weak))
         assert found.state is State.FAILED
         assert weak not in "".join(map(str, found.problems)).replace("shorter", "")
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import shlex
 
-from havre.checks.launch.item import Item, Judgement, Level, beside_the_point, only_a_person, problem, seen
+from havre.checks.launch.item import (
+    Item,
+    Judgement,
+    Level,
+    beside_the_point,
+    of_databases,
+    only_a_person,
+    problem,
+    seen,
+)
 from havre.checks.launch.scene import Scene
 from havre.errors import Problem
 from havre.model.images import known
@@ -176,24 +185,18 @@ def _automated(scene: Scene) -> Judgement:
 
 
 def _rls(scene: Scene) -> Judgement:
-    asked = [one for one in scene.databases if not one.error]
-    silent = [one for one in scene.databases if one.error]
-    if not scene.databases:
-        return _no_database(scene)
+    if not scene.databases and _hands_out_tables(scene):
+        return only_a_person("the database is not on this server, so its tables cannot be asked")
+    return of_databases(_tables_kept_apart)(scene)
+
+
+def _tables_kept_apart(scene: Scene, asked: tuple[Database, ...]) -> Judgement:
     shown = [f"{one.service}: {_rls_line(one)}" for one in asked]
-    shown += [f"{one.service}: {one.error}" for one in silent]
+    shown += [f"{one.service}: {one.error}" for one in scene.databases if one.error]
     problems = [_no_rls(one, bare) for one in asked if (bare := [name for name, on in one.tables if not on])]
     if problems and not _hands_out_tables(scene) and not any(on for one in asked for _, on in one.tables):
         return beside_the_point("no table uses row level security, and nothing hands tables to visitors", *shown)
-    if silent and not asked:
-        return Judgement(unseen="; ".join(shown))
     return seen(*shown, problems=problems)
-
-
-def _no_database(scene: Scene) -> Judgement:
-    if _hands_out_tables(scene):
-        return only_a_person("the database is not on this server, so its tables cannot be asked")
-    return beside_the_point("no PostgreSQL runs here")
 
 
 def _hands_out_tables(scene: Scene) -> bool:
@@ -221,10 +224,7 @@ def _no_rls(one: Database, bare: list[str]) -> Problem:
     )
 
 
-def _ssl_only(scene: Scene) -> Judgement:
-    asked = [one for one in scene.databases if not one.error]
-    if not asked:
-        return beside_the_point("no PostgreSQL that could be asked runs here")
+def _ssl_only(scene: Scene, asked: tuple[Database, ...]) -> Judgement:
     published = {
         service.name: port.host_ip
         for service in scene.case.project.services
@@ -251,10 +251,7 @@ def _plain_database(one: Database) -> Problem:
     )
 
 
-def _least_roles(scene: Scene) -> Judgement:
-    asked = [one for one in scene.databases if not one.error]
-    if not asked:
-        return beside_the_point("no PostgreSQL that could be asked runs here")
+def _least_roles(_scene: Scene, asked: tuple[Database, ...]) -> Judgement:
     used = [(one, user, is_super) for one in asked for user, is_super in one.users]
     if not used:
         return Judgement(unseen="no client is connected, so nobody knows as whom the app comes")
@@ -323,7 +320,7 @@ ITEMS = (
         id="database-tls",
         title="databases that other machines reach speak TLS only",
         doc="PostgreSQL is asked whether `ssl` is on, where its port is published beyond this machine.",
-        judge=_ssl_only,
+        judge=of_databases(_ssl_only),
         promised=("M51",),
         looks=("databases",),
     ),
@@ -331,7 +328,7 @@ ITEMS = (
         id="database-roles",
         title="the app's database role may not do everything",
         doc="The roles that clients are connected as now; a superuser is too much.",
-        judge=_least_roles,
+        judge=of_databases(_least_roles),
         promised=("M52", "M46"),
         looks=("databases",),
         level=Level.RECOMMENDED,

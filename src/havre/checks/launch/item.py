@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from havre.checks.launch.scene import Scene
 from havre.checks.report import Waived
 from havre.errors import Problem
+from havre.model.diagnosis import Facts
+from havre.model.launch import Database
+
+Judge = Callable[[Scene], "Judgement"]
 
 
 class State(enum.Enum):
@@ -56,7 +60,7 @@ class Item:
     id: str
     title: str
     doc: str
-    judge: Callable[[Scene], Judgement]
+    judge: Judge
     promised: tuple[str, ...] = ()
     looks: tuple[str, ...] = ()
     level: Level = Level.REQUIRED
@@ -91,6 +95,35 @@ def beside_the_point(reason: str, *evidence: str) -> Judgement:
 def only_a_person(reason: str, *evidence: str) -> Judgement:
     """The server cannot know."""
     return Judgement(person=reason, evidence=evidence)
+
+
+def once_deployed(judge: Callable[[Scene, Facts], Judgement]) -> Judge:
+    """A judgement of what runs; without any release there is nothing to judge, and that is a failure."""
+    return lambda scene: judge(scene, scene.facts) if scene.facts and scene.facts.serving else not_deployed()
+
+
+def of_visitors(judge: Judge) -> Judge:
+    """A judgement of what visitors meet; beside the point where no route leads to the app."""
+    return lambda scene: judge(scene) if scene.hosts else beside_the_point("the app has no routes: no browser comes")
+
+
+def of_databases(judge: Callable[[Scene, tuple[Database, ...]], Judgement]) -> Judge:
+    """A judgement over each PostgreSQL that answered; beside the point where there is none."""
+
+    def judged(scene: Scene) -> Judgement:
+        asked = tuple(one for one in scene.databases if not one.error)
+        if asked:
+            return judge(scene, asked)
+        if scene.databases:
+            return Judgement(unseen="; ".join(f"{one.service}: {one.error}" for one in scene.databases))
+        return beside_the_point("no PostgreSQL runs here")
+
+    return judged
+
+
+def not_deployed() -> Judgement:
+    """No release serves."""
+    return seen(problems=[problem("nothing was deployed yet", "`havre plan`, then `havre deploy`")])
 
 
 def by_checks(scene: Scene, *ids: str, evidence: tuple[str, ...]) -> Judgement:

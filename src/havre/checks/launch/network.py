@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from havre.checks.claims import ANY_ADDRESS, read_port
-from havre.checks.launch.item import Item, Judgement, beside_the_point, by_checks, only_a_person, problem, seen
+from havre.checks.launch.item import (
+    Item,
+    Judgement,
+    Level,
+    beside_the_point,
+    by_checks,
+    of_visitors,
+    once_deployed,
+    only_a_person,
+    problem,
+    seen,
+)
 from havre.checks.launch.scene import Scene
 from havre.errors import Problem
+from havre.model.diagnosis import Facts
 from havre.model.images import known
 from havre.model.server import Claim, Listener, ServerFacts
 
@@ -17,11 +29,9 @@ _WATCHING_PORTS = frozenset({9090, 9093, 9100, 9121, 9187})
 """Prometheus, Alertmanager and the exporters of machines, Redis and PostgreSQL, wherever they come from."""
 
 
-def _dns(scene: Scene) -> Judgement:
+def _dns(scene: Scene, facts: Facts) -> Judgement:
     """What the doctor found out: DNS itself is asked, never this machine's hosts file."""
-    if scene.facts is None:
-        return seen(problems=[problem("nothing was deployed yet", "`havre deploy`")])
-    found = scene.facts.names
+    found = facts.names
     if not found.answers:
         return beside_the_point(f"{', '.join(scene.hosts)}: no name of the public DNS" if scene.hosts else "no routes")
     shown = tuple(f"{one.host}: {', '.join(one.addresses) or one.detail}" for one in found.answers)
@@ -78,13 +88,24 @@ def _is_open(one: Listener, server: ServerFacts) -> bool:
     return one.address in ANY_ADDRESS or one.address in public
 
 
-def _only_edge_ports(scene: Scene) -> Judgement:
+def _own_ports_closed(scene: Scene) -> Judgement:
+    """What this app opens beside the edge: other apps answer for theirs."""
     if scene.case.server is None:
         return Judgement(unseen="the listening sockets of this server were not read")
-    found = reachable(scene)
+    instance = scene.case.app.instance
+    own = [one for one in reachable(scene) if _owner(scene, one) == instance]
+    held = ", ".join(sorted(claim.value for claim in _claims(scene) if claim.kind == "port")) or "none"
+    return seen(f"ports that {instance} publishes: {held}", problems=[_open(scene, one) for one in own])
+
+
+def _others_closed(scene: Scene) -> Judgement:
+    """What programs and other apps of the server open: whoever comes in there is beside this app."""
+    if scene.case.server is None:
+        return Judgement(unseen="the listening sockets of this server were not read")
+    others = [one for one in reachable(scene) if _owner(scene, one) != scene.case.app.instance]
     ports = [str(port) for port in (scene.edge.http_port, scene.edge.https_port, SSH) if port]
     evidence = f"{len(scene.case.server.listeners)} sockets listen; meant for all: {', '.join(ports)}"
-    return seen(evidence, problems=[_open(scene, one) for one in found])
+    return seen(evidence, problems=[_open(scene, one) for one in others])
 
 
 def _open(scene: Scene, one: Listener) -> Problem:
@@ -163,21 +184,16 @@ def _claims(scene: Scene) -> list[Claim]:
     return [claim for claim in claims if claim.instance == scene.case.app.instance]
 
 
-def _proxy(scene: Scene) -> Judgement:
-    routes = scene.case.app.routes
-    if not routes:
-        return beside_the_point("the app has no routes")
-    if scene.facts is None:
-        return seen(problems=[problem("nothing was deployed yet", "`havre deploy`")])
-    applied = scene.facts.edge.applied
-    wanted = {str(route) for route in routes}
+def _proxy(scene: Scene, facts: Facts) -> Judgement:
+    applied = facts.edge.applied
+    wanted = {str(route) for route in scene.case.app.routes}
     there = {str(route) for route in applied.routes} if applied else set()
     codes = ("doctor-edge-down", "doctor-no-routes", "doctor-no-upstream", "doctor-other-port")
     problems = [found for found in scene.findings if found.code in codes]
     if not problems and wanted - there:
         missing = tuple(sorted(wanted - there))
         problems = [problem("the edge does not know all routes of the manifest", "`havre deploy`", evidence=missing)]
-    return seen(f"the edge at {scene.facts.edge.entrance} leads:", *sorted(there), problems=problems)
+    return seen(f"the edge at {facts.edge.entrance} leads:", *sorted(there), problems=problems)
 
 
 ITEMS = (
@@ -188,7 +204,7 @@ ITEMS = (
             "Every host is looked up in DNS. An address that is not one of this machine's is asked for its "
             "certificate: behind NAT it still shows ours."
         ),
-        judge=_dns,
+        judge=once_deployed(_dns),
         promised=("C72", "C4"),
         looks=("reached",),
         asks="Do the names lead to this server?",
@@ -197,7 +213,7 @@ ITEMS = (
         id="proxy",
         title="the proxy leads to the app",
         doc="The edge runs, knows every route of the manifest, and leads each to a replica that listens.",
-        judge=_proxy,
+        judge=of_visitors(once_deployed(_proxy)),
         promised=("L53", "T37"),
     ),
     Item(
@@ -218,14 +234,23 @@ ITEMS = (
     ),
     Item(
         id="ports-closed",
-        title="nothing but the edge and SSH is reachable from outside",
+        title="the app opens no port of its own to everybody",
         doc=(
-            "Every listening socket of this server that is bound for everybody. An active firewall hides those of "
-            "ordinary programs; ports that Docker publishes bypass UFW and count always."
+            "The ports that this app publishes, against the sockets that listen now for everybody. An active firewall "
+            "hides those of ordinary programs; ports that Docker publishes bypass UFW and count always."
         ),
-        judge=_only_edge_ports,
+        judge=_own_ports_closed,
         promised=("C7", "L7"),
         looks=("firewall",),
+    ),
+    Item(
+        id="server-ports",
+        title="nothing else on this server is reachable from outside",
+        doc="Every other socket that listens for everybody, beside the edge and SSH: of programs, and of other apps.",
+        judge=_others_closed,
+        promised=("C7",),
+        looks=("firewall",),
+        level=Level.RECOMMENDED,
     ),
     Item(
         id="monitoring-private",

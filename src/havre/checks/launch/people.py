@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from urllib.parse import urlsplit
 
-from havre.checks.launch.item import Item, Judgement, Level, by_checks, only_a_person, problem, seen
+from havre.checks.launch.item import Item, Judge, Judgement, Level, by_checks, only_a_person, problem, seen
 from havre.checks.launch.scene import Scene
+from havre.errors import Problem
+from havre.model.launch import Neighbour, Page, Watcher
+from havre.model.units import show_seconds
 
-Look = Callable[[Scene], Judgement]
+STALLED_AFTER = 8 * 86400
+"""Seconds; what installs updates by itself does so every day."""
+
+MANY_ATTEMPTS = 50
+"""Failed logins a day that are more than mistyped passwords."""
 
 
 def _monitoring(scene: Scene) -> Judgement:
@@ -15,51 +22,137 @@ def _monitoring(scene: Scene) -> Judgement:
         return only_a_person("nothing that watches runs on this server")
     shown = tuple(f"{one.name} at {one.place}: {'answers' if one.answers else one.detail}" for one in scene.watchers)
     silent = [one for one in scene.watchers if not one.answers]
-    hint = "`havre doctor` says why"
-    return seen(*shown, problems=[problem("it does not answer", hint, subject=one.name) for one in silent])
+    return seen(*shown, problems=[_silent(one) for one in silent])
 
 
 def _alerting(scene: Scene) -> Judgement:
-    told = scene.case.app.notify
     managers = [one for one in scene.watchers if one.name.startswith("alertmanager")]
-    if managers and all(one.answers for one in managers):
-        return seen(*(f"{one.name} answers at {one.place}" for one in managers))
-    if told:
-        return seen(f"{len(told)} receivers in `notify`")
-    return only_a_person("no Alertmanager runs here and `notify` names nobody")
+    if not managers:
+        told = [f"`notify` of havre.yaml: {', '.join(scene.case.app.notify)}"] if scene.case.app.notify else []
+        return only_a_person("no Alertmanager runs here", *told)
+    shown = tuple(f"{one.name} at {one.place}: {'answers' if one.answers else one.detail}" for one in managers)
+    silent = [one for one in managers if not one.answers]
+    return seen(*shown, problems=[_silent(one) for one in silent])
+
+
+def _silent(one: Watcher) -> Problem:
+    return problem("it does not answer", f"`havre doctor {one.name}` says why", subject=one.name)
 
 
 def _status_page(scene: Scene) -> Judgement:
-    page = scene.case.app.support.status_page
-    return only_a_person(
-        "a page about this server is best kept on another", *([f"support.status_page: {page}"] if page else [])
+    page = _page(scene, "status_page")
+    if page is None:
+        return only_a_person("`support.status_page` in havre.yaml names none")
+    if page.problem:
+        return seen(problems=[_not_found(page)])
+    host = urlsplit(page.place).hostname
+    if host in scene.hosts:
+        return seen(problems=[_on_this_server(page)])
+    return seen(f"{page.place} answers")
+
+
+def _on_this_server(page: Page) -> Problem:
+    return problem(
+        f"the status page {page.place} is served by this very server",
+        "keep it elsewhere, and name that in `support.status_page`",
+        effect="when the server is gone, so is the page that would say it",
     )
 
 
-def _written(key: str, what: str) -> Look:
+def _written(key: str, what: str) -> Judge:
+    """A place that is named must be there; whether what it says is right, a person knows."""
+
     def judge(scene: Scene) -> Judgement:
-        place = getattr(scene.case.app.support, key)
-        return only_a_person(
-            f"whether {what} is right, only a person can say", *([f"support.{key}: {place}"] if place else [])
-        )
+        page = _page(scene, key)
+        if page is not None and page.problem:
+            return seen(problems=[_not_found(page)])
+        named = [f"support.{key}: {page.place}"] if page else [f"`support.{key}` in havre.yaml names no place"]
+        return only_a_person(f"whether {what} is right, only a person can say", *named)
 
     return judge
 
 
-def _asked(reason: str) -> Look:
+def _page(scene: Scene, key: str) -> Page | None:
+    return next((one for one in scene.pages if one.key == key), None)
+
+
+def _not_found(page: Page) -> Problem:
+    return problem(
+        f"{page.place} cannot be found",
+        f"put it there, or correct `support.{page.key}` in havre.yaml",
+        evidence=(page.problem,),
+        effect="whoever has to help at night looks there first",
+    )
+
+
+def _asked(reason: str) -> Judge:
     return lambda _scene: only_a_person(reason)
 
 
 def _updates(scene: Scene) -> Judgement:
-    by = scene.startup.updates
-    return (
-        seen(f"security updates are installed by {by}") if by else only_a_person("nothing installs updates by itself")
+    start = scene.startup
+    if start.awaits_reboot:
+        return seen(problems=[_reboot_first()])
+    if not start.updates:
+        return only_a_person("nothing installs updates by itself")
+    age = scene.now - start.updated if start.updated is not None else 0.0
+    last = f", last {show_seconds(age)} ago" if start.updated is not None else ""
+    stalled = [_stalled(start.updates, age)] if age > STALLED_AFTER else []
+    return seen(f"security updates are installed by {start.updates}{last}", problems=stalled)
+
+
+def _reboot_first() -> Problem:
+    return problem(
+        "an update that is installed waits for a reboot",
+        "reboot when it suits; `havre boot` says whether all comes back by itself",
+        subject="server",
+        evidence=("/run/reboot-required is there",),
+        effect="until then the old kernel or library runs, with its holes",
+    )
+
+
+def _stalled(by: str, age: float) -> Problem:
+    return problem(
+        f"{by} is enabled and has done nothing for {show_seconds(age)}",
+        "`systemctl list-timers 'apt-*'` and `unattended-upgrade --dry-run -v` say why",
+        subject="server",
+        effect="known holes stay open",
     )
 
 
 def _intrusion(scene: Scene) -> Judgement:
-    by = scene.startup.intrusion
-    return seen(f"{by} runs") if by else only_a_person("no fail2ban, CrowdSec or the like runs here")
+    start = scene.startup
+    shown = [f"{start.attempts} logins failed within a day"] if start.attempts is not None else []
+    if start.intrusion:
+        return seen(f"{start.intrusion} runs", *shown)
+    if start.attempts is not None and start.attempts > MANY_ATTEMPTS:
+        return seen(*shown, problems=[_unnoticed(start.attempts)])
+    return only_a_person("no fail2ban, CrowdSec or the like runs here", *shown)
+
+
+def _unnoticed(attempts: int) -> Problem:
+    return problem(
+        f"{attempts} logins to this server failed within a day, and nothing notices them",
+        "install fail2ban (`apt-get install fail2ban`), or allow SSH by key only",
+        subject="server",
+        effect="somebody may try passwords for as long as it takes",
+    )
+
+
+def _apart(scene: Scene) -> Judgement:
+    if not scene.neighbours:
+        return only_a_person("no other environment of this app runs on this server")
+    shown = tuple(f"{one.instance} shares {', '.join(one.shared) or 'no secret'}" for one in scene.neighbours)
+    return seen(*shown, problems=[_shares(one) for one in scene.neighbours if one.shared])
+
+
+def _shares(one: Neighbour) -> Problem:
+    return problem(
+        f"{one.instance} has the same value of {', '.join(one.shared)}",
+        f"`havre secrets rotate {one.shared[0]}` here gives this environment a value of its own",
+        subject=one.instance,
+        effect="whoever gets into the one environment is in the other as well",
+    )
 
 
 def _server_fits(scene: Scene) -> Judgement:
@@ -98,7 +191,7 @@ ITEMS = (
     Item(
         id="alerting",
         title="somebody is told",
-        doc="An Alertmanager that answers, or receivers in `notify`.",
+        doc="An Alertmanager of the app must answer; who is told by other means, only a person knows.",
         judge=_alerting,
         promised=("C85",),
         looks=("watchers",),
@@ -107,16 +200,20 @@ ITEMS = (
     Item(
         id="status-page",
         title="users can see whether it works",
-        doc="`support.status_page` names it.",
+        doc="`support.status_page` names it; it is asked, and must not be served by this server itself.",
         judge=_status_page,
         promised=("C89", "C70"),
+        looks=("pages",),
         asks="Where is the public status page?",
         level=Level.RECOMMENDED,
     ),
     Item(
         id="security-updates",
         title="security updates are installed",
-        doc="unattended-upgrades or dnf-automatic, enabled; else a person says how.",
+        doc=(
+            "unattended-upgrades or dnf-automatic, enabled, at work within a week, and no update that waits for a "
+            "reboot; else a person says how."
+        ),
         judge=_updates,
         promised=("M54",),
         looks=("startup",),
@@ -126,7 +223,10 @@ ITEMS = (
     Item(
         id="intrusion",
         title="attempts to break in are noticed",
-        doc="fail2ban, CrowdSec, sshguard or an intrusion detection system that runs.",
+        doc=(
+            "fail2ban, CrowdSec, sshguard or an intrusion detection system that runs. Where none does and more than 50 "
+            "logins failed within a day, somebody is trying and nothing notices."
+        ),
         judge=_intrusion,
         promised=("M50",),
         looks=("startup",),
@@ -146,27 +246,30 @@ ITEMS = (
     Item(
         id="environments-apart",
         title="environments have their own variables",
-        doc="Staging must not hold production's secrets.",
-        judge=_asked("whether another environment shares this one's secrets, its own files say"),
+        doc="The secrets of every environment of the app on this server are compared; the values are never shown.",
+        judge=_apart,
         promised=("M44",),
+        looks=("neighbours",),
         asks="Has every environment secrets and keys of its own?",
         level=Level.RECOMMENDED,
     ),
     Item(
         id="documentation",
         title="the documentation is current",
-        doc="`support.documentation` names it.",
+        doc="What `support.documentation` names must be there; whether it is right, a person says.",
         judge=_written("documentation", "the documentation"),
         promised=("C83",),
+        looks=("pages",),
         asks="Is the documentation right for this release?",
         days=90,
     ),
     Item(
         id="runbook",
         title="there is a runbook for incidents",
-        doc="`support.runbook` names it.",
+        doc="What `support.runbook` names must be there; whether it is right, a person says.",
         judge=_written("runbook", "the runbook"),
         promised=("C87",),
+        looks=("pages",),
         asks="Where is the incident runbook, and was it tried?",
     ),
     Item(

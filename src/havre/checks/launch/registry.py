@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from havre.checks.launch import data, network, people, running, secrecy, web
+from havre.checks.launch import data, network, people, running, secrecy, tls, web
 from havre.checks.launch.item import Item
 
 SECTIONS: tuple[tuple[str, tuple[Item, ...]], ...] = (
     ("Running", running.ITEMS),
-    ("Visitors", web.ITEMS),
+    ("Visitors", (*tls.ITEMS, *web.ITEMS)),
     ("Network", network.ITEMS),
     ("Data", data.ITEMS),
     ("Secrets", secrecy.ITEMS),

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from havre.checks.launch.item import Item, Judgement, beside_the_point, only_a_person, problem, seen
+from havre.checks.launch.item import (
+    Item,
+    Judgement,
+    beside_the_point,
+    not_deployed,
+    once_deployed,
+    only_a_person,
+    problem,
+    seen,
+)
 from havre.checks.launch.scene import Scene
 from havre.errors import Problem, Severity
-from havre.model.diagnosis import ReplicaFacts
+from havre.model.diagnosis import Facts, ReplicaFacts
 from havre.model.health import HealthState
 from havre.model.images import known
 from havre.model.launch import AppliedPolicy, Inside
 from havre.model.log_level import level_of
 
-_NOTHING = "nothing was deployed yet"
 BOUNDED = frozenset({"local", "journald", "none", "syslog", "fluentd", "gelf", "awslogs", "gcplogs", "splunk"})
 """Log drivers that bound what they keep here, or keep nothing here."""
 
 COMES_BACK = frozenset({"always", "unless-stopped"})
 
 
-def _not_deployed() -> Judgement:
-    return seen(problems=[problem(_NOTHING, "`havre plan`, then `havre deploy`")])
-
-
-def _services_run(scene: Scene) -> Judgement:
-    facts = scene.facts
-    if facts is None or facts.serving is None:
-        return _not_deployed()
+def _services_run(scene: Scene, facts: Facts) -> Judgement:
     shown, problems = [], []
     for service in scene.case.services():
         running = [one for one in facts.of(service.name) if one.replica.is_running]
@@ -35,6 +36,7 @@ def _services_run(scene: Scene) -> Judgement:
             problems.append(_too_few(service.name, len(running), service.replicas))
     codes = ("doctor-crash", "doctor-oom", "doctor-missing", "doctor-release-failed", "doctor-initialising")
     problems += [found for found in scene.findings if found.code in codes and found.severity is Severity.ERROR]
+    assert facts.serving is not None
     return seen(f"release {facts.serving.number} serves", *shown, problems=problems)
 
 
@@ -42,12 +44,10 @@ def _too_few(service: str, running: int, wanted: int) -> Problem:
     return problem(f"{running} of {wanted} replicas run", f"`havre doctor {service}` says why", subject=service)
 
 
-def _health(scene: Scene) -> Judgement:
-    if scene.facts is None:
-        return _not_deployed()
+def _health(scene: Scene, facts: Facts) -> Judgement:
     shown, problems = [], []
     for service in scene.case.services():
-        asked = [one for one in scene.facts.of(service.name) if one.probe is not None]
+        asked = [one for one in facts.of(service.name) if one.probe is not None]
         shown += [f"{one.name}: {_health_word(one)}" for one in asked]
         problems += [_nobody(service.name)] if service.replicas and not asked else []
         problems += [_unhealthy(one) for one in asked if _state(one) not in (HealthState.HEALTHY, HealthState.NONE)]
@@ -95,12 +95,10 @@ def _unchecked(service: str) -> Problem:
     )
 
 
-def _logs_readable(scene: Scene) -> Judgement:
-    if scene.facts is None:
-        return _not_deployed()
+def _logs_readable(scene: Scene, facts: Facts) -> Judgement:
     shown, problems = [], []
     for service in scene.case.services():
-        lines = [text for one in scene.facts.of(service.name) for _, text in one.lines if text.strip()]
+        lines = [text for one in facts.of(service.name) for _, text in one.lines if text.strip()]
         if not lines:
             shown.append(f"{service.name}: wrote nothing")
             continue
@@ -122,7 +120,7 @@ def _unstructured(service: str, stated: int, lines: list[str]) -> Problem:
 
 def _rotation(scene: Scene) -> Judgement:
     if not scene.policies:
-        return _not_deployed()
+        return not_deployed()
     shown = tuple(f"{one.service}.{one.slot}: {_bounds(one)}" for one in scene.policies)
     endless = [one for one in scene.policies if one.log_driver not in BOUNDED and not one.log_size]
     return seen(*shown, "the edge: 4 files of 64 MiB at most", problems=[_endless(one) for one in endless])
@@ -144,7 +142,7 @@ def _endless(one: AppliedPolicy) -> Problem:
 def _reboot(scene: Scene) -> Judgement:
     """Docker, the containers, and the edge must all come back without a person."""
     if not scene.policies:
-        return _not_deployed()
+        return not_deployed()
     shown = [f"{one.service}.{one.slot}: restart {one.restart}" for one in scene.policies]
     problems = [_stays_down(one) for one in scene.policies if one.restart not in COMES_BACK]
     engine_problems, engine_line = _engine_at_boot(scene)
@@ -179,11 +177,10 @@ def _edge_stays_down(scene: Scene) -> Problem:
     return problem("nothing brings the edge and its routes back after a reboot", hint, subject="edge", effect=effect)
 
 
-def _way_back(scene: Scene) -> Judgement:
-    if scene.facts is None or scene.facts.serving is None:
-        return _not_deployed()
+def _way_back(scene: Scene, facts: Facts) -> Judgement:
     if scene.way_back is None:
-        return beside_the_point(f"release {scene.facts.serving.number} is the first: there is nothing to go back to")
+        assert facts.serving is not None
+        return beside_the_point(f"release {facts.serving.number} is the first: there is nothing to go back to")
     back = scene.way_back
     if back.missing:
         return seen(problems=[_no_way_back(back.number, back.missing)])
@@ -199,9 +196,7 @@ def _no_way_back(number: int, missing: tuple[str, ...]) -> Problem:
     )
 
 
-def _cpu_only(scene: Scene) -> Judgement:
-    if scene.facts is None:
-        return _not_deployed()
+def _cpu_only(scene: Scene, _facts: Facts) -> Judgement:
     looked = [one for one in scene.inside if one.frameworks is not None]
     if not looked:
         return only_a_person("no replica's files could be listed")
@@ -235,21 +230,21 @@ ITEMS = (
         id="services-run",
         title="all services run",
         doc="Replicas that run now against those wanted, and what the doctor says of crashes and kills for memory.",
-        judge=_services_run,
+        judge=once_deployed(_services_run),
         promised=("L50", "C81"),
     ),
     Item(
         id="health-checks",
         title="health checks pass",
         doc="Every replica's own health check, run now; a service that visitors reach must have one.",
-        judge=_health,
+        judge=once_deployed(_health),
         promised=("L51", "C76"),
     ),
     Item(
         id="logs-readable",
         title="logs can be read and filtered",
         doc="The last lines of every replica: services built here must state levels, as JSON or as a word.",
-        judge=_logs_readable,
+        judge=once_deployed(_logs_readable),
         promised=("L55",),
     ),
     Item(
@@ -272,7 +267,7 @@ ITEMS = (
         id="rollback",
         title="there is a way back to the release before",
         doc="The earlier release's images are looked for on this server, and its sealed configuration is opened.",
-        judge=_way_back,
+        judge=once_deployed(_way_back),
         promised=("L58",),
         looks=("way_back",),
     ),
@@ -283,7 +278,7 @@ ITEMS = (
             "The files of a running replica of each service are searched for CUDA, ROCm and GPU builds of "
             "machine-learning frameworks; services that reserve a GPU may have them."
         ),
-        judge=_cpu_only,
+        judge=once_deployed(_cpu_only),
         promised=("L49",),
         looks=("inside",),
         asks="Do the images carry CPU builds only?",

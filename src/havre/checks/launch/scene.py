@@ -18,6 +18,9 @@ from havre.model.launch import (
     Handshake,
     Inside,
     Kept,
+    Login,
+    Neighbour,
+    Page,
     Startup,
     Trail,
     Watcher,
@@ -69,8 +72,11 @@ class Scene:
     way_back: WayBack | None = None
     trail: Trail = field(default_factory=Trail)
     watchers: tuple[Watcher, ...] = ()
-    rotated: tuple[str, float] = ("", 0.0)
-    """(what the audit log says, when) of the newest rotation of a secret."""
+    sealed: tuple[tuple[str, str, float], ...] = ()
+    """(name, origin, when its value was last changed) of every secret in the sealed store."""
+    logins: tuple[Login, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
+    pages: tuple[Page, ...] = ()
 
     def why_unseen(self, look: str) -> str:
         """Why a look failed; empty when it did not."""

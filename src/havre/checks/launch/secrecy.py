@@ -6,8 +6,12 @@ from havre.checks.launch.item import Item, Judgement, Level, beside_the_point, b
 from havre.checks.launch.scene import Scene
 from havre.checks.placeholders import placeholder
 from havre.errors import Problem
+from havre.model.launch import ANYBODY, Login
 from havre.model.secrets_mask import is_secret_name
 from havre.model.units import show_seconds
+
+ROTATE_AFTER = 365 * 86400
+"""Seconds after which a secret should have been changed."""
 
 WEAK = 12
 """Characters below which a password can be tried out."""
@@ -105,14 +109,68 @@ def _weak(service: str, name: str, why: str) -> Problem:
     )
 
 
+def _logins(scene: Scene) -> Judgement:
+    """Every login that everybody knows was tried; what only its own networks reach may do without a password."""
+    if not scene.logins:
+        return beside_the_point("nothing that runs here has a default login that is known")
+    tried = [one for one in scene.logins if one.is_open is not None]
+    shown = [f"{one.service}: {one.way}: {_outcome(one)}" for one in scene.logins]
+    if not tried:
+        return Judgement(unseen="; ".join(shown))
+    apart = _reached_from_inside_only(scene)
+    let_in = [one for one in tried if one.is_open and not (one.way == ANYBODY and one.service in apart)]
+    return seen(*shown, problems=[_lets_in(one) for one in let_in])
+
+
+def _outcome(one: Login) -> str:
+    return f"not tried: {one.error}" if one.is_open is None else "LETS IN" if one.is_open else "refused"
+
+
+def _reached_from_inside_only(scene: Scene) -> frozenset[str]:
+    """Services that nothing but the app's own services can call: no port of theirs is published, no network shared."""
+    project = scene.case.project
+    shared = {network.key for network in project.networks if network.external}
+    routed = {route.service for route in scene.case.app.routes}
+    return frozenset(
+        service.name
+        for service in project.services
+        if not any(port.published for port in service.ports)
+        and not any(place.network in shared for place in service.networks)
+        and service.network_mode != "host"
+        and service.name not in routed
+    )
+
+
+def _lets_in(one: Login) -> Problem:
+    change = f"change it in {one.service} itself, then `havre secrets set`; what it was given first counts there, not "
+    hint = "give it a password" if one.way == ANYBODY else f"{change}what its variables say today"
+    return problem(
+        f"it lets in {one.way}",
+        hint,
+        subject=one.service,
+        evidence=("tried just now",),
+        effect="it is the first thing that anybody tries",
+    )
+
+
 def _rotated(scene: Scene) -> Judgement:
-    what, at = scene.rotated
-    if not _secrets(scene):
+    given = {name for _, name, _ in _secrets(scene)}
+    if not given:
         return beside_the_point("no service is given a secret")
-    if not at:
-        return only_a_person("no rotation is in the audit log of this server")
-    return only_a_person(
-        "keys of other services are rotated where they were made", f"{what}, {show_seconds(scene.now - at)} ago"
+    known = [(name, origin, scene.now - at) for name, origin, at in scene.sealed if name in given]
+    shown = [f"{name}: {origin} {show_seconds(age)} ago" for name, origin, age in known]
+    old = [name for name, _, age in known if age > ROTATE_AFTER]
+    if not old and (unknown := sorted(given - {name for name, _, _ in known})):
+        return only_a_person(f"how old they are, this server does not know: {', '.join(unknown)}", *shown)
+    return seen(*shown, problems=[_too_old(name) for name in old])
+
+
+def _too_old(name: str) -> Problem:
+    return problem(
+        f"{name} has been the same for more than {ROTATE_AFTER // 86400} days",
+        f"`havre secrets rotate {name}`; a key of another service is made there, then `havre secrets set {name}`",
+        subject=name,
+        effect="whoever saw it once, in a log, a backup or as a colleague, still has it",
     )
 
 
@@ -156,14 +214,29 @@ ITEMS = (
         promised=("T36",),
     ),
     Item(
+        id="default-logins",
+        title="no login that everybody knows is let in",
+        doc=(
+            "Tried for real: PostgreSQL with the passwords of examples and without any, Redis without one, and the "
+            "first logins of Grafana, Keycloak, RabbitMQ, MinIO and Elasticsearch. What only the app's own services "
+            "reach may do without a password. What a database was made with counts, not what its variables say today."
+        ),
+        judge=_logins,
+        promised=("T36",),
+        looks=("logins",),
+    ),
+    Item(
         id="key-rotation",
         title="keys are rotated",
-        doc="The audit log knows which secrets were rotated here; keys of other services only a person can vouch for.",
+        doc=(
+            "The sealed store knows when the value of each secret was last changed: within a year. How old a value in "
+            "a file is, only a person can say."
+        ),
         judge=_rotated,
         promised=("M45",),
-        looks=("rotated",),
+        looks=("sealed",),
         level=Level.RECOMMENDED,
-        asks="Were API keys and passwords rotated within the last months?",
+        asks="Were all keys and passwords rotated within the last year?",
         days=90,
     ),
     Item(

@@ -35,15 +35,23 @@ _SECURITY = (
 )
 
 
+def first_running(project: Project, observed: Observed) -> Iterator[tuple[Service, ObservedReplica]]:
+    """One running replica of every service that has any."""
+    for service in project.services:
+        running = [one for one in observed.of_service(service.name) if one.is_running]
+        if running:
+            yield service, running[0]
+
+
 def look_inside(engine: Engine, project: Project, observed: Observed) -> Iterator[Inside]:
     """The first running replica of every service: its files are listed by its own `find`, nothing is installed."""
-    for service, replica in _first_running(project, observed):
+    for service, replica in first_running(project, observed):
         yield _inside(engine, observed.instance, service.name, replica.slot)
 
 
 def ask_databases(server: Server, project: Project, observed: Observed) -> Iterator[Database]:
     """Every PostgreSQL that runs, about tables, TLS and the roles that clients have."""
-    for service, _ in _first_running(project, observed):
+    for service, _ in first_running(project, observed):
         facts = known(service)
         if facts and facts.kind == "postgres":
             yield _database(server, observed.instance, service)
@@ -51,20 +59,13 @@ def ask_databases(server: Server, project: Project, observed: Observed) -> Itera
 
 def ask_watchers(engine: Engine, project: Project, observed: Observed, metrics: str | None) -> Iterator[Watcher]:
     """The monitoring services of the app, and the edge's own metrics."""
-    for service, replica in _first_running(project, observed):
+    for service, replica in first_running(project, observed):
         facts = known(service)
         if facts and facts.kind in WATCHING:
             yield _watcher(engine, service, replica, Context(instance=observed.instance, release=0, project=project))
     if metrics:
         host, _, port = metrics.rpartition(":")
         yield _asked("edge metrics", host.strip("[]*") or "127.0.0.1", int(port), "/metrics")
-
-
-def _first_running(project: Project, observed: Observed) -> Iterator[tuple[Service, ObservedReplica]]:
-    for service in project.services:
-        running = [one for one in observed.of_service(service.name) if one.is_running]
-        if running:
-            yield service, running[0]
 
 
 def _inside(engine: Engine, instance: str, service: str, slot: int) -> Inside:
