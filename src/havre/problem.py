@@ -38,10 +38,14 @@ class Problem:
     code: str = ""
     severity: Severity = Severity.ERROR
 
+    @property
+    def headline(self) -> str:
+        """Where, who and what, each said once."""
+        place = str(self.at) if self.at else ""
+        return ": ".join(word for word in dict.fromkeys((place, self.subject, self.summary)) if word)
+
     def __str__(self) -> str:
-        place = f"{self.at}: " if self.at else ""
-        subject = f"{self.subject}: " if self.subject else ""
-        lines = [f"{place}{subject}{self.summary}"]
+        lines = [self.headline]
         lines += [f"    {line}" for line in self.evidence]
         if self.effect:
             lines.append(f"  effect: {self.effect}")

@@ -108,13 +108,25 @@ def _in_git(case: Case) -> Iterator[Problem]:
 
 def _secrets_in(case: Case, path: str) -> list[str]:
     """The names of real secrets a file sets (a template full of placeholders may be committed)."""
+    feeding = _feeding_secrets(case)
     return [
         variable.name
         for variable in case.variables
         if posixpath.join(case.app.directory, variable.file) == path
-        and is_secret_name(variable.name)
+        and (is_secret_name(variable.name) or variable.name in feeding)
         and placeholder(variable.value) is None
     ]
+
+
+def _feeding_secrets(case: Case) -> frozenset[str]:
+    """Variables that a secret of some service is made of, whatever they are called: `JWT_SECRET: ${JWT}`."""
+    return frozenset(
+        use.name
+        for service in case.project.services
+        for name, _ in service.environment
+        if is_secret_name(name)
+        for use in case.uses(f"services.{service.name}.environment.{name}")
+    )
 
 
 def _tracked(shown: str, summary: str, evidence: tuple[str, ...]) -> Problem:

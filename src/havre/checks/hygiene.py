@@ -18,7 +18,7 @@ def _logs(case: Case) -> Iterator[Problem]:
         ):
             continue
         yield Problem(
-            summary="its log grows without end",
+            summary="nothing bounds the log",
             subject=service.name,
             at=case.place(f"services.{service.name}.logging") or case.place(f"services.{service.name}"),
             effect="one noisy service can fill the disk of all apps",
@@ -30,9 +30,11 @@ def _restart(case: Case) -> Iterator[Problem]:
     for service in case.services():
         if service.restart.policy == "no":
             yield Problem(
-                summary="nothing starts it again after a crash or a reboot",
+                summary="nothing starts it again after a crash",
                 subject=service.name,
-                at=case.place(f"services.{service.name}"),
+                at=case.place(f"services.{service.name}.restart") or case.place(f"services.{service.name}"),
+                evidence=("its restart policy is `no`, which is Compose's default",),
+                effect="one crash, or a reboot of the server, ends it until somebody comes",
                 hint="add `restart: unless-stopped`",
             )
 
@@ -42,11 +44,12 @@ def _latest(case: Case) -> Iterator[Problem]:
         tag = image_tag(service.image)[1]
         if service.build is None and tag in (None, "latest"):
             yield Problem(
-                summary=f"the image {service.image} means another version every time it is pulled",
+                summary="its image has no version: every pull may bring another one",
                 subject=service.name,
                 at=case.place(f"services.{service.name}.image"),
+                evidence=(f"image: {service.image}",),
                 effect="two servers, or two days, run different software; each release still pins what it ran",
-                hint="name a version: `image: " + image_tag(service.image)[0] + ":VERSION`",
+                hint="put the version behind the name, as in `image: NAME:1.2.3`",
             )
 
 

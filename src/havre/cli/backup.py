@@ -111,6 +111,9 @@ def list_command(chosen: Chosen, service: str | None, as_json: bool) -> None:
     if as_json:
         show_json(found)
         return
+    if not found:
+        say(f"{intent.app.instance}: no snapshot yet. Next: havre backup take{f' {service}' if service else ''}")
+        return
     headers = ("SNAPSHOT", "TAKEN", "KIND", "SIZE", "VERDICT", "HOLDS")
     show_table(headers, [_row(snapshot) for snapshot in found])
 

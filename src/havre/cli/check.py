@@ -7,7 +7,7 @@ import click
 from havre.checks.registry import ALL
 from havre.cli.options import Chosen, app_options, json_option
 from havre.cli.session import load, open_server
-from havre.cli.show import problem_as_dict, say, show_json, show_problem, show_table, wrapped
+from havre.cli.show import problem_as_dict, say, show_json, show_problems, show_table, wrapped
 from havre.compose.keys import Kind
 from havre.compose.report import Report as ComposeReport
 from havre.compose.report import show_places
@@ -43,17 +43,18 @@ def check_command(chosen: Chosen, keys: bool, list_checks: bool, as_json: bool) 
     if as_json:
         show_json({"problems": [problem_as_dict(p) for p in problems], "waived": [str(w) for w in found.waived]})
     else:
-        for problem in problems:
-            show_problem(problem, error=False)
+        show_problems(problems, error=False)
         for waived in found.waived:
             say(wrapped(str(waived), hang="    "), colour="cyan")
         _show_treatment(treatment, every=keys)
         errors = len(found.errors) + len(treatment.problems)
-        say(
-            f"{intent.app.instance}: {len(found.ran)} checks, {errors} errors, {len(problems) - errors} warnings",
-            bold=True,
-        )
+        counts = f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}"
+        say(f"{intent.app.instance}: {len(found.ran)} checks, {counts}", bold=True)
     return 3 if found.errors or treatment.problems else 0
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _show_treatment(treatment: ComposeReport, *, every: bool) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from shutil import get_terminal_size
 
 import click
 import msgspec
 
 from havre.errors import HavreError, Problem, Severity
+
+_NAMED = 6
+"""Subjects that are named where a problem is told of many."""
 
 COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
@@ -34,11 +37,7 @@ def say(text: str = "", *, bold: bool = False, colour: str | None = None, error:
 def show_problem(problem: Problem, *, error: bool = True) -> None:
     """A problem as people read it: what and where first, then how we know, what follows, and what to do."""
     label = click.style(problem.severity.value, fg=COLOURS[problem.severity], bold=True)
-    subject = f"{problem.subject}: " if problem.subject else ""
-    place = f"{problem.at}: " if problem.at else ""
-    text = f"{place}{subject}{problem.summary}"
-    if problem.code:
-        text += f" [{problem.code}]"
+    text = f"{problem.headline} [{problem.code}]" if problem.code else problem.headline
     first, *rest = _wrap(text, first=len(problem.severity.value) + 2, rest=2)
     click.echo("\n".join([f"{label}: {first}", *rest]), err=error)
     for line in problem.evidence:
@@ -49,10 +48,41 @@ def show_problem(problem: Problem, *, error: bool = True) -> None:
     click.echo(click.style(hint, fg="green"), err=error)
 
 
+def show_problems(problems: Iterable[Problem], *, error: bool = True) -> None:
+    """Each as `show_problem` does; what is the same of several services is told once."""
+    for problem in alike_once(problems):
+        show_problem(problem, error=error)
+
+
+def alike_once(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Problems that say the same of several subjects become one that names them all, with a line for each."""
+    groups: dict[object, list[Problem]] = {}
+    for problem in problems:
+        key = (problem.code, problem.severity, problem.summary, problem.effect, problem.hint)
+        groups.setdefault(key, []).append(problem)
+    return tuple(_one_of(group) for group in groups.values())
+
+
+def _one_of(group: Sequence[Problem]) -> Problem:
+    subjects = list(dict.fromkeys(problem.subject for problem in group if problem.subject))
+    if len(subjects) < 2:
+        return group[0] if len(set(group)) == 1 else _with_lines(group[0], group)
+    shown = ", ".join(subjects[:_NAMED]) + (f" and {len(subjects) - _NAMED} more" if len(subjects) > _NAMED else "")
+    return _with_lines(replace(group[0], subject=shown), group)
+
+
+def _with_lines(problem: Problem, group: Sequence[Problem]) -> Problem:
+    """For each of the group where it is, and what is known of it alone; what is known of all is said once."""
+    common = [line for line in problem.evidence if all(line in one.evidence for one in group)]
+    own = ((one, [line for line in one.evidence if line not in common]) for one in group)
+    known = ((one.subject, [*([str(one.at)] if one.at else []), *lines]) for one, lines in own)
+    lines = (f"{subject}: {'; '.join(words)}" if subject else "; ".join(words) for subject, words in known if words)
+    return replace(problem, at=None, evidence=(*common, *lines))
+
+
 def show_error(error: HavreError) -> None:
     """Every problem of an error, then how many there are when that is more than a few."""
-    for problem in error.problems:
-        show_problem(problem)
+    show_problems(error.problems)
     if len(error.problems) > 3:
         say(f"{len(error.problems)} problems", bold=True, error=True)
 

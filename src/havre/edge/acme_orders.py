@@ -180,7 +180,7 @@ def _unproven(failed: AuthorizationResource) -> Problem:
     return Problem(
         summary=f"the certificate authority could not verify {name}",
         evidence=tuple(reasons),
-        hint=f"point the DNS of {name} at this server and let port 80 through, then run `havre certs renew`",
+        hint=f"point the DNS of {name} at this server and let port 80 through, then run `havre certs --renew`",
         subject=name,
         effect="the certificate in use stays in use; it is tried again later",
         code="acme-unproven",
@@ -200,7 +200,7 @@ def _problem(shown: str, summary: str, evidence: tuple[str, ...]) -> Problem:
     return Problem(
         summary=f"{summary} ({shown})",
         evidence=evidence,
-        hint="it is tried again with growing pauses; `havre certs renew` tries at once",
+        hint="it is tried again with growing pauses; `havre certs --renew` tries at once",
         effect="the certificate in use stays in use",
         code="acme-failed",
     )

@@ -10,7 +10,7 @@ def unknown(instance: str) -> Problem:
     """Somebody asks for an app that was never applied."""
     return Problem(
         summary=f"the edge knows no app `{instance}`",
-        hint="deploy it first; `havre budget` lists the apps of this server",
+        hint="deploy it first; `havre server` lists the apps of this server",
         code="edge-unknown-app",
     )
 

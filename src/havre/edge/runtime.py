@@ -176,7 +176,7 @@ def _silent(path: Path, error: OSError) -> Problem:
     return Problem(
         summary="the edge (HAProxy) does not answer",
         evidence=(f"{path}: {error.strerror or error}",),
-        hint="run `havre edge start`; its own words are in `log/haproxy.log` of the edge's directory",
+        hint="`havre edge restart` starts it; its own words are in `log/haproxy.log` of the edge's directory",
         code="edge-silent",
     )
 

@@ -75,7 +75,8 @@ def _in_environment(root: Map, environment: str, findings: Findings, name: str) 
         findings.errors.append(
             fail(
                 f"there is no environment `{environment}`",
-                hint=closest(environment, known_names) or f"the environments are {', '.join(known_names)}",
+                hint=closest(environment, known_names)
+                or f"there is {', '.join(known_names)}; declare another one under `environments:` in havre.yaml",
                 at=findings.sources.location(root.at.get("environments", 0)) or Location(name),
                 code="manifest-environment",
             ).problems[0]

@@ -73,7 +73,7 @@ def _route(values: Values) -> Route:
     if "path" in renamed:
         renamed["path"] = renamed["path"].rstrip("/") or "/"
     return Route(
-        host=values["host"].lower(),
+        host=_host(values["host"]),
         service=service,
         port=port,
         rate_limit=RateLimit(count=count, period=period) if count else None,
@@ -82,6 +82,11 @@ def _route(values: Values) -> Route:
         cache_ttl=int(values["cache"]) if "cache" in values else None,
         **renamed,
     )
+
+
+def _host(text: str) -> str:
+    """As browsers send it: in small letters, and without the dot that DNS may end a name with."""
+    return text.lower().rstrip(".")
 
 
 def _verification(values: Values) -> Verification:
@@ -93,12 +98,13 @@ def _verification(values: Values) -> Verification:
         body = json.dumps(body)
         headers.setdefault("Content-Type", "application/json")
     return Verification(
+        host=_host(values["host"]) if "host" in values else None,
         method=method.upper(),
         path=values[method],
         body=body,
         headers=tuple(headers.items()),
         json=tuple(_dotted(expect.get("json", {}))),
-        **_renamed(values, host="host", timeout="timeout", retries="retries"),
+        **_renamed(values, timeout="timeout", retries="retries"),
         **_renamed(expect, status="status", contains="contains"),
     )
 

@@ -274,6 +274,7 @@ def _read_os(value: Any) -> tuple[str, str]:
 _STRING = {"type": "string"}
 _HOST = (
     r"(?:\*\.)?(?:[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*"
+    r"\.?"
 )
 
 TEXT = Scalar(name="text", read=read_text, schema={"type": ["string", "number"]})

@@ -33,6 +33,7 @@ from havre.workflows.storage import Storage
 Progress = Callable[[str], None]
 START_LIMIT = 180.0
 _CHUNK = 1 << 20
+NO_SNAPSHOT = "none"
 _READY = 'exec pg_isready -q -h "${PGHOST:-127.0.0.1}"'
 _INIT_SCRIPTS = "/docker-entrypoint-initdb.d"
 
@@ -79,7 +80,7 @@ class _Drill:
     def _report(self, choose: Callable[[], Rehearsal], *, from_log: bool = False) -> DrillReport:
         """Never raises for what a drill is there to find."""
         at, started = clock.now(), clock.elapsed()
-        name, lines, passed, age = "none", tuple[str, ...](), False, 0.0
+        name, lines, passed, age = NO_SNAPSHOT, tuple[str, ...](), False, 0.0
         try:
             chosen = choose()
             name, age = chosen.name, at - chosen.taken_at
@@ -220,9 +221,13 @@ def _did_not_start(place: ReplicaPlace) -> Problem:
     )
 
 
+def _with(report: DrillReport) -> str:
+    return "" if report.snapshot == NO_SNAPSHOT else f" with {report.snapshot}"
+
+
 def _not_passed(report: DrillReport) -> Problem:
     return Problem(
-        summary=f"the restore drill of {report.service} with {report.snapshot} FAILED",
+        summary=f"the restore drill of {report.service}{_with(report)} FAILED",
         subject=report.instance,
         evidence=tuple(line for text in report.lines for line in text.splitlines()),
         hint="correct what is named above and drill again: until then, do not count on this backup",

@@ -302,7 +302,7 @@ def test_what_git_tracks_is_told_by_kind_and_name(judge: Any) -> None:
 def test_an_env_file_git_would_take_is_warned_about(judge: Any) -> None:
     files = FileFacts(exposed=frozenset({"/srv/shop/.env.prod"}))
     assert judge.lines("secret-not-ignored", "services: {a: {image: 'x:1'}}", files=files) == [
-        ".env.prod: .env.prod: .env.prod is not ignored by git"
+        ".env.prod: .env.prod is not ignored by git"
     ]
 
 

@@ -373,7 +373,9 @@ def test_an_unknown_environment_is_named_with_those_that_exist() -> None:
     assert str(caught.value) == ("havre.yaml:2:1: there is no environment `stagin`\n  hint: did you mean `staging`?")
     with pytest.raises(InputError) as caught:
         parse_app("app: a", environment="eu")
-    assert caught.value.problems[0].hint == "the environments are production"
+    assert caught.value.problems[0].hint == (
+        "there is production; declare another one under `environments:` in havre.yaml"
+    )
 
 
 @pytest.mark.parametrize(
