@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
+from dataclasses import replace
 
 from havre.checks.advice import ADVICE, advice
 from havre.checks.diagnosis import proposed_limit
 from havre.checks.symptoms import Symptom, exit_words, read_symptom
-from havre.engines.base import Context, Engine, LogQuery
-from havre.errors import FailedError, Problem
+from havre.engines.base import CloseLook, Context, Engine, LogQuery
+from havre.errors import FailedError, HavreError, Problem
 from havre.host import clock
 from havre.model.health import HealthState, ProbeResult
+from havre.model.images import known, listening_ports
 from havre.model.observed import ObservedReplica
 from havre.model.project import Service
 from havre.model.units import MIB, show_bytes, show_seconds
@@ -18,6 +21,9 @@ from havre.workflows.execute import Cancellation
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
+INITIALISING = frozenset({"postgres", "mysql"})
+"""Kinds whose images run a server for themselves alone while they make the first database."""
+
 DEFAULT_PATIENCE = 60.0
 """Seconds a service without a health check may take to open its port."""
 
@@ -39,7 +45,7 @@ def prove(engine: Engine, service: Service, slot: int, context: Context, cancell
     pause = FIRST_PAUSE
     while True:
         cancellation.check()
-        result = engine.probe(service, slot, context)
+        result = _seen_from_outside(engine, service, slot, context, engine.probe(service, slot, context))
         waited = clock.elapsed() - started
         if result.state is HealthState.HEALTHY:
             return
@@ -56,6 +62,36 @@ def prove(engine: Engine, service: Service, slot: int, context: Context, cancell
             raise FailedError(_never_healthy(engine, service, slot, context, result, waited))
         cancellation.pause(pause)
         pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+def _seen_from_outside(
+    engine: Engine, service: Service, slot: int, context: Context, result: ProbeResult
+) -> ProbeResult:
+    """A database that is being made answers inside already, over its socket file: healthy is what listens to others."""
+    facts = known(service)
+    if result.state is not HealthState.HEALTHY or facts is None or facts.kind not in INITIALISING:
+        return result
+    if service.network_mode == "none" or not isinstance(engine, CloseLook):
+        return result
+    try:
+        if engine.listens(context.instance, service.name, slot) != () or _accepts(engine, service, slot, context):
+            return result
+    except HavreError:  # it ended meanwhile: whoever waits finds that out, with its last words
+        return result
+    told = f"{result.output}\n(it passes, but nothing listens on a port yet: the database is still being made)"
+    return replace(result, state=HealthState.STARTING, output=told.strip())
+
+
+def _accepts(engine: Engine, service: Service, slot: int, context: Context) -> bool:
+    """Where this user may not see who listens, calling tells."""
+    address = engine.address(service, slot, context)
+    for port in listening_ports(service):
+        try:
+            socket.create_connection((address, port), timeout=1.0).close()
+        except OSError:
+            continue
+        return True
+    return False
 
 
 def stay(
