@@ -1,4 +1,4 @@
-"""The row book: count what is proven of the guides' promises, and fail when a claim names no real test."""
+"""The row book and the book of faults: count what is proven, and fail when a claim names no real test."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import ast
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypedDict
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = Path(__file__).with_name("rows.toml")
+FAULTS = ROOT / "tests/faults/faults.toml"
+FAULTS_PAGE = ROOT / "docs/reference/faults.md"
 GUIDES = {"L": "Lexikon", "S": "supplier analytics", "M": "MecaPy", "C": "maicivy", "T": "TodoApp Generator"}
 SIZES = {"L": 60, "S": 53, "M": 60, "C": 90, "T": 54}
 STATES = ("proven", "planned", "outside")
@@ -50,7 +52,43 @@ def defects(rows: dict[str, Row]) -> Iterator[str]:
                 yield f"{name}: no such test: {test}"
 
 
-def unproven(rows: dict[str, Row], record: Path) -> Iterator[str]:
+class Fault(TypedDict, total=False):
+    """One fault: what Havre says of it, and the tests that inject it for real."""
+
+    fault: str
+    says: str
+    tests: list[str]
+
+
+def read_faults() -> dict[str, Fault]:
+    """All faults by id."""
+    return tomllib.loads(FAULTS.read_text())
+
+
+def fault_defects(faults: dict[str, Fault]) -> Iterator[str]:
+    """A fault that nobody injects, a test that is not there, a page that says something else."""
+    for name, fault in faults.items():
+        if not fault.get("tests"):
+            yield f"{name}: no test injects it"
+        for test in fault.get("tests", []):
+            case = test.partition("[")[2].removesuffix("]")
+            if not exists(test) or case not in (ROOT / test.partition("::")[0]).read_text():
+                yield f"{name}: no such test: {test}"
+    if not FAULTS_PAGE.is_file() or FAULTS_PAGE.read_text() != faults_page(faults):
+        yield f"{FAULTS_PAGE.name} is out of date: run `python tests/acceptance/rows.py --faults`"
+
+
+def faults_page(faults: dict[str, Fault]) -> str:
+    """The reference page: what goes wrong, and what is said of it."""
+    rows = [f"| {one['fault'].replace('|', chr(92) + '|')} | {one['says']} |" for one in faults.values()]
+    head = (
+        "# Faults that Havre explains\n\nEach is injected for real by the tests that `tests/faults/faults.toml` names; "
+        "related ones are explained by the same means.\n\n| Fault | What Havre says |\n|---|---|"
+    )
+    return "\n".join([head, *rows, ""])
+
+
+def unproven(rows: Mapping[str, Row | Fault], record: Path) -> Iterator[str]:
     """Rows whose tests did not all run and pass, by the record of what passed (parameters are not looked at)."""
     passed = {line.split("[")[0] for line in record.read_text().splitlines()}
     for name, row in rows.items():
@@ -83,14 +121,17 @@ def count(rows: dict[str, Row]) -> str:
 
 
 def main() -> int:
-    """Print the count; with `--check` also every defect, with `--passed FILE` every claim that no test backs."""
+    """Print the count; with `--check` also every defect, with `--passed FILE` every claim that no test backs; with
+    `--faults` write the page of faults."""
     rows = read_book()
     print(count(rows))
-    found = list(defects(rows)) if "--check" in sys.argv else []
+    if "--faults" in sys.argv:
+        FAULTS_PAGE.write_text(faults_page(read_faults()))
+    found = [*defects(rows), *fault_defects(read_faults())] if "--check" in sys.argv else []
     if "--passed" in sys.argv:
-        found += unproven(rows, Path(sys.argv[sys.argv.index("--passed") + 1]))
+        found += unproven({**rows, **read_faults()}, Path(sys.argv[sys.argv.index("--passed") + 1]))
     for line in found:
-        print(f"rows.toml: {line}")
+        print(f"rows.toml, faults.toml: {line}")
     return 1 if found else 0
 
 

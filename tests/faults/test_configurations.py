@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command import run_havre
+from ending import end_helpers
 
 from havre.cli.options import Chosen
 from havre.cli.session import load, open_server
@@ -122,3 +125,81 @@ def test_what_was_accepted_is_not_asked_again(app: Path, monkeypatch: pytest.Mon
     _write(app, {"redis.conf": GOOD["redis.conf"] + "maxmem 5\n"})
     (refused,) = try_configurations(server, intent.app, intent.project, observed)
     assert (refused.service, refused.line) == ("kv", "maxmem 5")
+
+
+BUILT = {
+    "web": (
+        "FROM nginx:alpine\nCOPY nginx.conf /etc/nginx/nginx.conf\n",
+        "nginx.conf",
+        "events {}\nhttp { server { listen 80; } }\n",
+        "events {}\nhttp { server { lisen 80; } }\n",
+        ("built/web/nginx.conf:2", 'unknown directive "lisen"'),
+    ),
+    "kv": (
+        'FROM redis:7-alpine\nWORKDIR /etc/kv\nCOPY kv.conf ./\nCMD ["redis-server", "/etc/kv/kv.conf"]\n',
+        "kv.conf",
+        "port 6379\n",
+        "port 6379\nmaxmem 5\n",
+        ("built/kv/kv.conf:2", "maxmem 5"),
+    ),
+    "prom": (
+        "ARG TAG=latest\nFROM prom/prometheus:${TAG} AS base\nFROM base\nCOPY prometheus.yml /etc/prometheus/\n",
+        "prometheus.yml",
+        "scrape_configs: []\n",
+        "scrape_config: []\n",
+        ("built/prom/prometheus.yml", "field scrape_config not found"),
+    ),
+    "db": (
+        'FROM postgres:15-alpine\nCOPY conf/ /etc/pg/\nCMD ["postgres", "-c", "config_file=/etc/pg/my.conf"]\n',
+        "conf/my.conf",
+        "listen_addresses = '*'\n",
+        "listen_addresses = '*'\nshared_bufers = 1\n",
+        ("built/db/conf/my.conf:2", "unrecognized configuration parameter"),
+    ),
+}
+"""Service -> (Dockerfile, the file it copies, a good one, a bad one, what is said of the bad one)."""
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """An app of images that are built upon well-known ones, with their configuration inside."""
+    name = f"built{uuid.uuid4().hex[:6]}"
+    services = {
+        service: {"build": f"./built/{service}", "mem_limit": "128m", "stop_grace_period": "1s"} for service in BUILT
+    }
+    services["db"]["environment"] = {"POSTGRES_PASSWORD": "kx8812aa7719zz"}  # type: ignore[assignment]
+    (tmp_path / "compose.yaml").write_text(json.dumps({"services": services}))
+    (tmp_path / "havre.yaml").write_text(f"app: {name}\n")
+    yield tmp_path, name
+    run_havre(tmp_path, "down", "-y", "--volumes", "--confirm", name, check=False)
+    end_helpers(tmp_path / "state")
+    images = subprocess.run(["docker", "images", "-q", f"{name}/*"], capture_output=True, text=True, check=True)
+    subprocess.run(["docker", "rmi", "-f", *images.stdout.split()], capture_output=True, check=False)
+
+
+def test_the_configuration_inside_a_new_image_is_tried_before_anything_starts(built: tuple[Path, str]) -> None:
+    directory, name = built
+    _write_built(directory, good=False)
+    plan = run_havre(directory, "plan", "--engine", "docker").stdout
+    for service in BUILT:
+        assert f"try the configuration of {service}" in " ".join(plan.split())
+    failed = run_havre(directory, "deploy", "-y", "--engine", "docker", check=False, columns=200)
+    assert failed.returncode == 1, failed.stdout
+    assert DockerEngine().observe(name).replicas == (), "nothing was started"
+    again = run_havre(directory, "check", "--engine", "docker", check=False, columns=200)
+    said = " ".join(f"{failed.stderr} {again.stdout}".split())
+    told = [service for service, (*_, words) in BUILT.items() if all(word in said for word in words)]
+    assert told == list(BUILT), said
+
+    _write_built(directory, good=True)
+    done = run_havre(directory, "deploy", "-y", "--engine", "docker")
+    assert "serves" in done.stdout
+    assert "config-invalid" not in run_havre(directory, "check", "--engine", "docker").stdout
+
+
+def _write_built(directory: Path, *, good: bool) -> None:
+    for service, (dockerfile, file, right, wrong, _) in BUILT.items():
+        path = directory / "built" / service / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(right if good else wrong)
+        (directory / "built" / service / "Dockerfile").write_text(dockerfile)

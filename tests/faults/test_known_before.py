@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from command import run_havre
+from ending import end_helpers
+from second_engine import SecondEngine
+from small_disk import small_disk
 
 from havre.engines.docker.engine import DockerEngine
 
@@ -28,8 +32,11 @@ class Fault:
     services: str
     says: tuple[str, ...]
     rest: str = ""
+    manifest: str = ""
     env: str = ""
     files: dict[str, str] = field(default_factory=dict)
+    tracked: tuple[str, ...] = ()
+    """What git tracks."""
     hides: tuple[str, ...] = ()
 
 
@@ -117,6 +124,51 @@ FAULTS = {
         says=("NEXT_PUBLIC_SERVICE_KEY is built into what browsers download", "rotate"),
         hides=("kx8812-a",),
     ),
+    "F37 replicas that share a name": Fault(
+        services="api: {image: 'nginx:alpine', container_name: public-api, deploy: {replicas: 3}}",
+        says=("compose.yaml:2:", "container_name", "remove `container_name`"),
+    ),
+    "F43 secrets and a database in git": Fault(
+        services="web: {image: 'nginx:alpine', environment: {JWT_SECRET: '${JWT}'}}",
+        env="JWT=kx8812aa7719zz\n",
+        files={"data/app.db": "x"},
+        tracked=(".env", "data/app.db"),
+        says=("git tracks .env, which holds secrets", "variables: JWT", "data/app.db", "`git rm --cached .env`"),
+        hides=("kx8812aa7719zz",),
+    ),
+    "a service misspelt in depends_on": Fault(
+        services=f"{GOOD_DB}\n  web: {{image: 'nginx:alpine', depends_on: [dbb]}}",
+        says=("compose.yaml:3:", "depends_on.dbb", "did you mean `db`?"),
+    ),
+    "a path in the wrong case": Fault(
+        services="web: {image: 'nginx:alpine', volumes: ['./Conf/nginx.conf:/etc/nginx/nginx.conf:ro']}",
+        files={"conf/nginx.conf": "events {}"},
+        says=("./Conf/nginx.conf does not exist", "did you mean ./conf/nginx.conf?"),
+    ),
+    "a health check with a way out": Fault(
+        services="web: {image: 'nginx:alpine', healthcheck: {test: 'wget -q --spider http://localhost || true'}}",
+        says=("its health check always succeeds", "|| true", "compose.yaml:2:"),
+    ),
+    "a port inside the range of another": Fault(
+        services="a: {image: 'nginx:alpine', ports: ['47200-47202:80-82']}\n"
+        "  b: {image: 'nginx:alpine', ports: ['127.0.0.1:47201:80']}",
+        says=("port 47201/tcp is already published by `a`", "compose.yaml:2:", "compose.yaml:3:"),
+    ),
+    "one port for every address, and again for one": Fault(
+        services="a: {image: 'nginx:alpine', ports: ['[::]:47210:80', '47210:80']}\n"
+        "  b: {image: 'nginx:alpine', ports: ['[::1]:47210:80']}",
+        says=("port 47210/tcp is already published by `a`", "compose.yaml:3:", "a publishes it at compose.yaml:2:"),
+    ),
+    "a host that is an address of a page": Fault(
+        services="web: {image: 'nginx:alpine'}",
+        manifest="routes: [{host: 'https://Shop.Example.org/', to: web:80}]\n",
+        says=("havre.yaml:2:", "is not a host name", "`app.example.org`"),
+    ),
+    "a route to a service that is not there": Fault(
+        services="web: {image: 'nginx:alpine'}",
+        manifest="routes: [{host: Shop.Example.org., to: wbe:80}]\n",
+        says=("there is no service `wbe`", "did you mean `web`?", "havre.yaml:2:"),
+    ),
 }
 
 
@@ -131,11 +183,14 @@ def held_port() -> Iterator[None]:
 def test_a_fault_is_explained_before_anything_is_touched(name: str, tmp_path: Path) -> None:
     fault, instance = FAULTS[name], f"f{uuid.uuid4().hex[:8]}"
     (tmp_path / "compose.yaml").write_text(f"services:\n  {fault.services}\n{fault.rest}\n")
-    (tmp_path / "havre.yaml").write_text(f"app: {instance}\n")
+    (tmp_path / "havre.yaml").write_text(f"app: {instance}\n{fault.manifest}")
     (tmp_path / ".env").write_text(fault.env)
     for path, text in fault.files.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
+    if fault.tracked:
+        subprocess.run(["git", "init", "-q", tmp_path], check=True)
+        subprocess.run(["git", "-C", tmp_path, "add", "-f", *fault.tracked], check=True)
     before = _things()
     done = _deploy(tmp_path)
     said = done.stdout + done.stderr
@@ -147,12 +202,54 @@ def test_a_fault_is_explained_before_anything_is_touched(name: str, tmp_path: Pa
     assert not {thing for thing in _things() - before if instance in thing}, "nothing was made"
 
 
-def _deploy(directory: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "HAVRE_STATE": str(directory / "state"), "COLUMNS": "400"}
-    return subprocess.run(
-        [sys.executable, "-m", "havre", "deploy", "-y", "--engine", "docker"],
-        cwd=directory, env=environment, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+def test_what_the_server_has_no_more_of_is_counted_before(tmp_path: Path) -> None:
+    """An engine of its own, whose disk is small and whose subnets are two."""
+    options = ("--default-address-pool=base=10.98.0.0/23,size=24", "--bip=10.97.0.1/24")
+    with small_disk(tmp_path / "engine", "800m") as home:
+        engine = SecondEngine(home, live_restore=False, options=options)
+        try:
+            (tmp_path / "compose.yaml").write_text(
+                "services: {web: {image: 'nginx:1', networks: [a, b, c]}}\nnetworks: {a: {}, b: {}, c: {}}\n"
+            )
+            (tmp_path / "havre.yaml").write_text("app: scant\n")
+            done = _deploy(tmp_path, DOCKER_HOST=engine.host)
+            shown = _havre(tmp_path, "budget", DOCKER_HOST=engine.host)
+        finally:
+            engine.close()
+    said = done.stderr
+    assert done.returncode == 3, said
+    assert "2 of the engine's subnets are left, and 3 are needed" in said
+    assert "its pools: 10.98.0.0/23" in said
+    assert f"the disk of {home}/data lacks" in said
+    for line in (r"kept free +512 MiB", r"nginx:1 +400 MiB  to pull; assumed", r"missing +\d+"):
+        assert re.search(line, said), said
+    assert "`havre prune`" in said
+    assert shown.returncode == 3
+    assert re.search(r"nginx:1 +400 MiB  to pull; assumed", shown.stdout), shown.stdout
+
+
+def test_builds_and_files_are_counted_on_the_disk_of_the_process_engine(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/Dockerfile").write_text("FROM python:3.11-slim\nCOPY . .\nCMD python app.py\n")
+    with (tmp_path / "src/big").open("wb") as file:
+        file.truncate(200 * 1024**2)
+    (tmp_path / "compose.yaml").write_text("services: {web: {build: ./src}}\n")
+    (tmp_path / "havre.yaml").write_text("app: roomy\n")
+    with small_disk(tmp_path / "state", "600m,nr_inodes=900"):
+        done = _havre(tmp_path, "deploy", "-y", "--engine", "process")
+        assert done.returncode == 3, done.stderr
+        end_helpers(tmp_path / "state")
+        assert re.search(r"roomy/web +200 MiB  to build; its context", done.stderr), done.stderr
+        assert "more files, however much room it has" in done.stderr
+        assert not list((tmp_path / "state/process").glob("images/*")), "nothing was built"
+
+
+def _deploy(directory: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return _havre(directory, "deploy", "-y", "--engine", "docker", **variables)
+
+
+def _havre(directory: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return run_havre(directory, *arguments, check=False, columns=400, variables=variables)
 
 
 def _things() -> set[str]:

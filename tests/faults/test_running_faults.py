@@ -90,6 +90,16 @@ services:
   misspells:
     <<: *client
     command: ["sh", "-c", 'while :; do psql postgres://postgres@pgg/shop -c "select 1"; sleep 2; done']
+  astray:
+    <<: *client
+    networks: [apart]
+    environment: {{DATABASE_URL: "postgres://postgres:{password}@pg:5432/shop"}}
+    command: ["sh", "-c", 'while :; do psql "$$DATABASE_URL" -c "select 1"; sleep 2; done']
+  misdials:
+    <<: *redis
+    environment: {{CACHE_URL: "redis://guarded:6380"}}
+    command: ["sh", "-c", "while :; do redis-cli -h guarded -p 6380 ping; sleep 2; done"]
+    depends_on: {{guarded: {{condition: service_healthy}}}}
   kept-out:
     <<: *redis
     environment: {{CACHE_URL: "redis://guarded:6379"}}
@@ -101,6 +111,7 @@ services:
     command: ["sh", "-c", "while sleep 0.2; do head -c 30000 /dev/zero | redis-cli -h kv -x set k$$(date +%s%N); done"]
     depends_on: {{kv: {{condition: service_healthy}}}}
 volumes: {{pgdata: {{}}}}
+networks: {{apart: {{}}}}
 """
 
 MANIFEST = """
@@ -175,6 +186,12 @@ RUNNING = {
         "`pool_size`",
     ),
     "misspells": ("looks for the host `pgg`", "did you mean `pg`?"),
+    "astray": ("cannot reach pg: the two share no network", "networks of astray: apart", "add one network to both"),
+    "misdials": (
+        "calls guarded on port 6380, where nothing listens",
+        "6379",
+        "call it on port 6379 (set by CACHE_URL)",
+    ),
     "kept-out": ("is refused by guarded: its protected mode", "--requirepass"),
     "kv": ("of its 2 MiB are taken", "maxmemory-policy: noeviction", "raise `maxmemory`"),
     "shy": ("shy listens on 127.0.0.1:3000 only, inside itself", "let shy listen on 0.0.0.0", "get 503"),

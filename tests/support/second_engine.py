@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,8 +32,9 @@ BACK_AFTER = 1.0
 class SecondEngine:
     """Starts when made; starts again by itself when it ends, until closed."""
 
-    def __init__(self, home: Path, *, live_restore: bool) -> None:
+    def __init__(self, home: Path, *, live_restore: bool, options: Sequence[str] = ()) -> None:
         self.home = home
+        self.options = options
         self.live_restore = live_restore
         self._closing = threading.Event()
         argv = ["unshare", "--net", "--mount", "sh", "-c", STAGE, str(home)]
@@ -105,7 +106,7 @@ class SecondEngine:
         started = self._launch(
             "dockerd", f"--data-root={self.home}/data", f"--exec-root={self.home}/exec", f"--pidfile={self.pid_file}",
             f"--host={self.host}", f"--containerd={self.home}/c.sock",
-            *(["--live-restore"] if self.live_restore else []),
+            *(["--live-restore"] if self.live_restore else []), *self.options,
         )  # fmt: skip
         self.await_answer()
         return started

@@ -5,29 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
 import pytest
+from unprivileged import SYSTEM_PYTHON, needs_root
 
 pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[3]
-SYSTEM_PYTHON = "/usr/bin/python3"
-
-
-def _is_the_same_version() -> bool:
-    if not Path(SYSTEM_PYTHON).exists():
-        return False
-    said = subprocess.run([SYSTEM_PYTHON, "-V"], capture_output=True, text=True, check=True).stdout
-    return said.startswith(f"Python {sys.version_info.major}.{sys.version_info.minor}.")
-
-
-needs_root = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("setpriv") is None or not _is_the_same_version(),
-    reason="needs root to become somebody else, and the system's Python in our version",
-)
 
 
 def bring_source(place: Path) -> dict[str, str]:

@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.integration.process.test_unprivileged import SYSTEM_PYTHON, bring_source, needs_root
+from tests.integration.process.test_unprivileged import bring_source
+from unprivileged import SYSTEM_PYTHON, needs_root
 
 pytestmark = pytest.mark.process
 

@@ -107,3 +107,52 @@ def test_a_promotion_that_production_refuses_changes_nothing(staged: Shop) -> No
     assert staged.get()[1]["web"] == "1", "production's own verification was not kept: its old release serves"
     assert [one["number"] for one in staged.json("releases") if one["state"] == "serving"] == [before[0]["number"]]
     assert json.loads(staged.havre("diff", "staging", "production", "--json").stdout)["differences"]
+
+
+MIGRATION = "release:\n  migrate: {service: web, run: python /app/migrate.py}\n"
+MIGRATE = """\
+import os, urllib.request
+assert not os.environ.get("STUCK"), "column price exists already"
+urllib.request.urlopen("http://db:5000/", b"migrated")
+"""
+
+
+@pytest.mark.parametrize("shop", [pytest.param("docker", marks=pytest.mark.docker)], indirect=True)
+def test_a_promotion_migrates_the_targets_own_data_with_the_promoted_image(staged: Shop) -> None:
+    engine = ("--engine", staged.engine)
+    _with_migration(staged, web="1")
+    staged.havre("deploy", "-y", *engine)
+    before, counted = _images(staged, "production"), _count(staged)
+    _with_migration(staged, web="2")
+    staged.havre("deploy", "-y", "-e", "staging", *engine)
+    assert _count(staged) == counted, "staging's migration did not touch production's data"
+
+    _with_migration(staged, web="2", stuck="yes")
+    failed = staged.havre("promote", "staging", "-y", *engine, check=False)
+    said = " ".join(failed.stderr.split())
+    assert failed.returncode == 1, said
+    assert "column price exists already" in said
+    assert _images(staged, "production") == before, "the old release serves"
+    assert (staged.get()[1]["web"], _count(staged)) == ("1", counted)
+
+    _with_migration(staged, web="2")
+    promoted = staged.havre("promote", "staging", "-y", *engine)
+    assert "migrate" in promoted.stdout
+    assert _count(staged) == counted + 1, "production's own data was migrated, once"
+    assert _images(staged, "production") == _images(staged, "staging")
+
+
+def _with_migration(shop: Shop, *, web: str, stuck: str = "") -> None:
+    _write(shop, web=web)
+    (shop.directory / "app/migrate.py").write_text(MIGRATE)
+    manifest, compose = shop.directory / "havre.yaml", shop.directory / "compose.yaml"
+    manifest.write_text(manifest.read_text().replace("release:\n", MIGRATION, 1))
+    text = compose.read_text().replace("ROLE: web,", 'ROLE: web, STUCK: "${STUCK:-}",')
+    compose.write_text(text)
+    env = shop.directory / ".env"
+    env.write_text(f"{env.read_text()}STUCK={stuck}\n")
+
+
+def _count(shop: Shop) -> int:
+    """What production's database counted of its migrations."""
+    return int(shop.get()[1]["api"]["count"])
