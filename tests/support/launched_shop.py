@@ -61,9 +61,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         print(json.dumps({"level": "INFO", "message": form % words}), flush=True)
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        print(json.dumps({"level": "WARNING", "message": repr(sys.exc_info()[1])}), flush=True)
+
+
 print(json.dumps({"level": "INFO", "message": "listens on 8000"}), flush=True)
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
+Server(("0.0.0.0", 8000), Handler).serve_forever()
 '''
 
 COMPOSE = """

@@ -149,7 +149,12 @@ def _show(found: Checklist, *, verbose: bool) -> None:
         for line in there:
             _show_line(line, verbose=verbose)
     counts = ", ".join(f"{count} {state.value}" for state, count in found.counts())
-    say(wrapped(f"{found.instance}: {len(found.lines)} items: {counts}", hang="  "), bold=True)
+    say(
+        wrapped(
+            f"{found.instance}: {len(found.lines)} item{'' if len(found.lines) == 1 else 's'}: {counts}", hang="  "
+        ),
+        bold=True,
+    )
 
 
 def _show_line(line: Line, *, verbose: bool) -> None:

@@ -175,13 +175,13 @@ def test_updates_that_stall_or_wait_for_a_reboot_are_seen(shop: LaunchedShop) ->
     (root / "periodic/upgrade-stamp").touch()
     setup = (
         f"mount --bind {root}/apt /etc/apt/apt.conf.d; mount --bind {root}/units /etc/systemd/system;"
-        f" mkdir -p /var/lib/apt/periodic; mount --bind {root}/periodic /var/lib/apt/periodic;"
+        f" mkdir -p /var/lib/apt/periodic; mount --bind {root}/periodic /var/lib/apt/periodic"
     )
     fresh = shop.checklist("security-updates", setup=setup)["security-updates"]
     assert fresh["state"] == "passed", fresh
     os.utime(root / "periodic/upgrade-stamp", (0, time.time() - 30 * 86400))
     assert "has done nothing for 30 d" in failed(shop.checklist("security-updates", setup=setup), "security-updates")
-    waiting = f"{setup} mount -t tmpfs none /run; touch /run/reboot-required"
+    waiting = f"{setup}; mount -t tmpfs none /run; touch /run/reboot-required"
     assert "waits for a reboot" in failed(shop.checklist("security-updates", setup=waiting), "security-updates")
 
 
