@@ -147,7 +147,7 @@ REFUSALS = (
         words=("could not find an available, non-overlapping",),
         meaning="the Docker Engine has no free subnet left",
         hint="`havre networks` shows which have nobody inside: remove those (`docker network rm NAME`); or give this "
-        "network the free subnet that it proposes (`ipam: {config: [{subnet: …}]}`)",
+        "network the free subnet that it proposes (`subnet:` under `ipam.config`)",
         code="subnet-none-left",
         effect=_UNTOUCHED,
     ),
