@@ -189,8 +189,8 @@ RUNNING = {
     "astray": ("cannot reach pg: the two share no network", "networks of astray: apart", "add one network to both"),
     "misdials": (
         "calls guarded on port 6380, where nothing listens",
-        "6379",
-        "call it on port 6379 (set by CACHE_URL)",
+        "guarded.1 listens on 0.0.0.0:6379",
+        "call it on port 6379, then `havre deploy`",
     ),
     "kept-out": ("is refused by guarded: its protected mode", "--requirepass"),
     "kv": ("of its 2 MiB are taken", "maxmemory-policy: noeviction", "raise `maxmemory`"),
