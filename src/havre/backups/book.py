@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -99,7 +100,21 @@ COMPRESSED = 5
 """A first backup takes a fifth of the data at the very least: less room than that cannot do."""
 
 
-def added_by_next(url: str, size: int | None, previous: Snapshot | None) -> int:
+class Earlier(Protocol):
+    """What was stored before: a snapshot or a base backup."""
+
+    @property
+    def repository(self) -> str:
+        """Where."""
+        ...
+
+    @property
+    def added(self) -> int:
+        """By how many bytes the repository grew."""
+        ...
+
+
+def added_by_next(url: str, size: int | None, previous: Earlier | None) -> int:
     """Bytes by which a repository will grow: twice what the last backup added there, else by the size of the data."""
     if previous is not None and previous.repository == url and previous.added:
         return previous.added * 2

@@ -6,11 +6,10 @@ import re
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from havre.backups import place as backup
 from havre.backups import postgres
-from havre.backups.book import added_by_next
+from havre.backups.book import Earlier, added_by_next
 from havre.backups.place import Place
 from havre.backups.repository import local_directory
 from havre.engines.base import Upkeep
@@ -24,20 +23,6 @@ from havre.workflows.server import Server
 RESTORED = 1.5
 """A database is larger than its dump by its indexes."""
 _SHOWN = 4
-
-
-class Earlier(Protocol):
-    """What was stored before: a snapshot or a base backup."""
-
-    @property
-    def repository(self) -> str:
-        """Where."""
-        ...
-
-    @property
-    def added(self) -> int:
-        """By how many bytes the repository grew."""
-        ...
 
 
 def size_of(kind: backup.Kind, place: Place, previous: Snapshot | None) -> int | None:
