@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from live_systemd import SYSTEMD, Machine, machine
 from shop import Shop
-from tests.integration.process.test_unprivileged import needs_root
+from unprivileged import needs_root
 
 pytestmark = [
     pytest.mark.process,
