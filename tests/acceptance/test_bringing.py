@@ -1,11 +1,8 @@
-"""How an app comes to its server: by git or by copy, by a user of the docker group, and its images from a registry."""
+"""How an app comes to its server: by git or by copy, and its images from a registry."""
 
 from __future__ import annotations
 
-import grp
 import json
-import os
-import shutil
 import subprocess
 import time
 import uuid
@@ -13,19 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from command import run_havre
 from ending import end_helpers
 from guides import docker
 from ssh_server import Ssh
-from unprivileged import NOBODY, SYSTEM_PYTHON, needs_root
 
-from havre.engines.docker.client import DEFAULT_HOST
 from havre.workflows.demo import free_port
 
 pytestmark = pytest.mark.docker
-ROOT = Path(__file__).resolve().parents[2]
 
 COMPOSE = "services: {web: {build: ./site, init: true, mem_limit: 32m, stop_grace_period: 0s}}\n"
 IGNORED = "node_modules\n.env\n"
@@ -165,38 +158,3 @@ def _push(image: str, version: str) -> str:
 def _running_image(name: str) -> str:
     listed = docker("ps", "-q", "--filter", f"label=havre.instance={name}", "--filter", "status=running").split()
     return docker("inspect", "-f", "{{.Image}}", *listed).strip()
-
-
-@needs_root
-def test_a_user_of_the_docker_group_deploys_without_any_other_right(origin: Path, tmp_path: Path) -> None:
-    socket = (os.environ.get("DOCKER_HOST") or DEFAULT_HOST).removeprefix("unix://")
-    group = Path(socket).stat().st_gid
-    assert grp.getgrgid(group).gr_name == "docker"
-    home, site = tmp_path / "home", Path(msgspec.__file__).parents[1]
-    home.mkdir()
-    shutil.copytree(ROOT / "src", home / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(origin, home / "app", ignore=shutil.ignore_patterns("node_modules", ".git"))
-    for path in (home, home / "app"):
-        os.chown(path, NOBODY, NOBODY)
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o755)
-    environment = {
-        "PATH": os.environ["PATH"], "HOME": str(home), "DOCKER_HOST": f"unix://{socket}", "USER": "maicivy",
-        "PYTHONPATH": f"{home}/src:{site}", "PYTHONDONTWRITEBYTECODE": "1", "HAVRE_STATE": str(home / "state"),
-    }  # fmt: skip
-
-    def havre(*words: str, groups: str) -> subprocess.CompletedProcess[str]:
-        who = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", groups, SYSTEM_PYTHON, "-m", "havre", *words]
-        return subprocess.run(who, cwd=home / "app", env=environment, capture_output=True, text=True, check=False)
-
-    outside = havre("deploy", "-y", "--engine", "docker", groups="--clear-groups")
-    assert outside.returncode == 5, outside.stdout + outside.stderr
-    assert "usermod -aG docker" in " ".join(outside.stderr.split())
-    inside = havre("deploy", "-y", "--engine", "docker", groups=f"--groups={group}")
-    assert inside.returncode == 0, inside.stdout + inside.stderr
-    name = (origin / "havre.yaml").read_text().split()[1]
-    assert _running_image(name)
-    assert (home / "state").stat().st_uid == NOBODY
-    down = havre("down", "-y", "--volumes", "--confirm", name, groups=f"--groups={group}")
-    assert down.returncode == 0, down.stdout + down.stderr
-    end_helpers(home / "state")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,4 +16,12 @@ def small_disk(path: Path, size: str) -> Iterator[Path]:
     try:
         yield path
     finally:
-        subprocess.run(["umount", path], check=True)
+        _unmount(path)
+
+
+def _unmount(path: Path) -> None:
+    """What was just ended may hold it for a moment."""
+    give_up = time.monotonic() + 10
+    while subprocess.run(["umount", path], capture_output=True, check=False).returncode != 0:
+        assert time.monotonic() < give_up, f"{path} stays in use"
+        time.sleep(0.1)

@@ -40,7 +40,7 @@ def _named() -> Iterator[tuple[str, str]]:
 def _defect(line: str) -> str | None:
     """Why a command line cannot be typed; None when it can."""
     try:
-        words = shlex.split(re.split(r"[|;>]", line)[0])[1:]
+        words = shlex.split(re.sub(r"(?<=[a-z])X\b", "", re.split(r"[|;>]", line)[0]))[1:]
     except ValueError:
         return "its quotes do not match"
     if words and words[0] in ("X", "COMMAND", "..."):
