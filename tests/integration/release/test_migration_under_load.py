@@ -167,7 +167,7 @@ class Orders(Shop):
 
     def running(self) -> list[tuple[str, int, float]]:
         found = self.json("ps", "-q")["replicas"]
-        return [(one["service"], one["slot"], one["started_at"]) for one in found]
+        return [(one["service"], one["slot"], one["started_at"]) for one in found if one["role"] == "replica"]
 
     @property
     def orders(self) -> int:
