@@ -28,12 +28,6 @@ from havre.edge.text import lines, literal
 from havre.model.route import SECURITY_HEADERS, STRICT_TRANSPORT, EdgeSettings
 
 _WEB = "web"
-REPEATS = 3
-"""How often a request is tried again, connections refused and answers that never came taken together.
-
-HAProxy counts both alike, and what kills the replica it is given to must not kill them all, over and over. So this is
-few, and held requests wait otherwise (`holding.WAIT`), not by being tried again.
-"""
 _BODY_WITHOUT_LENGTH = "!{ method GET HEAD OPTIONS } !{ req.hdr(content-length) -m found }"
 _ACCESS_LOG = (
     '{"ts":"%[date(0,ms)]","id":"%[var(txn.id)]","ip":"%ci","method":"%HM",'
@@ -102,7 +96,7 @@ def _defaults() -> str:
         f"defaults {HTTP}",
         "  mode http",
         shared,
-        f"  retries {REPEATS}",
+        f"  retries {retries(HOLD_LIMIT)}",
         "  timeout client 60s",
         "  timeout server 60s",
         "  timeout http-request 10s",
