@@ -19,15 +19,14 @@ def stop_with_all(root: Map, findings: Findings, *, is_whole: bool) -> None:
     Short forms, single values and units are looked at where nothing was wrong so far, and in the whole project,
     to which no further file adds anything, the names that services use.
     """
-    if all(findings.paths):
-        rest = clone(root)
-        for path in tuple(findings.paths):
-            _cut(rest, path)
-        Expander(findings).expand(rest)
-        check_values(rest, findings)
-        convert_values(rest, findings)
-        if is_whole:
-            check_references(rest, _declared(root), findings)
+    rest = clone(root)
+    for path in tuple(findings.paths):
+        _cut(rest, path)
+    Expander(findings).expand(rest)
+    check_values(rest, findings)
+    convert_values(rest, findings)
+    if is_whole:
+        check_references(rest, _declared(root), findings)
     findings.stop_on_errors()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from havre.errors import Location
-from havre.model.app import App, SecretSource
+from havre.model.app import App, SecretSource, Support
 from havre.model.backup import Part, Snapshot, Verdict
 
 
@@ -36,3 +36,13 @@ def test_a_snapshot_sums_its_parts() -> None:
     assert snapshot.part("none") is None
     assert not snapshot.is_good
     assert replace(snapshot, verdict=Verdict.GOOD).is_good
+
+
+def test_what_is_said_of_support_is_shown_row_by_row_and_nothing_else() -> None:
+    said = Support(runbook="docs/runbook.md", status_page="https://status.example.org", contacts=(("ops", "o@e.org"),))
+    assert said.rows == (
+        ("runbook", "docs/runbook.md"),
+        ("status page", "https://status.example.org"),
+        ("ops", "o@e.org"),
+    )
+    assert Support().rows == ()
