@@ -153,7 +153,7 @@ def test_a_hold_that_ends_with_a_reload_serves_what_waited(
 
 
 def test_a_replica_that_is_away_for_a_moment_is_waited_for(world: Any) -> None:
-    """An engine that begins anew, or a replica that it starts again, leaves nothing to connect to; the edge looks itself every 2 s."""
+    """As while an engine begins anew, or starts a replica again; the edge looks itself every 2 s."""
     replica = world.replica("web.1")
     world.edge.apply(world.app(SHOP, upstreams=((WEB, (replica.upstream,)),)))
     assert world.ask().status == 200
