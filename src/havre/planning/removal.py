@@ -73,7 +73,7 @@ def plan_start(observed: Observed, project: Project, edge: EdgeFacts, services: 
     for service in project.in_start_order():
         if service.name not in wanted or service.name in project.jobs:
             continue
-        for replica in _stopped_together(observed.of_service(service.name)):
+        for replica in _stopped_together(observed.of_service(service.name), slots.get(service.name, ())):
             after = [number for need in service.needs for number in proven.get(need.service, ())]
             start = RestartReplica(service=service.name, slot=replica.slot)
             started = draft.add(start, wanted[service.name], phase=Phase.START, after=after)
@@ -100,9 +100,12 @@ def _with_needs(project: Project, services: Collection[str]) -> Mapping[str, str
     return wanted
 
 
-def _stopped_together(replicas: Sequence[ObservedReplica]) -> list[ObservedReplica]:
-    """Those that do not run of the version that runs, or ran last: not what a failed release left for inspection."""
-    last = max(replicas, key=lambda r: (r.is_running, r.finished_at, -r.slot), default=None)
+def _stopped_together(replicas: Sequence[ObservedReplica], led_to: Collection[int]) -> list[ObservedReplica]:
+    """Those that do not run of the version that serves, or served last: not what a failed release left for inspection.
+
+    It is the one in a slot that the edge leads to, even when all are down and another ended later.
+    """
+    last = max(replicas, key=lambda r: (r.slot in led_to, r.is_running, r.finished_at, -r.slot), default=None)
     return [
         replica
         for replica in replicas

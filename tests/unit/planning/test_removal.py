@@ -7,6 +7,7 @@ from dataclasses import replace
 from memory_world import NETWORK, World, project, rolling, stateful, world
 
 from havre.engines.memory import Behaviour
+from havre.model.observed import ReplicaState
 from havre.model.plan import Plan, RemoveVolume
 from havre.model.project import Condition, Dependency, Project
 from havre.planning.facts import EdgeFacts
@@ -140,6 +141,18 @@ def test_what_a_failed_release_left_for_inspection_is_not_started_again() -> Non
     plan = plan_start(made.observe(SHOP), SHOP, made.facts(SHOP), ["backend"])
     assert [str(step.step) for step in plan.steps][:1] == ["start again backend.1"]
     assert "backend.2" not in str(plan)
+
+
+def test_what_the_edge_leads_to_starts_again_even_when_a_failed_release_ended_later() -> None:
+    """As after an engine that was killed in the middle of a release: all are down, and the order is chance."""
+    made = shop()
+    made.engine.behaviour = Behaviour(unhealthy=frozenset({"shop/backend:2"}))
+    assert made.deploy(SHOP.with_service(replace(BACKEND, image="shop/backend:2"))) == "undone"
+    seen = made.observe(SHOP)
+    dead = [replace(one, state=ReplicaState.EXITED, finished_at=100.0 + one.slot) for one in seen.replicas]
+    plan = plan_start(replace(seen, replicas=tuple(dead)), SHOP, made.facts(SHOP), SHOP.service_names)
+    started = [str(step.step) for step in plan.steps if str(step.step).startswith("start")]
+    assert started == ["start again postgres.1", "start again backend.1"]
 
 
 def test_jobs_and_services_never_deployed_are_not_started() -> None:
