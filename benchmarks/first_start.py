@@ -75,7 +75,7 @@ class Fresh:
         ]
         if os.geteuid() != 0 or self.user == "root":
             return bare
-        return ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups", *bare]
+        return ["setpriv", f"--reuid={self.user}", f"--regid={pwd.getpwnam(self.user).pw_gid}", "--clear-groups", *bare]
 
     def run(self, phase: str, *words: str, cwd: Path | None = None) -> None:
         """Run it to its end and remember how long it took."""
