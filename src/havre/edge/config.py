@@ -89,6 +89,7 @@ def _defaults() -> str:
     shared = [
         "  timeout connect 250ms",
         "  timeout queue 10s",
+        f"  retries {retries(HOLD_LIMIT)}",
         "  option redispatch 1",
         "  default-server check inter 2s fall 2 rise 1 init-addr none",
     ]
@@ -96,7 +97,6 @@ def _defaults() -> str:
         f"defaults {HTTP}",
         "  mode http",
         shared,
-        f"  retries {retries(HOLD_LIMIT)}",
         "  timeout client 60s",
         "  timeout server 60s",
         "  timeout http-request 10s",
@@ -110,7 +110,6 @@ def _defaults() -> str:
         f"defaults {TCP}",
         "  mode tcp",
         shared,
-        f"  retries {retries(HOLD_LIMIT)}",
         "  timeout client 24h",
         "  timeout server 24h",
         "  option clitcpka",
