@@ -16,13 +16,17 @@ SYSTEMD_RUNS = Path("/run/systemd/system")
 """Exists exactly while systemd is the machine's init (sd_booted(3))."""
 
 
-def own_scope() -> tuple[str, ...]:
-    """The words before a command line that give it a scope; none where no systemd answers this user."""
+def own_scope(*, delegated: bool = False) -> tuple[str, ...]:
+    """The words before a command line that give it a scope; none where no systemd answers this user.
+
+    A delegated one may be divided: as long as it is there, systemd keeps all controllers on for what lies beside it.
+    """
     program, is_root = find_program("systemd-run"), os.geteuid() == 0
     manager = SYSTEMD_RUNS.parent / "private" if is_root else runtime_directory() / "systemd/private"
     if program is None or not manager.is_socket():
         return ()
-    return (program, *(() if is_root else ("--user",)), "--scope", "--quiet", "--collect", "--")
+    options = (*(() if is_root else ("--user",)), *(("--property=Delegate=yes",) if delegated else ()))
+    return (program, *options, "--scope", "--quiet", "--collect", "--")
 
 
 def runtime_directory() -> Path:

@@ -14,8 +14,8 @@ from typing import Any
 
 from havre.errors import Problem, UnavailableError
 from havre.host import clock
-from havre.host.commands import find_program
 from havre.host.locks import is_held
+from havre.host.scope import own_scope, runtime_directory
 
 PROTOCOL = 4
 """What this side speaks; equal to the supervisor's own PROTOCOL (a test compares them)."""
@@ -132,7 +132,7 @@ class Client:
         argv = [*scope, sys.executable, *module, "--state", str(self._state), *self._options]
         environment = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(_source_root()),
-            "XDG_RUNTIME_DIR": str(_runtime_directory()),
+            "XDG_RUNTIME_DIR": str(runtime_directory()),
         }  # fmt: skip
         try:
             pid = os.posix_spawn(
@@ -204,19 +204,8 @@ def _receive(connection: socket.socket) -> bytes:
 
 
 def _in_a_scope() -> tuple[str, ...]:
-    """Without root, systemd's user manager gives the supervisor a place where it may limit what it starts.
-
-    A delegated one: as long as it is there the manager keeps all controllers on for what lies beside it.
-    """
-    program = find_program("systemd-run")
-    manager = _runtime_directory() / "systemd" / "private"
-    if os.geteuid() == 0 or program is None or not manager.is_socket():
-        return ()
-    return (program, "--user", "--scope", "--quiet", "--collect", "--property=Delegate=yes", "--")
-
-
-def _runtime_directory() -> Path:
-    return Path(f"/run/user/{os.getuid()}")
+    """Without root, systemd's user manager gives the supervisor a place where it may limit what it starts."""
+    return () if os.geteuid() == 0 else own_scope(delegated=True)
 
 
 def _source_root() -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from havre.engines.process import client
+from havre.host import scope
 
 PROGRAM = "/usr/bin/systemd-run"
 
@@ -16,8 +17,8 @@ PROGRAM = "/usr/bin/systemd-run"
 @pytest.fixture
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user's runtime directory, systemd's tools, and no root."""
-    monkeypatch.setattr(client, "_runtime_directory", lambda: tmp_path)
-    monkeypatch.setattr(client, "find_program", lambda _: PROGRAM)
+    monkeypatch.setattr(scope, "runtime_directory", lambda: tmp_path)
+    monkeypatch.setattr(scope, "find_program", lambda _: PROGRAM)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     (tmp_path / "systemd").mkdir()
     return tmp_path
