@@ -33,6 +33,7 @@ from havre.workflows.prove import prove
 from havre.workflows.receiver import spool_of
 from havre.workflows.release_work import note
 from havre.workflows.replay import Replayed, Workshop
+from havre.workflows.restore_files import name_taken
 from havre.workflows.storage import Storage
 from havre.workflows.wal import Keeper, keep_wal, wal_lock
 
@@ -142,7 +143,7 @@ class _One:
             raise InputError(_several(self.service, wanted))
         live = place_of(self.storage.server, self._instance, self.service)
         if postgres.exists(live, to):
-            raise InputError(_exists(to))
+            raise InputError(name_taken("database", to))
         reader, command = ArchiveReader(), postgres.owner("pg_dump", "-Fc", "-Z0", "--no-password", "-d", wanted[0])
 
         def dump(sink: BinaryIO) -> None:
@@ -246,14 +247,6 @@ def _several(service: str, names: tuple[str, ...]) -> Problem:
         summary=f"--to needs one database, and {service} has {len(names)}: {', '.join(names)}",
         effect="nothing was changed",
         hint="say which with --only NAME, or restore without --to",
-        code="restore-to",
-    )
-
-
-def _exists(name: str) -> Problem:
-    return Problem(
-        summary=f"there is already a database {name}",
-        hint="give --to a name that is not in use",
         code="restore-to",
     )
 

@@ -22,7 +22,7 @@ from havre.workflows.holding import requests_held
 from havre.workflows.intent import Intent
 from havre.workflows.places import ReplicaPlace, place_of, standing_still
 from havre.workflows.release_work import note
-from havre.workflows.restore_files import Files
+from havre.workflows.restore_files import Files, name_taken
 from havre.workflows.room import needed_for, refuse_restore_without_room
 from havre.workflows.storage import Storage
 
@@ -144,7 +144,7 @@ class _One:
     def _beside(self, place: ReplicaPlace, to: str) -> Restored:
         self._refuse_several()
         if postgres.exists(place, to):
-            raise InputError(_exists(to))
+            raise InputError(name_taken("database", to))
         refuse_restore_without_room(place, postgres.data_directory(place), needed_for(self.snapshot.parts))
         self._fill(place, to, self.snapshot.parts[0])
         return self._restored((to,), (), self._row_lines())
@@ -311,14 +311,6 @@ def _several(snapshot: Snapshot) -> Problem:
     return Problem(
         summary=f"--to needs one database or volume, and {snapshot.id} holds several: {names}",
         hint="say which with --only NAME, or restore all of them without --to",
-        code="restore-to",
-    )
-
-
-def _exists(name: str) -> Problem:
-    return Problem(
-        summary=f"there is already a database {name}",
-        hint="give --to a name that is not in use",
         code="restore-to",
     )
 

@@ -60,7 +60,7 @@ class Files:
     def into_volume(self, name: str) -> None:
         """The one directory, in a new volume of that name."""
         if any(volume.name == name for volume in self.server.engine.observe(self.instance).volumes):
-            raise InputError(_volume_exists(name))
+            raise InputError(name_taken("volume", name))
         engine, [part] = self.server.engine, self.parts
         engine.perform(CreateVolume(volume=Volume(key=name, name=name)), self._context)
         try:
@@ -181,9 +181,10 @@ def _files_differ(part: Part, reader: TarReader) -> Problem:
     )
 
 
-def _volume_exists(name: str) -> Problem:
+def name_taken(kind: str, name: str) -> Problem:
+    """What a restore beside the live data would be called is called so already; `kind` is `database` or `volume`."""
     return Problem(
-        summary=f"there is already a volume {name}",
+        summary=f"there is already a {kind} {name}",
         hint="give --to a name that is not in use",
         code="restore-to",
     )
