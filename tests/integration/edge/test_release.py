@@ -7,9 +7,9 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -105,13 +105,9 @@ def _held_entrances(
     return app, ask_all
 
 
-ALL_SERVED = [(200, "web.2/x")] * 2 + [(200, "web.2/api/x")] * 4
-
-
-@pytest.mark.parametrize("reloads", [1, 2])
-def test_what_is_held_outlives_reloads_and_is_served_in_the_end(
-    world: Any, unused_port: Callable[[], int], reloads: int
-) -> None:
+@contextmanager
+def _all_held(world: Any, unused_port: Callable[[], int]) -> Iterator[tuple[AppEdge, Any, list[Future[Told]]]]:
+    """That app, its one replica, and a request at every entrance, all of which wait."""
     app, ask_all = _held_entrances(world, unused_port)
     old = world.replica("web.1")
     world.edge.apply(replace(app, upstreams=((WEB, (old.upstream,)),)))
@@ -119,6 +115,17 @@ def test_what_is_held_outlives_reloads_and_is_served_in_the_end(
         world.edge.hold("shop", *WEB)
         asked = ask_all(waiting)
         time.sleep(0.3)
+        yield app, old, asked
+
+
+ALL_SERVED = [(200, "web.2/x")] * 2 + [(200, "web.2/api/x")] * 4
+
+
+@pytest.mark.parametrize("reloads", [1, 2])
+def test_what_is_held_outlives_reloads_and_is_served_in_the_end(
+    world: Any, unused_port: Callable[[], int], reloads: int
+) -> None:
+    with _all_held(world, unused_port) as (_, old, asked):
         for number in range(reloads):
             other = Route(host=f"other{number}.example", service="web", port=3000, compress=True)
             assert world.edge.apply(AppEdge(instance=f"other{number}", routes=(other,))).reloaded
@@ -134,13 +141,7 @@ def test_what_is_held_outlives_reloads_and_is_served_in_the_end(
 def test_a_hold_that_ends_with_a_reload_serves_what_waited(
     world: Any, unused_port: Callable[[], int], ending: str
 ) -> None:
-    app, ask_all = _held_entrances(world, unused_port)
-    old = world.replica("web.1")
-    world.edge.apply(replace(app, upstreams=((WEB, (old.upstream,)),)))
-    with ThreadPoolExecutor() as waiting:
-        world.edge.hold("shop", *WEB)
-        asked = ask_all(waiting)
-        time.sleep(0.3)
+    with _all_held(world, unused_port) as (app, _, asked):
         new = world.replica("web.2", "127.0.0.3")
         more_than_there_are_slots = [replace(new.upstream, name=f"web.{number}") for number in range(2, 9)]
         before = world.edge.runtime.generation()
