@@ -32,7 +32,7 @@ def app_options(function: Function) -> Function:
         "-m",
         "--manifest",
         metavar="FILE",
-        help="The manifest [default: havre.yaml here; without one, the Compose files here].",
+        help="The manifest [default: havre.yaml, else the Compose files, here or in the nearest parent].",
     )
     @click.option("-e", "--environment", metavar="NAME", help="The environment of the manifest [default: production].")
     @click.option(

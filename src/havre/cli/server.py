@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from havre.checks.requirements import shortfalls
 from havre.cli.edge import edge_for
 from havre.cli.options import Chosen, app_options, json_option
-from havre.cli.session import engines_here, load_app, open_state
+from havre.cli.session import engines_here, environment, load_app, open_state
 from havre.cli.show import say, show_json, show_table, wrapped
-from havre.errors import InputError
 from havre.model.app import App, Support
 from havre.model.server import ServerFacts
 from havre.model.units import show_bytes, show_seconds
+from havre.workflows.intent import find_project
 from havre.workflows.machine import InstanceView, Machine, age, look_at_machine
 
 
@@ -56,12 +58,8 @@ def show_support(support: Support) -> None:
 
 def app_if_any(chosen: Chosen) -> App | None:
     """The app of this directory; this command is also for directories that have none."""
-    try:
-        return load_app(chosen)
-    except InputError:
-        if chosen.manifest or chosen.environment:
-            raise
-        return None
+    named = chosen.manifest or chosen.environment or chosen.compose or environment().get("COMPOSE_FILE")
+    return load_app(chosen) if named or find_project(Path.cwd()) else None
 
 
 def _plain(facts: ServerFacts) -> dict[str, object]:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from havre.compose import LoadedProject, LoadRequest, load_project
+from havre.compose.discovery import DEFAULT_FILES
 from havre.compose.lower import lower
 from havre.engines.images import context_digest
+from havre.engines.procfile import NAME as PROCFILE
 from havre.errors import InputError, Problem
 from havre.manifest import load_app
 from havre.model.app import App
@@ -61,7 +63,8 @@ class Intent:
 def read_app(wish: Wish, *, manifest: bool = True) -> App:
     """The manifest with the command line over it; without one (or with `manifest` False), the directory's name.
 
-    Raises InputError with every problem of the manifest.
+    Both are looked for as the Compose CLI looks for its files: here, then in each parent, so that a command means
+    the same app in every directory of it. Raises InputError with every problem of the manifest.
     """
     path = _manifest(wish) if manifest else None
     if path is not None:
@@ -69,7 +72,7 @@ def read_app(wish: Wish, *, manifest: bool = True) -> App:
     elif wish.environment not in (None, "production"):
         raise InputError(_no_environments(wish))
     else:
-        directory = Path(wish.directory).absolute()
+        directory = find_project(Path(wish.directory)) or Path(wish.directory).absolute()
         app = App(name=_app_name(directory), directory=str(directory))
     return replace(
         app,
@@ -140,8 +143,19 @@ def digest_files(project: Project) -> FileDigests:
 def _manifest(wish: Wish) -> Path | None:
     if wish.manifest:
         return Path(wish.manifest)
-    found = (Path(wish.directory) / name for name in MANIFEST_NAMES)
-    return next((path for path in found if path.is_file()), None)
+    directory = find_project(Path(wish.directory))
+    if directory is None:
+        return None
+    # Relative, and so shown as the user would write it, where the manifest is here.
+    shown = Path(wish.directory) if directory == Path(wish.directory).absolute() else directory
+    return next((shown / name for name in MANIFEST_NAMES if (shown / name).is_file()), None)
+
+
+def find_project(start: Path) -> Path | None:
+    """The nearest of `start` and its parents that holds a manifest, a Compose file or a Procfile."""
+    start = start.absolute()
+    names = (*MANIFEST_NAMES, *DEFAULT_FILES, PROCFILE)
+    return next((one for one in (start, *start.parents) if any((one / name).is_file() for name in names)), None)
 
 
 def _app_name(directory: Path) -> str:

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 from command import HAVRE
@@ -111,13 +112,17 @@ def test_networks_are_listed_with_their_app_their_subnet_and_who_is_inside(shop:
     assert not any(ip_network(found["free_subnet"]).overlaps(subnet) for subnet in taken)
 
 
-def test_the_budget_shows_memory_and_disk_of_every_app(shop: LaunchedShop) -> None:
+def test_the_budget_shows_memory_and_disk_of_every_app(shop: LaunchedShop, tmp_path: Path) -> None:
     said = shop.havre("budget").stdout
     assert re.search(rf"{shop.name} +224 MiB", said)
     assert re.search(rf"{shop.name}/db +30 MiB  logs, by their limits", said)
-    elsewhere = shop.directory / "state"
+    assert shop.name in _budgeted(shop, tmp_path), "where no app is, too"
+    assert f"{shop.name}/db" in _budgeted(shop, shop.directory / "app"), "the app's own directories are the app"
+
+
+def _budgeted(shop: LaunchedShop, directory: Path) -> list[str]:
     done = subprocess.run(
-        [*HAVRE, "budget", "--json"], cwd=elsewhere, env=shop.environment(), capture_output=True, text=True, check=True
+        [*HAVRE, "budget", "--json"], cwd=directory, env=shop.environment(), capture_output=True, text=True
     )
-    lines = [line["name"] for disk in json.loads(done.stdout)["disks"] for line in disk["lines"]]
-    assert shop.name in lines, "without a manifest too"
+    assert done.returncode == 0, done.stderr
+    return [line["name"] for disk in json.loads(done.stdout)["disks"] for line in disk["lines"]]

@@ -10,6 +10,8 @@ import pytest
 from command import run_havre
 from ending import end_helpers
 
+from havre.workflows.demo import free_port
+
 pytestmark = pytest.mark.process
 
 COMPOSE = """\
@@ -37,7 +39,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         "src/work.sh": WORK,
         "compose.yaml": COMPOSE,
         "havre.yaml": "app: shop\nengine: process\nautoscale: {api: {max: 3, cpu: 70, memory: 80}}\n",
-        "state/server.yaml": "http_port: 0\nhttps_port: 0\nbind: [127.0.0.1]\n",
+        "state/server.yaml": f"http_port: {free_port(29700)}\nhttps_port: 0\nbind: [127.0.0.1]\n",
         "orders/busy": "",
     }.items():
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
