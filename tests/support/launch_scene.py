@@ -61,7 +61,9 @@ DRILL = f"{HAVRE} drill restore db --manifest {DIRECTORY}/havre.yaml --environme
 def scene(manifest: str = MANIFEST, *, project: Project | None = None, **changed: Any) -> Scene:
     """Everything passes that can be seen, but for what is changed."""
     app = parse_app(manifest, directory=DIRECTORY)
-    server = ServerFacts(system=System(name="Debian 12", addresses=("51.91.1.2",)), engine="Docker Engine 24.0.7")
+    server = ServerFacts(
+        system=System(name="Debian 12", addresses=("51.91.1.2",), clock_in_step=True), engine="Docker Engine 24.0.7"
+    )
     case = Case(
         app=app, project=project or Project(name="shop"), server=server, files=FileFacts(is_complete=True, in_git=True)
     )

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from havre.checks.finding import Finding, Rank, way_to
 from havre.checks.outside import outside
 from havre.checks.reaching import LOOPBACK
+from havre.checks.requirements import clock_runs_free
 from havre.checks.room import room
 from havre.errors import Problem, Severity
 from havre.model.diagnosis import Facts, Fill
 from havre.model.images import known
 from havre.model.route import Route, TcpPort
-from havre.model.units import show_bytes
+from havre.model.units import show_bytes, show_seconds
 
 FULL = 0.9
 """Share of a bound from which on it is told."""
+
+CLOCK_SLACK = 60.0
+"""Seconds that a clock may be set back without anybody minding."""
 
 _EVERYBODY = ("0.0.0.0", "::", "")  # noqa: S104 - what is looked for
 
@@ -28,6 +33,7 @@ def surroundings(facts: Facts) -> Iterator[Finding]:
     yield from _near_limits(facts)
     yield from outside(facts)
     yield from _exposed(facts)
+    yield from _clock(facts)
     if facts.serving is not None and not facts.comes_back:
         yield Finding(problem=_stays_away(facts), rank=Rank.EXPOSED)
 
@@ -56,6 +62,29 @@ def _edge(facts: Facts) -> Iterator[Finding]:
 
 def _on_the_way(problem: Problem, service: str) -> Finding:
     return Finding(problem=problem, rank=Rank.ROUTE, about=way_to(service), because=service)
+
+
+def _clock(facts: Facts) -> Iterator[Finding]:
+    """That it went back is told before that it may: times of releases are the only ones that others wrote here."""
+    ahead = facts.last.started_at - facts.now if facts.last else 0.0
+    system = facts.server.system if facts.server else None
+    if ahead > CLOCK_SLACK and facts.last:
+        yield Finding(problem=_clock_went_back(facts.last.number, ahead), rank=Rank.CERTIFICATE)
+    elif system and system.clock_in_step is False:
+        problem = replace(clock_runs_free(), code="doctor-clock", severity=Severity.NOTE)
+        yield Finding(problem=problem, rank=Rank.EXPOSED)
+
+
+def _clock_went_back(release: int, ahead: float) -> Problem:
+    return Problem(
+        summary=f"this server's clock went back by {show_seconds(ahead)} or more",
+        subject="server",
+        evidence=(f"release {release} began {show_seconds(ahead)} from now, by this clock",),
+        effect="certificates look not yet valid, signed tokens and one-time passwords fail, timers run late",
+        hint="`timedatectl` shows the time and what corrects it; where nothing does, `sudo apt-get install chrony`",
+        code="doctor-clock",
+        severity=Severity.WARNING,
+    )
 
 
 def _stays_away(facts: Facts) -> Problem:

@@ -35,7 +35,7 @@ from havre.model.launch import (
 )
 from havre.model.observed import ObservedReplica, ReplicaState
 from havre.model.project import Build, Mount, MountKind, Port, Project, Service
-from havre.model.server import Claim, FileFacts, Listener
+from havre.model.server import Claim, FileFacts, Listener, System
 from havre.model.units import GIB
 
 Of = Callable[..., Line]
@@ -103,6 +103,7 @@ AS_IT_IS = (
 
 PASSES: dict[str, dict[str, Any]] = {
     **{item: {} for item in AS_IT_IS},
+    "clock": {},
     "database-tls": {"databases": (Database(service="db", ssl=True),), "project": REACHABLE},
     "passwords": {"facts": given(POSTGRES_PASSWORD="f3a9c1d27be4f3a9c1d27be4")},
     "secrets-generated": {"project": GIVEN},
@@ -178,6 +179,7 @@ FAILURES: list[tuple[str, dict[str, Any], str]] = [
     ("audit-log", {"trail": Trail()}, "the audit log knows nothing of this app"),
     ("ports-free", {"case": wants(published="80")}, "is held by pid 7"),
     ("server", {"case": too_small()}, "the app needs 4 GiB of memory"),
+    ("clock", {"case": with_server(system=System(clock_in_step=False))}, "nothing keeps this server's clock in step"),
     ("proxy", {"facts": replace(scene().facts, edge=EdgeStatus())}, "does not know all routes"),  # type: ignore[type-var]
     ("monitoring-private", {"case": with_server(listeners=(replace(LISTENER, port=9090, program="docker-proxy"),))},
      "port 9090"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from havre.model.observed import ReplicaState
 from havre.model.project import Attachment, Port, Resources
 from havre.model.release import ReleaseState
 from havre.model.route import AppEdge, Route, Upstream
-from havre.model.server import Disk, ServerFacts
+from havre.model.server import Disk, ServerFacts, System
 
 MIB, GIB = 1024**2, 1024**3
 REFUSED = "Error: connect ECONNREFUSED db:5432"
@@ -331,6 +332,15 @@ def test_a_server_that_a_reboot_ends_is_told_of_with_the_one_command(shop: Shop,
     assert hint in found.hint
     assert shop.problems(comes_back=True) == ()
     assert shop.problems(comes_back=False, serving=None) == ()
+
+
+def test_a_clock_is_told_of_when_it_may_drift_and_louder_when_it_went_back(shop: Shop) -> None:
+    (drifts,) = shop.problems(server=ServerFacts(system=System(clock_in_step=False)))
+    assert (drifts.code, drifts.severity) == ("doctor-clock", Severity.NOTE)
+    (went_back,) = shop.problems(last=replace(release(), number=7, started_at=NOW + 7200))
+    assert went_back.severity is Severity.WARNING
+    assert went_back.summary == "this server's clock went back by 2 h or more"
+    assert went_back.evidence == ("release 7 began 2 h from now, by this clock",)
 
 
 def test_one_service_is_told_with_what_explains_it_and_nothing_else(shop: Shop) -> None:

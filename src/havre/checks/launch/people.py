@@ -163,6 +163,13 @@ def _server_fits(scene: Scene) -> Judgement:
     return by_checks(scene, *ids, evidence=evidence)
 
 
+def _clock(scene: Scene) -> Judgement:
+    system = scene.case.server.system if scene.case.server else None
+    if system is None or system.clock_in_step is None:
+        return only_a_person("this system does not say what keeps its clock")
+    return by_checks(scene, "server-clock", evidence=("the kernel's clock is kept in step",) * system.clock_in_step)
+
+
 ITEMS = (
     Item(
         id="server",
@@ -170,6 +177,14 @@ ITEMS = (
         doc="`server.needs`, the operating system, memory admission and disk space, as `havre check` judges them.",
         judge=_server_fits,
         promised=("C3", "S1", "T6", "T49"),
+    ),
+    Item(
+        id="clock",
+        title="the server's clock is right",
+        doc="The kernel is asked whether chrony, systemd-timesyncd, ntpd or the like corrects its clock.",
+        judge=_clock,
+        promised=("C5",),
+        asks="What keeps this server's clock right?",
     ),
     Item(
         id="monitoring",
