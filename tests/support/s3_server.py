@@ -16,8 +16,8 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 class S3:
     """`rclone serve s3` over a directory; `bandwidth` slows it so that there is a middle to kill it in."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, *, key: str = KEY, secret: str = SECRET) -> None:
+        self.directory, self.login = directory, f"{key},{secret}"
         (directory / "backups").mkdir(parents=True, exist_ok=True)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
@@ -30,7 +30,7 @@ class S3:
     def start(self, *, bandwidth: str | None = None) -> None:
         limit = [f"--bwlimit={bandwidth}"] if bandwidth else []
         self.process = subprocess.Popen(
-            [rclone(), "serve", "s3", "--addr", f"127.0.0.1:{self.port}", "--auth-key", f"{KEY},{SECRET}", *limit,
+            [rclone(), "serve", "s3", "--addr", f"127.0.0.1:{self.port}", "--auth-key", self.login, *limit,
              "--config", "/dev/null", str(self.directory)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip

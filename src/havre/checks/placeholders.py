@@ -29,7 +29,7 @@ _WORDS = frozenset(
 
 _LONGEST_WORD = max(map(len, _WORDS))
 _KNOWN = frozenset(
-    {"deadbeef", "cafebabe", "feedface", "correcthorsebatterystaple", "1q2w3e4r", "1qaz2wsx", "trustno1"}
+    {"neo4jneo4j", "deadbeef", "cafebabe", "feedface", "correcthorsebatterystaple", "1q2w3e4r", "1qaz2wsx", "trustno1"}
 )
 _LOOKALIKES = str.maketrans("@$013457", "asoieast")
 _SEQUENCES = ("01234567890123456789", "98765432109876543210")

@@ -9,6 +9,7 @@ from havre.checks import (
     configurations,
     disk,
     exposure,
+    first_logins,
     health,
     hygiene,
     memory,
@@ -23,7 +24,7 @@ from havre.checks import (
 from havre.checks.case import Check
 
 FAMILIES: tuple[tuple[str, tuple[Check, ...]], ...] = (
-    ("Variables", (*variables.CHECKS, *unread.CHECKS, *passwords.CHECKS)),
+    ("Variables", (*variables.CHECKS, *unread.CHECKS, *passwords.CHECKS, *first_logins.CHECKS)),
     ("Secrets", (*exposure.CHECKS, *baked.CHECKS)),
     ("Health checks", health.CHECKS),
     ("Routes and manifest", routes.CHECKS),

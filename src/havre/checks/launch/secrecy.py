@@ -218,8 +218,9 @@ ITEMS = (
         title="no login that everybody knows is let in",
         doc=(
             "Tried for real: PostgreSQL with the passwords of examples and without any, Redis without one, and the "
-            "first logins of Grafana, Keycloak, RabbitMQ, MinIO and Elasticsearch. What only the app's own services "
-            "reach may do without a password. What a database was made with counts, not what its variables say today."
+            "first logins of Grafana, Keycloak, RabbitMQ (over AMQP), MinIO (over S3) and Elasticsearch. What only the "
+            "app's own services reach may do without a password. What a database was made with counts, not what its "
+            "variables say today."
         ),
         judge=_logins,
         promised=("T36",),
