@@ -5,13 +5,14 @@ Each snapshot's record is the last thing stored of it: a snapshot without one wa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from havre.backups.feeding import Writable
 from havre.backups.repository import Repository
 from havre.host.files import write_atomic
 from havre.model.backup import DrillReport, Snapshot, Verdict
@@ -65,7 +66,20 @@ class Book:
 
 def store_record(repository: Repository, snapshot: Snapshot) -> None:
     """The last thing stored of a snapshot: without it, what was stored before does not count."""
-    repository.store_small(MANIFEST, [*tags_of(snapshot), RECORD_TAG], msgspec.json.encode(snapshot))
+    store_record_of(repository, snapshot, lambda: snapshot)
+
+
+def store_record_of(repository: Repository, begun: Snapshot, settled: Callable[[], Snapshot]) -> None:
+    """The same for a snapshot that is still being judged while the repository is opened.
+
+    `settled` waits for the verdict; what it raises is raised here, and nothing is stored.
+    """
+
+    def produce(sink: Writable) -> int:
+        sink.write(msgspec.json.encode(settled()))
+        return 0
+
+    repository.store(MANIFEST, [*tags_of(begun), RECORD_TAG], produce)
 
 
 def read_records(repository: Repository, instance: str | None = None) -> tuple[Snapshot, ...]:

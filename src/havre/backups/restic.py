@@ -19,6 +19,7 @@ from havre.backups.repository import (
     Repository,
     Stored,
     copy_streams,
+    local_directory,
     no_repository,
     sizes_differ,
     source_failed,
@@ -68,8 +69,10 @@ class Restic:
         return code == 0
 
     def make(self) -> None:
-        """Make the repository unless it is there."""
-        if not self.exists():
+        """Make the repository unless it is there; whether the key opens it, its first use says."""
+        directory = local_directory(self.url)  # where a look is enough: opening it costs most of a second
+        is_there = (directory / "config").is_file() if directory else self.exists()
+        if not is_there:
             self._run("init", doing="make the repository")
 
     def store(self, name: str, tags: Sequence[str], produce: Produce, look: Look = lambda _: None) -> Stored:

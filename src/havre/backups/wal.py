@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from havre.model.pitr import Archive, Base, Chain, Shipment, Window
@@ -87,6 +87,18 @@ def shipments_for(archive: Archive, base: Base) -> tuple[Shipment, ...]:
     first, repeated = base.start // base.chain.segment, superseded(archive, base.chain.id)
     log = (shipment for shipment in archive.of_chain(base.chain.id) if shipment.last >= first)
     return tuple(shipment for shipment in log if shipment not in repeated)
+
+
+def not_among(here: Sequence[Segment], shipments: Sequence[Shipment]) -> tuple[Shipment, ...]:
+    """The shipments that hold a file which is not among these; whole is what one of them has half or whole."""
+    present = {segment.number for segment in here if not segment.is_partial}
+    begun = {segment.number for segment in here}
+    return tuple(one for one in shipments if not _is_among(one, present, begun))
+
+
+def _is_among(shipment: Shipment, present: Collection[int], begun: Collection[int]) -> bool:
+    *whole, last = range(shipment.first, shipment.last + 1)
+    return all(number in present for number in whole) and last in (begun if shipment.is_partial else present)
 
 
 def room_for(archive: Archive, base: Base) -> int:

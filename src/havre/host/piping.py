@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import subprocess
 import tempfile
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, BinaryIO
 
 from havre.errors import Problem, UnavailableError
+from havre.host import clock
 
 
 class Running:
@@ -124,10 +126,20 @@ class _Writer(threading.Thread):
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end and take what it still writes: a program that waits for its reader tidies nothing up."""
     if process.poll() is None:
         process.terminate()
-    try:
-        process.wait(_GRACE)
-    except subprocess.TimeoutExpired:
+    deadline = clock.elapsed() + _GRACE
+    while process.poll() is None and clock.elapsed() < deadline:
+        if process.stdout is None or not _discarded(process.stdout):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(deadline - clock.elapsed())
+    if process.poll() is None:
         process.kill()
         process.wait()
+
+
+def _discarded(stream: IO[bytes]) -> bool:
+    """Throw away what is there; False at the end of the stream."""
+    ready, _, _ = select.select([stream], [], [], 0.05)
+    return not ready or bool(os.read(stream.fileno(), 1 << 16))

@@ -6,12 +6,13 @@ Nothing counts as a backup before its record is stored, and nothing but a good b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
 from havre.backups import postgres
-from havre.backups.book import judge, store_record, tags_of
+from havre.backups.book import judge, store_record, store_record_of, tags_of
 from havre.backups.choosing import kind_of, policies_for
 from havre.backups.files import Directories
 from havre.backups.place import Kind, Place, Taken
@@ -116,14 +117,17 @@ class _One:
             stack.enter_context(self._still(kind))
             keeper = _Keeper(repository, begun)
             taken = kind.take(place, keeper)
-        opened = OpenPart(repository)
-        if kind.name == "postgres":
+        begun = replace(begun, repository=url, added=sum(stored.added for stored in keeper.stored))
+        with ThreadPoolExecutor(1) as beside:  # reading back what is stored and opening the repository take their time
+            settled = beside.submit(self._settle, begun, taken, OpenPart(repository))
+            store_record_of(repository, begun, settled.result)
+        self.storage.book.write(settled.result())
+        return settled.result()
+
+    def _settle(self, begun: Snapshot, taken: Taken, opened: OpenPart) -> Snapshot:
+        if kind_of(self._service, self.policy).name == "postgres":
             taken = self._prove_structure(place_of(self._server, begun.instance, begun.service), taken, opened)
-        added = sum(stored.added for stored in keeper.stored)
-        snapshot = self._judged(replace(begun, repository=url, added=added), taken)
-        store_record(repository, snapshot)
-        self.storage.book.write(snapshot)
-        return snapshot
+        return self._judged(begun, taken)
 
     def _begin(self) -> Snapshot:
         at = clock.now()

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
 from havre.backups import postgres
-from havre.backups.place import Collected, answered, command_failed
+from havre.backups.place import answered
 from havre.backups.reading import OpenPart
 from havre.backups.replication import BASE_FILE
 from havre.backups.repository import Repository
 from havre.backups.swapping import SCRIPT
-from havre.backups.wal import lsn, room_for, segments_among, shipments_for
+from havre.backups.wal import lsn, not_among, room_for, segments_among, shipments_for
 from havre.engines.base import Context, LogQuery
 from havre.errors import FailedError, Problem
 from havre.host import clock
@@ -37,7 +38,7 @@ from havre.workflows.shipping import spooled
 TOLERANCE = 256 * 1024
 """The server may have flushed half a record that nothing followed: replaying ends so many bytes earlier at most."""
 _LIVE = f'live="${{PGDATA:-/var/lib/postgresql/data}}"; mark="$1"; shift; new="$live/{postgres.BESIDE}new-$mark"\n'
-_WHERE = 'mkdir -p "$live" && printf %s "$live"'
+_WHERE = 'mkdir -p "$live" && printf "%s %s" "$(id -u)" "$live"'
 _PREPARE = 'mkdir -m 700 "$new" "$new.wal"'
 _UNPACK = 'exec tar -x -f - -C "$new$1"'
 _VERIFY = """
@@ -99,21 +100,25 @@ class Workshop:
         Raises RefusedError before anything is written where the disk has no room for both.
         """
         self._run(IDLE)
-        directory = answered(self.place, self._shell(_WHERE))
+        user, _, directory = answered(self.place, self._shell(_WHERE)).partition(" ")
         refuse_restore_without_room(self.place, directory, room_for(archive, base))
         self._script(_PREPARE)
-        listed = self._listed(base)
-        with OpenPart(self.repository)(_found(listed, base.id, self.repository), BASE_FILE) as source:
-            self._take(source, "")
+        found = _Stored(self.repository, base)
+        with OpenPart(self.repository)(found.base, BASE_FILE) as source:
+            if user == "0":  # twice as fast as a command in the container, and the files' owners are set after
+                self.place.write_files(f"{directory}/{self._new}", source)
+            else:
+                self._unpack(source, "")
         answered(self.place, self._shell(_VERIFY))
-        for shipment in shipments_for(archive, base):
+        here = segments_among(spooled(spool, base.chain.segment), base.chain.segment) if spool else ()
+        for shipment in not_among(here, shipments_for(archive, base)):
             with tempfile.TemporaryDirectory(dir=self.server.state.backups) as fetched:
-                self.repository.restore_directory(_found(listed, shipment.id, self.repository), Path(fetched))
+                self.repository.restore_directory(found[shipment.id], Path(fetched))
                 self._take_log(Path(fetched), base)
-        if spool is not None and spool.is_dir():
+        if spool is not None and here:
             self._take_log(spool, base)
         self._script(_FINISH)
-        self.end()
+        self.end(grace=0.0)
 
     def replay(self, at: float | None, archive: Archive, base: Base) -> Replayed:
         """Serve, proven to have come to the moment and no further; raises FailedError otherwise."""
@@ -166,9 +171,10 @@ class Workshop:
         query = LogQuery(services=(self._name,), tail=6)
         return tuple(line.text for line in self.server.engine.logs(self.context.instance, query))[-6:]
 
-    def end(self) -> None:
+    def end(self, *, grace: float | None = None) -> None:
         """The throw-away server goes; its files stay."""
-        step = StopReplica(service=self._name, slot=1, grace=max(self.live.stop_grace, 60.0))
+        grace = max(self.live.stop_grace, 60.0) if grace is None else grace
+        step = StopReplica(service=self._name, slot=1, grace=grace)
         self.server.engine.perform(step, self.context)
         self.server.engine.perform(RemoveReplica(service=self._name, slot=1), self.context)
 
@@ -198,21 +204,12 @@ class Workshop:
     def _name(self) -> str:
         return f"{self.live.name}-recovery"
 
-    def _listed(self, base: Base) -> dict[str, str]:
-        """The repository's own ids of the service's bases and shipments."""
-        found = self.repository.snapshots([f"instance={base.instance}", f"service={base.service}"])
-        stored = [entry for entry in found if not any(path.endswith(".json") for path in entry.paths)]
-        return {tag: entry.id for entry in stored for tag in entry.tags if tag.startswith("backup=")}
-
     def _take_log(self, directory: Path, base: Base) -> None:
         with written(lambda sink: _pack(directory, base, sink)) as source:
-            self._take(source, ".wal")
+            self._unpack(source, ".wal")
 
-    def _take(self, source: BinaryIO, where: str) -> None:
-        command = (*self._shell(_UNPACK), where)
-        done = self.place.stream(command, stdout=Collected(), stdin=source)
-        if done.exit_code != 0:
-            raise FailedError(command_failed(self.place, command, done.exit_code, done.complaints))
+    def _unpack(self, source: BinaryIO, where: str) -> None:
+        answered(self.place, (*self._shell(_UNPACK), where), stdin=source)
 
     def _script(self, script: str) -> None:
         answered(self.place, self._shell("set -e\n" + script))
@@ -249,10 +246,29 @@ class Workshop:
         )  # fmt: skip
 
 
-def _found(listed: dict[str, str], name: str, repository: Repository) -> str:
-    if (snapshot := listed.get(f"backup={name}")) is None:
-        raise FailedError(_not_there(name, repository))
-    return snapshot
+@dataclass(frozen=True)
+class _Stored:
+    """The repository's own ids of a base and of the shipments of its service."""
+
+    repository: Repository
+    of: Base
+
+    @property
+    def base(self) -> str:
+        """That of the base: known where it was stored, looked up in a copy."""
+        return self.of.restic if self.of.repository == self.repository.url and self.of.restic else self[self.of.id]
+
+    def __getitem__(self, name: str) -> str:
+        """That of a base or shipment; raises FailedError when it is not there."""
+        if (snapshot := self._listed.get(f"backup={name}")) is None:
+            raise FailedError(_not_there(name, self.repository))
+        return snapshot
+
+    @cached_property
+    def _listed(self) -> Mapping[str, str]:
+        found = self.repository.snapshots([f"instance={self.of.instance}", f"service={self.of.service}"])
+        stored = [entry for entry in found if not any(path.endswith(".json") for path in entry.paths)]
+        return {tag: entry.id for entry in stored for tag in entry.tags if tag.startswith("backup=")}
 
 
 def _pack(spool: Path, base: Base, sink: BinaryIO) -> None:
