@@ -36,6 +36,9 @@ def test_a_snapshot_sums_its_parts() -> None:
     assert snapshot.part("none") is None
     assert not snapshot.is_good
     assert replace(snapshot, verdict=Verdict.GOOD).is_good
+    kept = replace(snapshot, repository="/backups", copies=("s3:elsewhere",))
+    assert kept.places == ("/backups", "s3:elsewhere")
+    assert replace(kept, parts=()).places == (), "a failed one is nowhere"
 
 
 def test_what_is_said_of_support_is_shown_row_by_row_and_nothing_else() -> None:

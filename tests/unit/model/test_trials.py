@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from havre.model.project import Grant, Mount, MountKind, Service
-from havre.model.trials import as_trial, trials_of
+from havre.model.project import Build, Grant, Mount, MountKind, Service
+from havre.model.trials import Foundation, as_trial, trials_of
 
 
 def service(image: str, *targets: str, command: str = "", **more: object) -> Service:
@@ -90,3 +92,14 @@ def test_a_trial_can_write_nothing_of_the_app_and_reach_nobody() -> None:
         ("tmpfs", "/srv/new", False),
     ]
     assert (tried.network_mode, tried.extra_hosts, tried.restart.policy) == ("none", ("api:127.0.0.1",), "no")
+
+
+def test_an_image_that_is_built_is_asked_by_what_its_dockerfile_says_it_stands_on() -> None:
+    built = replace(service("shop/front:1"), build=Build(context="/srv/front"))
+    assert trials_of(built) == (), "nothing tells which programs are in it"
+    foundation = Foundation(base="nginx:alpine", copied=(("/etc/nginx/nginx.conf", "/srv/front/nginx.conf"),))
+    assert [" ".join(trial.argv) for trial in trials_of(built, foundation)] == ["nginx -t"]
+    told = Foundation(base="redis:7", copied=(("/r.conf", "/srv/r.conf"),), command=("redis-server", "/r.conf"))
+    [trial] = trials_of(built, told)
+    assert trial.file == "/r.conf"
+    assert trials_of(replace(built, entrypoint=("/start.sh",)), told) == (), "its own entry does not run the command"
