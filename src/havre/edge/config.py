@@ -10,7 +10,8 @@ from havre.edge.fields import (
     BACKEND,
     BODY,
     BOUNDED,
-    FLAGS,
+    HAS_HEADERS,
+    IS_FOR_HTTPS,
     KEY,
     LIMIT,
     LOG,
@@ -18,7 +19,6 @@ from havre.edge.fields import (
     PERIOD,
     REDIRECT,
     SECURE,
-    Flag,
 )
 from havre.edge.holding import HOLD_LIMIT, gates, retries, variables
 from havre.edge.layout import Layout
@@ -29,8 +29,10 @@ from havre.model.route import SECURITY_HEADERS, STRICT_TRANSPORT, EdgeSettings
 
 _WEB = "web"
 _BODY_WITHOUT_LENGTH = "!{ method GET HEAD OPTIONS } !{ req.hdr(content-length) -m found }"
+_BY_THE_EDGE = "  http-request unset-var(txn.adjusted)"
+"""In backends that answer instead of the route's own, which would have set its headers."""
 _ACCESS_LOG = (
-    '{"ts":"%[date(0,ms)]","id":"%[var(txn.id)]","ip":"%ci","method":"%HM",'
+    '{"ts":"%[date(0,ms)]","id":"%[var(txn.id)]","ip":"IP","method":"%HM",'
     '"host":"%[var(txn.host),json(utf8s)]","path":"%[capture.req.uri,json(utf8s)]","proto":"%HV","status":%ST,'
     '"bytes":%B,"scheme":"%[var(txn.proto)]","app":"%[var(txn.route),field(LOG,|)]",'
     '"server":"%s","tw":%Tw,"tc":%Tc,"tr":%Tr,"ta":%Ta,"state":"%tsc","retries":"%rc"}'
@@ -79,6 +81,7 @@ def _global(settings: EdgeSettings, layout: Layout, pool: Pool) -> str:
         [f"  nbthread {settings.threads}"] if settings.threads else [],
         "  ssl-default-bind-options ssl-min-ver TLSv1.2",
         "  tune.ssl.default-dh-param 2048",
+        "  tune.pattern.cache-size 0",
         f"  lua-load-per-thread {layout.body_limit}",
         f"  lua-load-per-thread {layout.waiting}",
         variables(settings, layout, pool),
@@ -148,17 +151,17 @@ def _frontend(settings: EdgeSettings, layout: Layout, pool: Pool) -> str:
         f"frontend {_WEB} from {HTTP}",
         [f"  bind {bind}" for bind in binds(settings, settings.http_port)],
         _tls_binds(settings, layout),
-        f"  log-format {literal(_ACCESS_LOG.replace('LOG', str(LOG)))}",
-        f"  unique-id-format '%[var(txn.route),field({BACKEND},|)]'",
+        f"  log-format {literal(_access_log(settings))}",
+        "  unique-id-format %b",
         "  log global",
         _who_asks(settings),
         _challenge(pool),
         _find_route(layout),
-        _limits(pool),
+        _limits(settings, pool),
         _forward(settings),
         _answer_headers(),
         _to_tls(settings),
-        f"  use_backend {BOUNDED} if {{ var(txn.most) -m found }} {{ req.hdr(transfer-encoding) -m found }}",
+        f"  use_backend {BOUNDED} if {{ req.hdr(transfer-encoding) -m found }} {{ var(txn.most) -m found }}",
         f"  use_backend {BOUNDED} if {{ fc_http_major 2 }} {{ var(txn.most) -m found }} {_BODY_WITHOUT_LENGTH}",
         f"  use_backend %[var(txn.route),field({BACKEND},|)]",
         "  default_backend havre.nothing",
@@ -179,7 +182,7 @@ def _who_asks(settings: EdgeSettings) -> list[str]:
     """
     plain = ["  http-request set-var(txn.proto) ssl_fc,iif(https,http)", "  http-request set-var(txn.id) uuid"]
     if not settings.trusted_proxies:
-        return plain
+        return [*_as_text("tcp-request session", "sess"), *plain]
     trusted = " ".join(settings.trusted_proxies)
     forwarded = "req.hdr(x-forwarded-"
     hops = ["  http-request set-var(txn.hop1) req.hdr_ip(x-forwarded-for,-1) if from_proxy"]
@@ -205,7 +208,30 @@ def _who_asks(settings: EdgeSettings) -> list[str]:
             f"  http-request set-src var(txn.hop{depth}) if {{ var(txn.hop{depth}) -m found }}"
             for depth in (1, 2, 3, 4)
         ],
+        *_as_text("http-request", "txn"),
     ]
+
+
+def _as_text(when: str, scope: str) -> list[str]:
+    """Keep the client's address, and its network, as text: HAProxy would write it anew wherever it is wanted.
+
+    Who has an IPv6 address has a whole /64 of them, so that network counts as one client.
+    """
+    return [
+        f"  {when} set-var({scope}.ip) src,lower",
+        f"  {when} set-var({scope}.net) src,ipmask(32,64),lower",
+    ]
+
+
+def _scope(settings: EdgeSettings) -> str:
+    """How long a client's address is known: behind other proxies, each request may come from another."""
+    return "txn" if settings.trusted_proxies else "sess"
+
+
+def _access_log(settings: EdgeSettings) -> str:
+    """A request that is refused before our rules has only what its connection has."""
+    address = "%ci" if settings.trusted_proxies else "%[var(sess.ip)]"
+    return _ACCESS_LOG.replace("LOG", str(LOG)).replace("IP", address)
 
 
 def _challenge(pool: Pool) -> list[str]:
@@ -231,15 +257,14 @@ def _find_route(layout: Layout) -> list[str]:
     return [
         "  http-request set-var(txn.host) req.hdr(host),field(1,:),lower",
         "  http-request set-var(txn.path) path",
-        "  http-request set-var(txn.path) path,url_dec,'regsub(//+,/,g)' if { path -m sub % // }",
-        "  http-request deny deny_status 400 if { path -m sub /. % } { var(txn.path) -m reg /[.][.]?(/|$) }",
+        "  http-request set-var(txn.odd) path if { path -m sub % // /. }",
+        "  http-request set-var(txn.path) var(txn.odd),url_dec,'regsub(//+,/,g)' if { var(txn.odd) -m found }",
+        "  http-request deny deny_status 400 if { var(txn.odd) -m found } { var(txn.path) -m reg /[.][.]?(/|$) }",
         f"  http-request set-var(txn.route) var(txn.host),{lookup}",
         (
             f"  http-request set-var(txn.route) var(txn.host),'regsub(^[^.]+,*)',{lookup}"
             " if !{ var(txn.route) -m found }"
         ),
-        f"  http-request set-var(txn.flags) var(txn.route),field({FLAGS},|)",
-        f"  http-request set-var(txn.key) var(txn.route),field({KEY},|) if {_has(Flag.LIMIT)}",
     ]
 
 
@@ -252,25 +277,28 @@ def _to_tls(settings: EdgeSettings) -> list[str]:
     if settings.https_port is None and not settings.trusted_proxies:
         return []
     word = "txn.proto" if settings.https_port else "txn.said"
-    return [f"  use_backend {SECURE} if {_has(Flag.HTTPS)} {{ var({word}) -m str http }}"]
+    return [f"  use_backend {SECURE} if {IS_FOR_HTTPS} {{ var({word}) -m str http }}"]
 
 
 def _answering_backends(settings: EdgeSettings, layout: Layout) -> str:
     """Backends without servers: they answer by themselves."""
     port = "" if settings.https_port in {None, 443} else f":{settings.https_port}"
     secure = f"location 'https://%[var(txn.host)]{port}%[capture.req.uri]'"
-    target = f"prefix %[var(txn.route),field({KEY},|),map_str({layout.redirects})]"
+    target = "prefix " + literal(f"%[{KEY},map_str({layout.redirects})]")
     page = f"content-type 'text/html; charset=utf-8' file {layout.maintenance_page}"
     return lines(
         f"backend {SECURE} from {HTTP}",
+        _BY_THE_EDGE,
         f"  http-request redirect {secure} code 308 if !{{ method GET HEAD }}",
         f"  http-request redirect {secure} code 301",
         "",
         f"backend {REDIRECT} from {HTTP}",
+        _BY_THE_EDGE,
         f"  http-request redirect {target} code 308 if !{{ method GET HEAD }}",
         f"  http-request redirect {target} code 301",
         "",
         f"backend {MAINTENANCE} from {HTTP}",
+        _BY_THE_EDGE,
         f"  http-request return status 503 {page} hdr Retry-After 120 hdr Cache-Control no-store",
         "",
         f"backend {BOUNDED} from {HTTP}",
@@ -282,29 +310,32 @@ def _answering_backends(settings: EdgeSettings, layout: Layout) -> str:
     )
 
 
-def _limits(pool: Pool) -> list[str]:
+def _limits(settings: EdgeSettings, pool: Pool) -> list[str]:
     """Refused requests are not counted, so a client that keeps asking still gets its share.
 
-    Who has an IPv6 address has a whole /64 of them, so that network counts as one client.
+    A comparison with a limit that the route does not have is false.
     """
-    rules = [f"  http-request set-var(txn.limit) var(txn.route),field({LIMIT},|),add(0) if {_has(Flag.LIMIT)}"]
+    network = f"{_scope(settings)}.net"
     limited = "{ var(txn.limit) -m found }"
+    rules = [
+        f"  http-request set-var(txn.limit) var(txn.route),field({LIMIT},|),add(0)",
+        f"  http-request set-var(txn.key) {literal(KEY)} if {limited}",
+    ]
     for period in pool.periods:
         table = rate_table(period)
         only = "" if len(pool.periods) == 1 else f" {{ var(txn.route),field({PERIOD},|) -m str {period} }}"
         rules += [
-            f"  http-request track-sc0 src,ipmask(32,64),concat(|,txn.key) table {table} if {limited}{only}",
+            f"  http-request track-sc0 var({network}),concat(|,txn.key) table {table} if {limited}{only}",
             (
-                f"  http-request deny deny_status 429 hdr Retry-After {period} if {limited}{only}"
-                f" {{ sc0_gpc0_rate({table}),sub(txn.limit) ge 0 }}"
+                f"  http-request deny deny_status 429 hdr Retry-After {period} if"
+                f"{only} {{ sc0_gpc0_rate({table}),sub(txn.limit) ge 0 }}"
             ),
         ]
-    bounded = "{ var(txn.most) -m found }"
     return [
         *rules,
         "  http-request sc-inc-gpc0(0)",
-        f"  http-request set-var(txn.most) var(txn.route),field({BODY},|),add(0) if {_has(Flag.BODY)}",
-        f"  http-request deny deny_status 413 if {bounded} {{ req.body_size,sub(txn.most) gt 0 }}",
+        f"  http-request set-var(txn.most) var(txn.route),field({BODY},|),add(0)",
+        "  http-request deny deny_status 413 if { req.body_size,sub(txn.most) gt 0 }",
     ]
 
 
@@ -319,7 +350,7 @@ def _counting_frontend(layout: Layout) -> str:
         f"  bind unix@{layout.bounded_socket} mode 600",
         "  no log",
         "  filter lua.bodylimit",
-        f"  unique-id-format '%[var(txn.route),field({BACKEND},|)]'",
+        "  unique-id-format %b",
         "  http-request set-src req.hdr(x-real-ip)",
         "  http-request set-var(txn.proto) req.hdr(x-forwarded-proto)",
         _find_route(layout),
@@ -333,15 +364,17 @@ def _counting_frontend(layout: Layout) -> str:
 def _forward(settings: EdgeSettings) -> list[str]:
     """What the service learns about the visitor; whatever a stranger claimed about himself is gone."""
     outer = "var(txn.outer)" if settings.trusted_proxies else "req.hdr(host)"
+    address = f"{_scope(settings)}.ip"
     return [
         NO_REPEAT,
         "  http-request del-header x-forwarded- -m beg",
         "  http-request del-header forwarded",
         "  http-request set-header x-request-id %[var(txn.id)]",
-        "  http-request set-header x-real-ip %[src]",
-        "  http-request add-header x-forwarded-for %[src]",
+        f"  http-request set-header x-real-ip %[var({address})]",
+        f"  http-request add-header x-forwarded-for %[var({address})]",
         "  http-request add-header x-forwarded-proto %[var(txn.proto)]",
         f"  http-request add-header x-forwarded-host %[{outer}]",
+        f"  http-request set-var(txn.adjusted) bool(true) if {HAS_HEADERS}",
     ]
 
 
@@ -349,12 +382,10 @@ def _answer_headers() -> list[str]:
     """The default ones, unless the route's own backend has set those of the route."""
 
     def added(name: str, value: str, condition: str = "") -> str:
-        when = f"!{{ res.hdr({name}) -m found }}{condition}"
-        return f"  http-after-response set-header {name} {literal(value)} if !adjusted {when} or by_the_edge {when}"
+        when = f"!{{ var(txn.adjusted) -m found }}{condition} !{{ res.hdr({name}) -m found }}"
+        return f"  http-after-response add-header {name} {literal(value)} if {when}"
 
     return [
-        f"  acl adjusted {_has(Flag.HEADERS).strip('{ }')}",
-        f"  acl by_the_edge be_name -m str {_WEB} {REDIRECT} {MAINTENANCE} {SECURE}",
         "  http-after-response set-header X-Request-Id %[var(txn.id)]",
         *[added(name, value) for name, value in SECURITY_HEADERS],
         added(*STRICT_TRANSPORT, " { var(txn.proto) -m str https }"),
@@ -369,7 +400,3 @@ def _metrics(address: str) -> str:
         "  http-request use-service prometheus-exporter if { path /metrics }",
         "  http-request return status 404",
     )
-
-
-def _has(flag: Flag) -> str:
-    return f"{{ var(txn.flags) -m sub {flag.value} }}"

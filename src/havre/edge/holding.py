@@ -18,13 +18,13 @@ from havre.model.route import EdgeSettings
 HOLD_LIMIT = 15.0
 CONNECT_TIMEOUT = 0.25
 """Seconds; also the pause between two tries, so `retries` times this is how long a connection is held."""
-_HELD, _GATE, _TCP_GATE = "HAVRE_HELD", "HAVRE_GATE", "HAVRE_TCP_GATE"
-"""Variables of the configuration: the map of held backends; where a worker's held requests and connections knock."""
+_GATE, _TCP_GATE = "HAVRE_GATE", "HAVRE_TCP_GATE"
+"""Variables of the configuration: where a worker's held requests and connections knock."""
 _TAKEN_OVER = range(1, 4)
 """How many structures back requests are taken over from: one that failed, and was taken back, counts too."""
 
-WAIT = f'  http-request lua.wait if {{ "be_name,map_str(${{{_HELD}}})" -m found }}'
-"""The last rule of a backend for HTTP."""
+WAIT = "  http-request lua.wait if { srv_is_up(hold) }"
+"""The last rule of a backend for HTTP: its server `hold` is up from before the map says so until after."""
 
 
 def retries(hold_limit: float) -> int:
@@ -41,7 +41,6 @@ def hold_server(*, is_tcp: bool, is_held: bool) -> str:
 def variables(settings: EdgeSettings, layout: Layout, pool: Pool) -> list[str]:
     """What the lines of apps refer to, in the global section: a new generation leaves their text alone."""
     return [
-        f"  setenv {_HELD} {layout.held}",
         f"  setenv {_GATE} unix@{layout.gate(pool.generation)}",
         f"  setenv {_TCP_GATE} {_tcp_gate(settings, layout, pool.generation)}",
     ]

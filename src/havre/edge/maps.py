@@ -1,6 +1,6 @@
 """The maps that lead a request to its route: everything about a route that changes without a reload.
 
-A line of the routes map is `host/path/ backend|flags|period|limit|max body|host/path/|instance|log`.
+A line of the routes map is `host/path/ mark|backend|limit|max body|period|log`; see `fields`.
 Keys end in a slash and are compared with the request's path plus a slash, so a prefix matches whole segments only.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from havre.edge.fields import MAINTENANCE, OWNER, REDIRECT, Flag
+from havre.edge.fields import MAINTENANCE, REDIRECT, Mark
 from havre.edge.layout import Layout
 from havre.edge.rules import adjusted_headers
 from havre.edge.state import Applied
@@ -59,21 +59,18 @@ def write_map(entries: Mapping[str, str]) -> str:
 
 def owner(line: str) -> str:
     """The app that a line of the routes map belongs to."""
-    return line.split("|")[OWNER - 1]
+    return line.rsplit("|", 1)[1].split('"', 1)[0]
 
 
 def _line(applied: Applied, route: Route) -> str:
     limit = route.rate_limit
-    key, instance = route_key(route), applied.app.instance
     fields = (
+        _mark(applied, route).value,
         _answering(applied, route),
-        "".join(flag.value for flag in _flags(applied, route)) or "-",
-        str(limit.period) if limit else "",
         str(limit.count) if limit else "",
         "" if route.max_body is None else str(route.max_body),
-        key,
-        instance,
-        f'{instance}","service":"{route.service}","route":"{key}',
+        str(limit.period) if limit else "",
+        f'{applied.app.instance}","service":"{route.service}","route":"{route_key(route)}',
     )
     return "|".join(fields)
 
@@ -87,11 +84,8 @@ def _answering(applied: Applied, route: Route) -> str:
     return backend.names[0] if backend else "-"
 
 
-def _flags(applied: Applied, route: Route) -> list[Flag]:
-    wanted = {
-        Flag.HTTPS: route.https_redirect and applied.app.tls.mode != "off",
-        Flag.LIMIT: route.rate_limit is not None,
-        Flag.BODY: route.max_body is not None,
-        Flag.HEADERS: adjusted_headers(route) is not None,
-    }
-    return [flag for flag, is_on in wanted.items() if is_on]
+def _mark(applied: Applied, route: Route) -> Mark:
+    to_https = route.https_redirect and applied.app.tls.mode != "off"
+    if adjusted_headers(route) is not None:
+        return Mark.BOTH if to_https else Mark.HEADERS
+    return Mark.HTTPS if to_https else Mark.NOTHING

@@ -66,7 +66,7 @@ def _route_rules(acl: str, users: str, key: str, route: Route) -> list[str]:
         *_timeouts(acl, route),
         *_headers(acl, route),
     ]
-    return [f"  acl {acl} var(txn.route),field({KEY},|) -m str {literal(key)}", *rules] if rules else []
+    return [f"  acl {acl} {literal(KEY)} -m str {literal(key)}", *rules] if rules else []
 
 
 def _admission(acl: str, users: str, route: Route) -> list[str]:
