@@ -39,6 +39,9 @@ def shortfalls(needs: Needs, server: ServerFacts) -> Iterator[Shortfall]:
     if needs.public_address and server.system and not server.system.public_addresses:
         found = ", ".join(server.system.addresses) or "none but loopback"
         yield Shortfall("public_address", "a public address", found)
+    installed = server.system.programs if server.system else None
+    if installed is not None and (missing := [tool for tool in needs.tools if tool not in installed]):
+        yield Shortfall("tools", f"{', '.join(missing)} installed", "nothing of that name")
 
 
 def _sizes(needs: Needs, server: ServerFacts) -> Iterator[Shortfall]:

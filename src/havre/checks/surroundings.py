@@ -34,6 +34,8 @@ def surroundings(facts: Facts) -> Iterator[Finding]:
     yield from outside(facts)
     yield from _exposed(facts)
     yield from _clock(facts)
+    if facts.serving is not None and facts.engine_at_boot is False:
+        yield Finding(problem=_engine_stays_away(), rank=Rank.EXPOSED)
     if facts.serving is not None and not facts.comes_back:
         yield Finding(problem=_stays_away(facts), rank=Rank.EXPOSED)
 
@@ -84,6 +86,18 @@ def _clock_went_back(release: int, ahead: float) -> Problem:
         hint="`timedatectl` shows the time and what corrects it; where nothing does, `sudo apt-get install chrony`",
         code="doctor-clock",
         severity=Severity.WARNING,
+    )
+
+
+def _engine_stays_away() -> Problem:
+    return Problem(
+        summary="Docker is not started at boot",
+        subject="server",
+        evidence=("docker.service is not enabled",),
+        effect="after a reboot no container of any app runs until somebody starts it",
+        hint="`sudo systemctl enable docker`",
+        code="doctor-engine-boot",
+        severity=Severity.NOTE,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -63,7 +64,9 @@ def app_if_any(chosen: Chosen) -> App | None:
 
 
 def _plain(facts: ServerFacts) -> dict[str, object]:
-    return {name: getattr(facts, name) for name in ServerFacts.__dataclass_fields__}
+    """Without the thousands of programs: a script that needs one looks for it."""
+    system = replace(facts.system, programs=None) if facts.system else None
+    return {name: getattr(facts, name) for name in ServerFacts.__dataclass_fields__} | {"system": system}
 
 
 def _show(found: Machine) -> None:

@@ -158,6 +158,8 @@ def engine_found(chosen: Chosen, app: App, server: Server) -> Problem | None:
     """What to say where nobody named an engine and Docker was not there to be taken; None otherwise."""
     if server.engine.name != "process" or chosen.engine or app.engine or _deployed_with(app, server.state):
         return None
+    if refused := _refused_to_this_user(_docker()):
+        return refused
     return Problem(
         summary="no Docker Engine answers here, so the services run as processes of this server",
         subject=app.instance,
@@ -165,6 +167,18 @@ def engine_found(chosen: Chosen, app: App, server: Server) -> Problem | None:
         hint="nothing to do; to decide it yourself: `--engine`, or `engine:` in havre.yaml",
         code="engine-process",
     )
+
+
+def _refused_to_this_user(docker: DockerEngine) -> Problem | None:
+    """An engine is there, and this user may not use it: seldom what was meant."""
+    try:
+        docker.describe()
+    except UnavailableError as error:
+        (problem,) = error.problems
+        if problem.code == "docker-permission":
+            effect = "the services run as processes of this server (`engine: process` in havre.yaml: that is meant)"
+            return replace(problem, effect=effect, severity=Severity.WARNING)
+    return None
 
 
 def engines_here(state: State) -> tuple[Engine, ...]:

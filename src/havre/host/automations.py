@@ -48,17 +48,29 @@ def read_automations(root: Path = ROOT, home: Path | None = None) -> tuple[Autom
 
 def read_startup(root: Path = ROOT) -> Startup:
     """What process 1 is, whether it starts Docker, and what keeps the system safe by itself."""
-    enabled, init = _enabled(root), _text(root / "proc/1/comm").strip()
-    by_rc = any(path.name.endswith("docker") for path in root.glob("etc/rc[2-5].d/S*"))
+    enabled = _enabled(root)
     return Startup(
-        init=init,
-        docker_enabled="docker.service" in enabled if init == "systemd" else by_rc and init in ("init", "openrc-init"),
+        init=_init(root),
+        docker_enabled=bool(engine_at_boot(root)),
         updates=next((name for unit, name in _UPDATERS.items() if unit in enabled and _is_on(root, name)), ""),
         updated=_last_time(root),
         awaits_reboot=any((root / path).exists() for path in ("run/reboot-required", "var/run/reboot-required")),
         intrusion=next((name for name in _running(root) if name in _WATCHMEN), ""),
         attempts=failed_logins(root / "var/log/btmp", since=clock.now() - DAY),
     )
+
+
+def engine_at_boot(root: Path = ROOT) -> bool | None:
+    """Whether Docker is started at boot; None where process 1 is nothing that is known to start services."""
+    init = _init(root)
+    if init == "systemd":
+        return bool({"docker.service", "snap.docker.dockerd.service"} & _enabled(root))
+    links = (path.name for pattern in ("etc/rc[2-5].d/S*", "etc/runlevels/*/*") for path in root.glob(pattern))
+    return any(name.endswith("docker") for name in links) if init in ("init", "openrc-init") else None
+
+
+def _init(root: Path) -> str:
+    return _text(root / "proc/1/comm").strip()
 
 
 def failed_logins(log: Path, *, since: float) -> int | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from havre.model.server import System
 
 ROOT = Path("/")
+_BINARIES = ("usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin", "snap/bin")
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _UNSYNCHRONISED = 5
 """What adjtimex(2) answers (TIME_ERROR) while nothing keeps the clock in step."""
@@ -32,6 +33,7 @@ def read_system(root: Path = ROOT) -> System:
         kernel=platform.release(),
         architecture=platform.machine(),
         clock_in_step=clock_in_step(),
+        programs=_programs(root),
         addresses=tuple(dict.fromkeys((*_addresses_4(root), *_addresses_6(root)))),
         uptime=float(next(iter(_lines(root / "proc/uptime")), "0").split()[0]),
     )
@@ -41,6 +43,10 @@ def clock_in_step() -> bool | None:
     """Whether something (chrony, timesyncd, ntpd) disciplines the kernel's clock; None where it will not say."""
     state = _LIBC.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
     return None if state < 0 else state != _UNSYNCHRONISED
+
+
+def _programs(root: Path) -> frozenset[str]:
+    return frozenset(path.name for directory in _BINARIES for path in (root / directory).glob("*"))
 
 
 def _release(root: Path) -> Mapping[str, str]:

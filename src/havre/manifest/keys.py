@@ -17,6 +17,7 @@ from havre.manifest.shapes import (
     NETWORK,
     OS,
     PATH,
+    PROGRAM,
     RATE,
     REQUEST,
     SERVICE,
@@ -215,6 +216,7 @@ NEEDS = Record(
         "os": Key(Items(OS, one_ok=True), "Systems that will do, each with its least version.", default="any"),
         "docker": Key(VERSION, "The least version of the Docker Engine.", example='"20.10"'),
         "public_address": Key(FLAG, "It needs an address of its own on the internet.", default="false"),
+        "tools": Key(Items(PROGRAM, one_ok=True), "Programs that people and scripts expect there.", default="none"),
     },
 )
 

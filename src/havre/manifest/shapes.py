@@ -308,6 +308,7 @@ PATH = text("path", r"/[^\s?#]*", "a path: it begins with `/` and has no spaces"
 REQUEST = text("path", r"/\S*", "a path: it begins with `/` and has no spaces", "`/health`")
 LINK = text("URL", r"https?://\S+", "a URL that begins with http:// or https://", "`https://example.org`")
 VARIABLE = text("variable", r"[A-Za-z_][A-Za-z0-9_]*", "the name of a variable", "`JWT_SECRET`")
+PROGRAM = text("program", r"[A-Za-z0-9][\w.+-]*", "the name of a program", "`htop`")
 VERSION = text("version", r"[0-9]+(?:\.[0-9]+)*", "a version such as 20.10", '`"20.10"`')
 OS = Scalar(
     name="system and version",

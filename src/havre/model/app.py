@@ -109,6 +109,8 @@ class Needs:
     os: tuple[tuple[str, str], ...] = ()
     docker: str | None = None
     public_address: bool = False
+    tools: tuple[str, ...] = ()
+    """Programs that people and scripts expect on the server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

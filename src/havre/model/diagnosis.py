@@ -203,6 +203,8 @@ class Facts:
     comes_back: bool = True
     """Something runs `havre boot now` after a reboot."""
     has_systemd: bool = True
+    engine_at_boot: bool | None = None
+    """Whether the engine is started at boot; None where nobody can tell, and where it is Havre itself."""
 
     def of(self, service: str) -> tuple[ReplicaFacts, ...]:
         """The replicas of a service that the serving release stands on: what failed and was kept is not among them."""

@@ -116,6 +116,18 @@ class Startup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Operators:
+    """Who may use the engine (the members of its socket's `group`), and who may become root, by the book of groups."""
+
+    socket: str = ""
+    group: str = ""
+    users: tuple[str, ...] = ()
+    admins: tuple[str, ...] = ()
+    is_open_to_all: bool = False
+    """Whoever has an account here may use the engine, and so become root."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppliedPolicy:
     """How one running replica is kept, as the engine applied it: its log's bounds and what restarts it."""
 

@@ -95,6 +95,8 @@ class System:
     """Whether something disciplines the clock; None where the kernel will not say."""
     addresses: tuple[str, ...] = ()
     """The machine's own addresses, loopback and link-local ones left out."""
+    programs: frozenset[str] | None = None
+    """The names of all programs that are installed for everybody; None where nobody looked."""
     uptime: float = 0.0
     """Seconds since it was started; 0 where nobody knows."""
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from havre.checks.launch import ITEM_IDS, ITEMS, Checklist, Item, Scene, State, judge
@@ -20,6 +21,7 @@ from havre.errors import HavreError, InputError, Problem, RefusedError
 from havre.host import clock
 from havre.host.automations import automations_here, read_startup
 from havre.host.firewall import read_firewall
+from havre.host.members import operators_of
 from havre.model.diagnosis import Facts
 from havre.model.launch import AppliedPolicy, Confirmation, Handshake, Inside, Kept, Trail, WayBack, WebAnswer
 from havre.model.observed import Observed
@@ -268,6 +270,12 @@ def _inside(ground: Ground) -> tuple[Inside, ...]:
     return tuple(replicas.look_inside(ground.server.engine, ground.intent.project, ground.observed))
 
 
+def _engine_socket(ground: Ground) -> Path | None:
+    """The file behind which the engine listens; None where there is no engine, or none behind a file."""
+    host = getattr(ground.server.engine, "host", "")
+    return Path(host.removeprefix("unix://")) if host.startswith("unix://") else None
+
+
 LOOKS: Mapping[str, Callable[[Ground], Any]] = {
     "handshakes": _handshakes,
     "answers": _answers,
@@ -278,6 +286,7 @@ LOOKS: Mapping[str, Callable[[Ground], Any]] = {
     "firewall": lambda _: read_firewall(),
     "automations": lambda _: automations_here(),
     "startup": lambda _: read_startup(),
+    "operators": lambda g: operators_of(_engine_socket(g)),
     "policies": _policies,
     "inside": _inside,
     "databases": lambda g: tuple(replicas.ask_databases(g.server, g.intent.project, g.observed)),

@@ -18,7 +18,7 @@ from havre.edge.haproxy import Edge
 from havre.engines.base import CloseLook, Context, LogQuery, Usage
 from havre.errors import HavreError, InputError, Problem, Severity
 from havre.host import clock
-from havre.host.automations import automations_here
+from havre.host.automations import automations_here, engine_at_boot
 from havre.host.autostart import can_install
 from havre.model.diagnosis import CertificateFact, Death, EdgeStatus, Facts, ReplicaFacts
 from havre.model.health import ProbeResult
@@ -98,6 +98,7 @@ def examine(server: Server, instance: str, service: str | None = None) -> Diagno
         only=service,
         comes_back=any(one.brings_back(str(server.state.directory)) for one in automations_here()),
         has_systemd=can_install(),
+        engine_at_boot=engine_at_boot() if server.engine.name == "docker" else None,
     )
     return Diagnosis(instance=instance, facts=facts, problems=diagnose(facts), secrets=secrets)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import re
@@ -184,6 +185,32 @@ def test_updates_that_stall_are_seen(shop: LaunchedShop) -> None:
     assert fresh["state"] == "passed", fresh
     os.utime(root / "periodic/upgrade-stamp", (0, time.time() - 30 * 86400))
     assert "has done nothing for 30 d" in failed(shop.checklist("security-updates", setup=setup), "security-updates")
+
+
+def test_docker_at_boot_is_what_systemd_would_start(shop: LaunchedShop) -> None:
+    units = shop.directory / "boot/multi-user.target.wants"
+    units.mkdir(parents=True)
+    (shop.directory / "init").write_text("systemd\n")
+    setup = f"mount --bind {shop.directory}/init /proc/1/comm; mount --bind {units.parent} /etc/systemd/system"
+    found = shop.checklist("reboot", setup=setup)
+    assert "Docker is not started at boot" in failed(found, "reboot")
+    assert "Docker is not started at boot" in shop.havre_inside(setup, "doctor", network=False).stdout
+    (units / "docker.service").touch()
+    found = shop.checklist("reboot", setup=setup)
+    assert "Docker is started at boot by systemd" in found["reboot"]["evidence"]
+
+
+def test_those_who_may_use_docker_are_listed(shop: LaunchedShop) -> None:
+    socket = Path(os.environ["DOCKER_HOST"].removeprefix("unix://"))
+    group = grp.getgrgid(socket.stat().st_gid).gr_name
+    book = shop.directory / "group"
+    book.write_text(f"{group}:x:{socket.stat().st_gid}:maicivy\nsudo:x:27:maicivy,ops\n")
+    setup = f"mount --bind {book} /etc/group"
+    found = shop.checklist("operators", setup=setup)["operators"]
+    assert found["state"] == "passed", found
+    assert found["evidence"] == [f"may use Docker: maicivy (group {group})", "may become root: maicivy, ops"]
+    book.write_text(f"{group}:x:{socket.stat().st_gid}:\n")
+    assert shop.checklist("operators", setup=setup)["operators"]["state"] == "only a person can say"
 
 
 def test_attempts_to_break_in_are_counted_where_nothing_notices_them(shop: LaunchedShop) -> None:

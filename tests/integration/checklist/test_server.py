@@ -60,6 +60,11 @@ def test_a_server_that_is_too_small_is_told_by_server_and_check_and_refused_by_d
         ("cpus: {cpus}", "cpus: {more_cpus}", "CPUs; this server has {cpus}"),
         ("disk: {disk}", "disk: {twice_disk}", "of disk; this server has"),
         ("os: [debian 11, ubuntu 20.04]", "os: [debian 99]", "debian 99 or newer; this server has"),
+        (
+            "tools: [sh, tar]",
+            "tools: [sh, no-such-tool]",
+            "no-such-tool installed; this server has nothing of that name",
+        ),
         ('docker: "20.10"', 'docker: "99.0"', "Docker Engine 99.0 or newer; this server has"),
     ],
 )

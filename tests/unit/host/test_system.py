@@ -48,6 +48,13 @@ def test_a_machine_that_says_nothing_is_described_by_its_kernel(tmp_path: Path) 
     assert (found.name, found.id, found.addresses) == ("Linux", "", ())
 
 
+def test_programs_are_those_that_everybody_finds(tmp_path: Path) -> None:
+    (tmp_path / "usr/local/bin").mkdir(parents=True)
+    (tmp_path / "usr/local/bin/htop").touch()
+    assert read_system(tmp_path).programs == frozenset({"htop"})
+    assert {"sh", "ls"} <= (read_system().programs or frozenset())
+
+
 def test_this_machine_has_a_name_a_kernel_and_a_clock_that_can_be_asked() -> None:
     found = read_system()
     assert found.hostname == socket.gethostname()

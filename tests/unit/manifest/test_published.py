@@ -56,7 +56,8 @@ keep_releases: 3
 hold: 10s
 notify: [https://x.org/hook]
 server:
-  needs: {memory: 4GB, cpus: 2, disk: 40GB, os: [debian 11, ubuntu 20.04], docker: '20.10', public_address: true}
+  needs: {memory: 4GB, cpus: 2, disk: 40GB, os: [debian 11, ubuntu 20.04], docker: '20.10', public_address: true,
+          tools: [curl, htop]}
   recommends: {memory: 8GB, cpus: 4}
 support:
   documentation: docs/

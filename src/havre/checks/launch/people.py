@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from havre.checks.launch.item import Item, Judge, Judgement, Level, by_checks, only_a_person, problem, seen
 from havre.checks.launch.scene import Scene
 from havre.errors import Problem
-from havre.model.launch import Neighbour, Page, Watcher
+from havre.model.launch import Neighbour, Operators, Page, Watcher
 from havre.model.units import show_seconds
 
 STALLED_AFTER = 8 * 86400
@@ -139,6 +139,28 @@ def _unnoticed(attempts: int) -> Problem:
     )
 
 
+def _operators(scene: Scene) -> Judgement:
+    """Whoever may use Docker is as good as root; nobody should have to be root to deploy."""
+    who = scene.operators
+    admins = f"may become root: {', '.join(who.admins) or 'nobody but root'}"
+    if not who.socket:
+        return only_a_person("no Docker Engine's socket is shared with a group here", admins)
+    if who.is_open_to_all:
+        return seen(admins, problems=[_open_socket(who)])
+    if not who.users:
+        return only_a_person(f"only root may use {who.socket}: group {who.group} has no members", admins)
+    return seen(f"may use Docker: {', '.join(who.users)} (group {who.group})", admins)
+
+
+def _open_socket(who: Operators) -> Problem:
+    return problem(
+        f"everybody with an account on this server may use {who.socket}",
+        f"`sudo chmod o-rw {who.socket}`, and `sudo usermod -aG {who.group} USER` for who deploys",
+        subject="server",
+        effect="any program of any account here can become root through Docker",
+    )
+
+
 def _apart(scene: Scene) -> Judgement:
     if not scene.neighbours:
         return only_a_person("no other environment of this app runs on this server")
@@ -246,6 +268,19 @@ ITEMS = (
         promised=("M50",),
         looks=("startup",),
         asks="What notices attempts to break in?",
+        level=Level.RECOMMENDED,
+    ),
+    Item(
+        id="operators",
+        title="those who deploy may use the engine, and nobody else",
+        doc=(
+            "The members of the group that owns Docker's socket, and of sudo, wheel or admin, by the book of groups. A "
+            "socket that everybody may write to fails: Docker is as good as root."
+        ),
+        judge=_operators,
+        promised=("C6",),
+        looks=("operators",),
+        asks="Who deploys, and as which user?",
         level=Level.RECOMMENDED,
     ),
     Item(

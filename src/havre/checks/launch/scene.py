@@ -20,6 +20,7 @@ from havre.model.launch import (
     Kept,
     Login,
     Neighbour,
+    Operators,
     Page,
     Startup,
     Trail,
@@ -63,6 +64,7 @@ class Scene:
     firewall: Firewall = field(default_factory=Firewall)
     automations: tuple[Automation, ...] = ()
     startup: Startup = field(default_factory=Startup)
+    operators: Operators = field(default_factory=Operators)
     policies: tuple[AppliedPolicy, ...] = ()
     inside: tuple[Inside, ...] = ()
     databases: tuple[Database, ...] = ()

@@ -80,6 +80,11 @@ class DockerEngine:
         """The API version spoken with this engine: some Compose keys need a newer one than others."""
         return self.client.version
 
+    @property
+    def host(self) -> str:
+        """Where the engine listens: `unix:///var/run/docker.sock`."""
+        return self.client.host
+
     def describe(self) -> str:
         """`Docker Engine 20.10.24 (API 1.41) at unix:///var/run/docker.sock`."""
         version = self.client.get("/version", doing="ask the Docker Engine for its version")["Version"]

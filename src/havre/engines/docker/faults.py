@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from havre.errors import FailedError, HavreError, Problem, UnavailableError
+from havre.host.members import Access, access_to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,15 +22,7 @@ class Asked:
 def not_answering(host: str, error: Exception, asked: Asked) -> UnavailableError:
     """The engine could not be reached, or went away while it was asked."""
     if isinstance(error, PermissionError):
-        return UnavailableError(
-            Problem(
-                summary=f"this user may not use the Docker Engine at {host}",
-                evidence=(f"could not {asked.doing}: permission denied on the socket",),
-                hint="add the user to the group that owns the socket (`sudo usermod -aG docker $USER`, then log in "
-                "again), or run the command as root",
-                code="docker-permission",
-            )
-        )
+        return UnavailableError(_not_for_this_user(host, asked, access_to(Path(host.removeprefix("unix://")))))
     return UnavailableError(
         Problem(
             summary=f"the Docker Engine does not answer at {host}",
@@ -39,6 +33,37 @@ def not_answering(host: str, error: Exception, asked: Asked) -> UnavailableError
             code="docker-down",
         )
     )
+
+
+def _not_for_this_user(host: str, asked: Asked, access: Access | None) -> Problem:
+    return Problem(
+        summary=f"{f'user {access.user}' if access else 'this user'} may not use the Docker Engine at {host}",
+        evidence=(
+            f"could not {asked.doing}: permission denied on the socket",
+            *(
+                [f"it belongs to {access.owner}, and to group {access.group} (mode {access.mode:04o})"]
+                if access
+                else []
+            ),
+        ),
+        effect="nothing was changed",
+        hint=way_in(access),
+        code="docker-permission",
+    )
+
+
+def way_in(access: Access | None) -> str:
+    """What lets this user use the engine, by how it stands to the socket; None where that could not be looked at."""
+    if access is None:
+        return "`sudo usermod -aG docker $USER`, then log in again; or run the command as root"
+    user, group = access.user, access.group
+    if group == "root":
+        return "`sudo groupadd -f docker && sudo systemctl restart docker` gives the socket a group; or run it as root"
+    if access.is_listed and not access.is_member:
+        return f"log in again, or `newgrp {group}`: {user} is in group {group}, and this login is older than that"
+    if access.is_member:
+        return f"`sudo chmod g+rw` the socket: group {group} itself may not use it"
+    return f"`sudo usermod -aG {group} {user}`, then log in again; or run the command as root"
 
 
 def too_slow(host: str, seconds: float, asked: Asked) -> UnavailableError:

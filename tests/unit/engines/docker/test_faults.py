@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from havre.engines.docker.faults import REFUSALS, Asked, explain, not_answering
+from havre.engines.docker.faults import REFUSALS, Asked, explain, not_answering, way_in
 from havre.errors import FailedError, HavreError, UnavailableError
+from havre.host.members import Access
 
 ASKED = Asked(method="POST", path="/containers/create", doing="start web.1")
 
@@ -104,3 +107,17 @@ def test_an_engine_that_cannot_be_reached(error: OSError, code: str, words: str)
     assert problem.code == code
     assert "unix:///var/run/docker.sock" in problem.summary
     assert words in problem.evidence[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, "`sudo usermod -aG docker anna`, then log in again"),
+        ({"is_listed": True}, "log in again, or `newgrp docker`: anna is in group docker, and this login is older"),
+        ({"is_listed": True, "is_member": True, "mode": 0o640}, "`sudo chmod g+rw` the socket"),
+        ({"group": "root"}, "`sudo groupadd -f docker && sudo systemctl restart docker` gives the socket a group"),
+    ],
+)
+def test_whoever_may_not_use_the_engine_is_told_the_way_in_by_how_things_stand(changed: Any, said: str) -> None:
+    anna = Access(user="anna", owner="root", group="docker", mode=0o660, is_listed=False, is_member=False)
+    assert way_in(replace(anna, **changed)).startswith(said)
