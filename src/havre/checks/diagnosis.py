@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from havre.checks.advice import advice
 from havre.checks.finding import Finding, Rank, one_per_cause, only
+from havre.checks.procfile import with_place
 from havre.checks.reaching import Blame, blame
 from havre.checks.slow import busy, pools, visits
 from havre.checks.surroundings import surroundings
@@ -42,7 +43,8 @@ def diagnose(facts: Facts) -> tuple[Problem, ...]:
     found = [*_services(facts), *_kept(facts), *surroundings(facts), *pools(facts)]
     found += visits(facts, found)
     found += busy(facts, found)
-    return one_per_cause(only(found, facts.only) if facts.only else found)
+    told = one_per_cause(only(found, facts.only) if facts.only else found)
+    return tuple(with_place(problem, facts.processes, facts.app.compose) for problem in told)
 
 
 def proposed_limit(limit: int) -> int:

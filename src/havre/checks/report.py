@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from havre.checks.case import Case, Check
+from havre.checks.procfile import processes_of, with_place
 from havre.errors import Location, Problem, Severity
 from havre.model.app import Waiver
 
@@ -59,10 +60,12 @@ def run_checks(case: Case, checks: Sequence[Check], *, today: str, also_known: C
     `also_known` are ids that are no checks and may be waived as well.
     """
     found: dict[Problem, None] = {}
+    processes = processes_of(case)
     for check in checks:
         for problem in check.find(case):
             milder = max(check.severity, problem.severity, key=lambda severity: _RANK[severity])
-            found.setdefault(replace(problem, code=check.id, severity=milder))
+            told = with_place(problem, processes, case.app.compose)
+            found.setdefault(replace(told, code=check.id, severity=milder))
     counted: list[Problem] = []
     waived: list[Waived] = []
     for problem in found:

@@ -64,6 +64,17 @@ def _autoscaled(case: Case) -> Iterator[Problem]:
             )
 
 
+def _unheard(case: Case) -> Iterator[Problem]:
+    if case.app.notify:
+        yield Problem(
+            summary="`notify` has no effect yet: nothing is sent to anybody",
+            subject="notify",
+            at=case.app.place("notify"),
+            effect="a release that fails, or a server in trouble, tells nobody by itself",
+            hint="remove it, and let an Alertmanager among the services tell people",
+        )
+
+
 def _closest(name: str, names: tuple[str, ...]) -> str:
     close = get_close_matches(name, names, n=1)
     return f"did you mean `{close[0]}`?" if close else f"the services are {', '.join(sorted(names))}"
@@ -180,6 +191,13 @@ CHECKS = (
         title="the manifest names services that exist",
         doc="Routes, migration, backups, processes and autoscale name services of the Compose files.",
         find=_services,
+    ),
+    Check(
+        id="notify-unheard",
+        severity=Severity.WARNING,
+        title="nobody relies on `notify`",
+        doc="The key is kept for what is to come: nothing is sent to what it names.",
+        find=_unheard,
     ),
     Check(
         id="autoscale",

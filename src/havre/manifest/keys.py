@@ -270,7 +270,7 @@ SETTINGS = {
     "engine": Key(choice("docker", "process", "swarm"), "What runs the services.", default="docker when it answers"),
     "keep_releases": Key(whole(1, 1000), "Releases one can roll back to.", default="5"),
     "hold": Key(DURATION, "How long requests wait for a stop-first service.", default="15s"),
-    "notify": Key(Items(TEXT, one_ok=True), "Who is told of releases and alerts: webhook URLs or addresses."),
+    "notify": Key(Items(TEXT, one_ok=True), "Who will be told of releases and alerts. No effect yet: nothing is sent."),
     "server": Key(SERVER, "What the machine must have: checked before every deploy."),
     "support": Key(SUPPORT, "Where to look and whom to ask, shown by `havre server` and `havre checklist`."),
 }

@@ -203,6 +203,8 @@ class Facts:
     comes_back: bool = True
     """Something runs `havre boot now` after a reboot."""
     has_systemd: bool = True
+    processes: frozenset[str] = frozenset()
+    """The services that are lines of a Procfile."""
     engine_at_boot: bool | None = None
     """Whether the engine is started at boot; None where nobody can tell, and where it is Havre itself."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from havre.compose.discovery import DEFAULT_FILES
 from havre.compose.reader import DiskReader
-from havre.engines.procfile import NAME, as_compose
+from havre.engines.procfile import NAME, as_compose, read_procfile
 from havre.model.app import App
 
 
@@ -30,6 +30,13 @@ class ComposeFiles(DiskReader):
         names = [secret.name for secret in self._app.secrets]
         text = data.decode(errors="replace")
         return as_compose(text, shown, env_files=self._app.env_files, secrets=names).encode()
+
+
+def processes_of_procfile(app: App) -> frozenset[str]:
+    """The services of an app that are lines of its Procfile."""
+    named = [file for file in named_files(app) if posixpath.basename(file) == NAME]
+    directories = {Path(app.directory, file).parent for file in named}
+    return frozenset(name for directory in directories for name, _ in read_procfile(directory))
 
 
 def named_files(app: App) -> tuple[str, ...]:

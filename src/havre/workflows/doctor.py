@@ -29,6 +29,7 @@ from havre.model.secrets_mask import is_secret_name, looks_secret, mask_text
 from havre.model.server import System
 from havre.workflows.check import look_at_server
 from havre.workflows.circumstances import images_of, load_of, names_of, room_of, visits_of
+from havre.workflows.compose_files import processes_of_procfile
 from havre.workflows.fills import fills_of
 from havre.workflows.record import Recorded, unseal_configuration
 from havre.workflows.server import Server
@@ -98,6 +99,7 @@ def examine(server: Server, instance: str, service: str | None = None) -> Diagno
         only=service,
         comes_back=any(one.brings_back(str(server.state.directory)) for one in automations_here()),
         has_systemd=can_install(),
+        processes=processes_of_procfile(recorded.app),
         engine_at_boot=engine_at_boot() if server.engine.name == "docker" else None,
     )
     return Diagnosis(instance=instance, facts=facts, problems=diagnose(facts), secrets=secrets)

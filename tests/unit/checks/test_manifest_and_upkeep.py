@@ -275,3 +275,10 @@ def test_the_example_raises_nothing() -> None:
     loaded = load_project(request)
     report = run_checks(Case.of(app, lower(loaded, instance=app.instance), loaded), ALL, today="2026-11-20")
     assert str(report) == f"{len(ALL)} checks: 0 errors, 0 warnings"
+
+
+def test_addresses_that_nothing_is_sent_to_are_told(judge: Any) -> None:
+    manifest = "app: shop\nnotify: [https://hooks.example.org/x]\n"
+    (found,) = judge.problems("notify-unheard", "services: {web: {image: 'nginx:1'}}", manifest)
+    assert (str(found.at), found.severity.value) == ("havre.yaml:2:1", "warning")
+    assert "hooks.example.org" not in str(found), "such an address is a secret"

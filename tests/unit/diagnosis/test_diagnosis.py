@@ -349,6 +349,16 @@ def test_an_engine_that_a_reboot_ends_is_told_of(shop: Shop) -> None:
     assert shop.problems(engine_at_boot=True) == shop.problems(engine_at_boot=None) == ()
 
 
+def test_a_line_of_a_procfile_is_told_where_its_limit_goes(shop: Shop) -> None:
+    shop.put(replica("api", memory=99 * MIB, memory_limit=100 * MIB))
+    (found,) = shop.problems(processes=frozenset({"api"}))
+    assert "raise `mem_limit` of api" not in found.hint
+    assert "`mem_limit` (under its name in a compose.yaml beside the Procfile, which" in found.hint
+    named = App(name="shop", compose=("Procfile", "more.yaml"))
+    (found,) = shop.problems(processes=frozenset({"api"}), app=named)
+    assert found.hint.startswith("raise `mem_limit` (under its name in more.yaml) of api, then `havre deploy`")
+
+
 def test_one_service_is_told_with_what_explains_it_and_nothing_else(shop: Shop) -> None:
     shop.put(stopped("db"), crashed("api", REFUSED), crashed("web", "KeyError: 'SESSION_KEY'"))
     assert [problem.subject for problem in shop.problems()] == ["web.1", "db.1"]

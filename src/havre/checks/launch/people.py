@@ -28,8 +28,8 @@ def _monitoring(scene: Scene) -> Judgement:
 def _alerting(scene: Scene) -> Judgement:
     managers = [one for one in scene.watchers if one.name.startswith("alertmanager")]
     if not managers:
-        told = [f"`notify` of havre.yaml: {', '.join(scene.case.app.notify)}"] if scene.case.app.notify else []
-        return only_a_person("no Alertmanager runs here", *told)
+        unheard = ["`notify` of havre.yaml sends nothing yet"] if scene.case.app.notify else []
+        return only_a_person("no Alertmanager runs here", *unheard)
     shown = tuple(f"{one.name} at {one.place}: {'answers' if one.answers else one.detail}" for one in managers)
     silent = [one for one in managers if not one.answers]
     return seen(*shown, problems=[_silent(one) for one in silent])

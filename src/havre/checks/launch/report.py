@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from havre.checks.launch.item import Item, Judgement, State
 from havre.checks.launch.scene import Scene
+from havre.checks.procfile import processes_of, with_place
 from havre.checks.report import Waived, covering
 from havre.errors import Problem
 from havre.model.launch import Confirmation
@@ -88,11 +89,15 @@ def _judged(scene: Scene, item: Item) -> Judgement:
     return item.judge(scene)
 
 
+def _placed(scene: Scene, found: Problem) -> Problem:
+    return with_place(found, processes_of(scene.case), scene.case.app.compose)
+
+
 def _without_waived(scene: Scene, item: Item, judgement: Judgement) -> tuple[tuple[Waived, ...], tuple[Problem, ...]]:
     """(what is waived, what counts): a waiver may name the item itself, or a check that it stands on."""
     waived, counted = list(judgement.waived), []
     for found in judgement.problems:
-        problem = found if found.code else replace(found, code=item.id)
+        problem = found if found.code else replace(_placed(scene, found), code=item.id)
         waiver = covering(scene.case.app.waivers, problem, scene.today) or covering(
             scene.case.app.waivers, replace(problem, code=item.id), scene.today
         )
