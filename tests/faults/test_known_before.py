@@ -159,6 +159,27 @@ FAULTS = {
         "  b: {image: 'nginx:alpine', ports: ['[::1]:47210:80']}",
         says=("port 47210/tcp is already published by `a`", "compose.yaml:3:", "a publishes it at compose.yaml:2:"),
     ),
+    "a database on localhost, a script from Windows, and words for a shell": Fault(
+        services=f"{GOOD_DB}\n  web: {{build: ./web, environment: {{DATABASE_URL: 'postgres://db_user@localhost/x'}}}}\n"
+        "  job: {image: 'alpine', command: [echo, a, '&&', echo, b], mem_limit: 64m}",
+        files={
+            "web/Dockerfile": 'FROM alpine\nCOPY entry.sh /\nENTRYPOINT ["/entry.sh"]\n',
+            "web/entry.sh": "#!/bin/sh\r\necho\r\n",
+        },
+        says=(
+            "compose.yaml:3:",
+            "DATABASE_URL looks for db on localhost, which is web itself",
+            "write `db` where it says",
+            "web/entry.sh:1",
+            "web/entry.sh has Windows line ends",
+            "`sed -i 's/\\r$//' web/entry.sh`",
+            "web/entry.sh is what it is started with, and nobody may execute it",
+            "`chmod +x web/entry.sh`",
+            "compose.yaml:4:",
+            "no shell reads its command: echo gets `&&` as it stands",
+            '`["sh", "-c", "echo a && echo b"]`',
+        ),
+    ),
     "a host that is an address of a page": Fault(
         services="web: {image: 'nginx:alpine'}",
         manifest="routes: [{host: 'https://Shop.Example.org/', to: web:80}]\n",
@@ -187,7 +208,7 @@ def test_a_fault_is_explained_before_anything_is_touched(name: str, tmp_path: Pa
     (tmp_path / ".env").write_text(fault.env)
     for path, text in fault.files.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text)
+        (tmp_path / path).write_bytes(text.encode())
     if fault.tracked:
         subprocess.run(["git", "init", "-q", tmp_path], check=True)
         subprocess.run(["git", "-C", tmp_path, "add", "-f", *fault.tracked], check=True)

@@ -23,6 +23,7 @@ services:
     ports: ["47251:5432"]
   cache:
     image: redis
+    command: redis-server --save "" && echo up
 """
 WARNINGS = {
     "F16 a page that needs no database": (
@@ -39,6 +40,9 @@ WARNINGS = {
         "warning: api, db, cache: nothing bounds the log [log-rotation]", "api: compose.yaml:2:", "max-size",
     ),
     "memory without end, told once": ("warning: api, db, cache: nothing limits the memory", "`mem_limit: 256m`"),
+    "what Compose drops of a line": (
+        "compose.yaml:14:", "Compose drops what stands at and behind `&&`", '`["sh", "-c", "…"]`',
+    ),
     "no restart, told once": ("warning: api, db, cache: nothing starts it again", "add `restart: unless-stopped`"),
 }  # fmt: skip
 

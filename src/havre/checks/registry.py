@@ -6,12 +6,14 @@ from havre.checks import (
     baked,
     binds,
     builds,
+    commands,
     configurations,
     disk,
     exposure,
     first_logins,
     health,
     hygiene,
+    loopback,
     memory,
     networks,
     passwords,
@@ -24,7 +26,7 @@ from havre.checks import (
 from havre.checks.case import Check
 
 FAMILIES: tuple[tuple[str, tuple[Check, ...]], ...] = (
-    ("Variables", (*variables.CHECKS, *unread.CHECKS, *passwords.CHECKS, *first_logins.CHECKS)),
+    ("Variables", (*variables.CHECKS, *unread.CHECKS, *passwords.CHECKS, *loopback.CHECKS, *first_logins.CHECKS)),
     ("Secrets", (*exposure.CHECKS, *baked.CHECKS)),
     ("Health checks", health.CHECKS),
     ("Routes and manifest", routes.CHECKS),
@@ -32,6 +34,7 @@ FAMILIES: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("Networks and names", networks.CHECKS),
     ("Files", (*binds.CHECKS, *configurations.CHECKS)),
     ("Builds", builds.CHECKS),
+    ("Commands", commands.CHECKS),
     ("Memory and disk", (*memory.CHECKS, *disk.CHECKS)),
     ("Server", requirements.CHECKS),
     ("Upkeep", hygiene.CHECKS),

@@ -191,15 +191,21 @@ def _bare(address: str) -> str:
 
 
 def split_command(text: str) -> list[str]:
-    """A command line as its words, the way Compose splits it.
+    """A command line as its words, the way Compose splits it: without what it drops."""
+    return split_line(text)[0]
+
+
+def split_line(text: str) -> tuple[list[str], str]:
+    """(the words of a command line, what is dropped of it), the way Compose splits it.
 
     Further lines lose their indentation, even inside quotes, and what follows an unquoted `;&|<>` is dropped.
     """
+    line, dropped = re.sub(_INDENTATION, "\n", text), ""
     words: list[str] = []
     word: list[str] = []
     has_word = is_escaped = False
     quote = ""
-    for character in re.sub(_INDENTATION, "\n", text):
+    for at, character in enumerate(line):
         if is_escaped:
             word.append({"t": "\t", "n": "\n"}.get(character, character))
             is_escaped, has_word = False, True
@@ -213,6 +219,7 @@ def split_command(text: str) -> list[str]:
                 words.append("".join(word))
             word, has_word = [], False
         elif character in _OPERATORS and not quote:
+            dropped = line[at:]
             break
         else:
             quote = _substitution(character, quote, word)
@@ -220,7 +227,7 @@ def split_command(text: str) -> list[str]:
             has_word = True
     if is_escaped or quote:
         raise ValueError("invalid command line string")
-    return [*words, "".join(word)] if has_word else words
+    return [*words, "".join(word)] if has_word else words, dropped
 
 
 def _substitution(character: str, quote: str, word: list[str]) -> str:

@@ -14,8 +14,8 @@ from havre.compose.findings import Findings
 from havre.compose.interpolate import to_integer, to_number
 from havre.compose.merge import go_text
 from havre.compose.rules import Rule, compile_rules, matches
-from havre.compose.shortforms import parse_hosts, split_command
-from havre.compose.tree import Map, Seq, spot_of
+from havre.compose.shortforms import parse_hosts, split_command, split_line
+from havre.compose.tree import Map, Path, Seq, dotted, spot_of
 from havre.compose.units import format_duration, parse_duration, parse_size
 
 Convert = Callable[[Any], Any]
@@ -34,10 +34,26 @@ def convert_values(root: Any, findings: Findings, *, keeps_unreadable: bool = Fa
             continue
         try:
             container[key] = convert(value)
+            if convert is _command and isinstance(value, str):
+                _warn_dropped(value, findings, spot_of(container, key), path)
         except (ValueError, TypeError, OverflowError) as error:
             if not (keeps_unreadable and "$" in str(value)):
                 spot = spot_of(container, key)
                 findings.error(str(error), hint="correct the value", spot=spot, path=path, code="value")
+
+
+def _warn_dropped(line: str, findings: Findings, spot: int, path: Path) -> None:
+    """Compose runs no shell and says nothing of what it drops; it may hold secrets, so only the operator is shown."""
+    dropped = split_line(line)[1]
+    if dropped:
+        operator = re.split("[^;&|<>]", dropped)[0]
+        findings.warn(
+            f"no shell reads this line: Compose drops what stands at and behind `{operator}`",
+            hint='put the whole line into a shell: `["sh", "-c", "…"]`',
+            at=findings.sources.location(spot),
+            code="command-dropped",
+            subject=dotted(path),
+        )
 
 
 def _drop_unset(root: Any) -> None:

@@ -129,12 +129,23 @@ class ServerFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """A file whose first line names the program that runs it; `is_windows` when that line ends with a return."""
+
+    name: str
+    is_windows: bool = False
+    is_executable: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PathFact:
     """What lies at a path: `file`, `directory`, `other` (sockets, devices) or `missing` with similar files."""
 
     path: str
     kind: str
     similar: tuple[str, ...] = ()
+    script: Script | None = None
+    """Where it is a file that can be run; its name as shown to people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +181,10 @@ class BuildFact:
     service: str
     dockerfile: str
     """As shown to people: relative to the manifest where it lies below it."""
+    context: str = ""
+    """The context's directory, as shown to people."""
+    scripts: tuple[Script, ...] = ()
+    """Shell scripts and files without a suffix that reach the builder and can be run, by their place in the context."""
     text: str | None = None
     """The Dockerfile; None when it does not exist."""
     context_exists: bool = True

@@ -44,7 +44,7 @@ from havre.workflows.intent import Intent
 from havre.workflows.ledger import places_of_data, server_now
 from havre.workflows.server import Server
 from havre.workflows.settings import read_settings
-from havre.workflows.sources import source_texts
+from havre.workflows.sources import read_script, scripts_among, source_texts
 
 MOST_FILES = 20_000
 """Entries of a build context, or of the project's directory, beyond which nobody looks."""
@@ -212,7 +212,8 @@ def _path_fact(path: Path, directory: Path) -> PathFact:
     except OSError:
         return PathFact(path=str(path), kind="missing", similar=tuple(_similar(path, directory)))
     kind = "directory" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "other"
-    return PathFact(path=str(path), kind=kind)
+    script = read_script(path, _shown(path, directory)) if kind == "file" else None
+    return PathFact(path=str(path), kind=kind, script=script)
 
 
 def _similar(path: Path, directory: Path) -> list[str]:
@@ -267,6 +268,8 @@ def _build_fact(service: Service, directory: Path, *, from_source: bool) -> Buil
             (name, (context / name).read_text(errors="replace")) for name in sorted(sent) if _says_packages(name)
         ),
         mentions=mentions_in(text for _, text in sources),
+        context=_shown(context, directory).removeprefix("."),
+        scripts=tuple(scripts_among(entries)),
         written=secrets_written(sources, _shown(context, directory)),
         env_secrets=frozenset(name for name, text in sources if is_env_with_secrets(name, text)),
     )

@@ -286,3 +286,11 @@ def test_the_env_file_beside_a_discovered_file_counts_below_the_one_here() -> No
     assert project.model["services"]["a"]["image"] == "x:here-above"
     assert project.warnings == ()
     assert load(files, working_dir=f"{HERE}/deep", env_files=("../none/../deep/.env",)).variables["B"].source == "unset"
+
+
+def test_what_compose_drops_of_a_command_line_is_told_and_not_shown() -> None:
+    (warning,) = load("services:\n  a:\n    image: x\n    command: migrate && start --password=hunter2\n").warnings
+    assert (str(warning.at), warning.code) == ("compose.yaml:4:5", "command-dropped")
+    assert warning.summary.endswith("Compose drops what stands at and behind `&&`")
+    assert "hunter2" not in str(warning)
+    assert load("services:\n  a:\n    image: x\n    command: sh -c 'migrate && start'\n").warnings == ()

@@ -1,0 +1,177 @@
+"""Checks of what services are started with: shell words that no shell reads, and scripts that the kernel cannot run."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+
+from havre.checks.case import Case, Check
+from havre.checks.dockerfile import foundation, instructions
+from havre.errors import Location, Problem, Severity
+from havre.model.project import MountKind, Service
+from havre.model.server import BuildFact
+
+_SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh", "busybox", "eval", "envsubst"})
+_JOINS = frozenset({"&&", "||", "|", ">", ">>", "2>&1", "<"})
+_VARIABLE = re.compile(r"(?:--?[\w.-]+=)?\$\{?([A-Za-z_]\w*)\}?")
+_RUN_BY_IMAGE = ("/docker-entrypoint-initdb.d/", "/docker-entrypoint.d/")
+_REPAIRED = re.compile(r"dos2unix|\\r")
+
+
+def _shell_words(case: Case) -> Iterator[Problem]:
+    for service in case.project.services:
+        for place, words in _started_with(service):
+            if words and posixpath.basename(words[0]) not in _SHELLS and (found := _for_a_shell(words, service)):
+                yield _unread(case, service, place, words, found)
+
+
+def _started_with(service: Service) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(Compose path, words) of what is run without a shell of its own."""
+    if service.entrypoint:
+        yield "entrypoint", (*service.entrypoint, *(service.command or ()))
+    elif service.command:
+        yield "command", service.command
+    if service.health and not service.health.shell:
+        yield "healthcheck.test", service.health.test
+
+
+def _for_a_shell(words: Sequence[str], service: Service) -> str:
+    """The first word that only a shell would act on; a variable only where the service has it."""
+    given = {name for name, _ in service.environment}
+    for word in words[1:]:
+        variable = _VARIABLE.fullmatch(word)
+        if word in _JOINS or (variable and variable[1] in given):
+            return word
+    return ""
+
+
+def _unread(case: Case, service: Service, place: str, words: Sequence[str], found: str) -> Problem:
+    is_join = found in _JOINS
+    return Problem(
+        summary=f"no shell reads its {place}: {words[0]} gets `{found}` as it stands",
+        subject=service.name,
+        at=case.place(f"services.{service.name}.{place}"),
+        evidence=("Compose splits a line into words, and runs the first with the others",),
+        effect="what stands behind it never runs" if is_join else "its value is never put in",
+        hint=f'put the whole line into a shell: `["sh", "-c", "{_line(words)}"]`',
+        severity=Severity.ERROR if is_join else Severity.WARNING,
+    )
+
+
+def _line(words: Sequence[str]) -> str:
+    """The line as a Compose file would have it, cut where it is long, without values of options."""
+    shown = " ".join(re.sub(r"((?:pass|secret|token|key)\w*=)[^$].*", r"\1…", word) for word in words)
+    line = shown.replace("$", "$$").replace('"', '\\"')
+    return line if len(line) <= 60 else f"{line[:57]}…"
+
+
+def _line_ends(case: Case) -> Iterator[Problem]:
+    for fact, service in _builds(case):
+        steps = (one.words for one in instructions(fact.text or "") if one.name == "RUN")
+        words = " ".join((*steps, *_words(fact, service)))
+        for script in fact.scripts:
+            if script.is_windows and posixpath.basename(script.name) in words and not _REPAIRED.search(fact.text or ""):
+                yield _windows(service.name, posixpath.join(fact.context, script.name), script.name)
+    for service, index, source, target in _mounted(case):
+        fact_at = case.files.at(source)
+        if fact_at and fact_at.script and fact_at.script.is_windows and _is_run(service, target):
+            place = case.place(f"services.{service.name}.volumes[{index}]")
+            yield _windows(service.name, fact_at.script.name, target, place)
+
+
+def _builds(case: Case) -> Iterator[tuple[BuildFact, Service]]:
+    by_name = {service.name: service for service in case.project.services}
+    for fact in case.files.builds:
+        yield fact, by_name[fact.service]
+
+
+def _mounted(case: Case) -> Iterator[tuple[Service, int, str, str]]:
+    for service in case.project.services:
+        for index, mount in enumerate(service.mounts):
+            if mount.kind is MountKind.BIND and mount.source:
+                yield service, index, mount.source, mount.target
+
+
+def _is_run(service: Service, target: str) -> bool:
+    test = service.health.test if service.health else ()
+    words = " ".join((*(service.entrypoint or ()), *(service.command or ()), *test))
+    return target in words or target.startswith(_RUN_BY_IMAGE)
+
+
+def _words(fact: BuildFact, service: Service) -> tuple[str, ...]:
+    """What a built service is started with, as far as its Dockerfile and the Compose file say."""
+    if service.entrypoint is not None:
+        return (*service.entrypoint, *(service.command or ()))
+    target = service.build.target if service.build else None
+    found = foundation(fact.text or "", target=target)
+    return found.command if found and not service.command else service.command or ()
+
+
+def _windows(service: str, shown: str, target: str, place: Location | None = None) -> Problem:
+    return Problem(
+        summary=f"{shown} has Windows line ends, and no system has the program that its first line names",
+        subject=service,
+        at=place or Location(shown, 1),
+        evidence=("its first line ends with a carriage return",),
+        effect=f"it cannot be run: `exec {target}: no such file or directory`, though the file is there",
+        hint=f"`sed -i 's/\\r$//' {shown}`; `*.sh text eol=lf` in .gitattributes keeps it so",
+    )
+
+
+def _not_executable(case: Case) -> Iterator[Problem]:
+    for fact, service in _builds(case):
+        words = _words(fact, service)
+        if not words or "chmod" in (fact.text or ""):
+            continue
+        for script in fact.scripts:
+            if not script.is_executable and posixpath.basename(script.name) == posixpath.basename(words[0]):
+                shown = posixpath.join(fact.context, script.name)
+                yield _may_not_run(service.name, shown, words[0], Location(shown, 1))
+    for service, index, source, target in _mounted(case):
+        at = case.files.at(source)
+        first = (*(service.entrypoint or ()), *(service.command or ()))[:1]
+        if at and at.script and not at.script.is_executable and first == (target,):
+            place = case.place(f"services.{service.name}.volumes[{index}]")
+            yield _may_not_run(service.name, at.script.name, target, place)
+
+
+def _may_not_run(service: str, shown: str, target: str, place: Location | None) -> Problem:
+    return Problem(
+        summary=f"{shown} is what it is started with, and nobody may execute it",
+        subject=service,
+        at=place,
+        effect=f"the container exits at once: `exec {target}: permission denied`",
+        hint=f"`chmod +x {shown}` (and `git update-index --chmod=+x` where git keeps it)",
+    )
+
+
+CHECKS = (
+    Check(
+        id="command-no-shell",
+        severity=Severity.ERROR,
+        title="what only a shell understands is read by one",
+        doc=(
+            "Compose runs `command`, `entrypoint` and a `CMD` health check without a shell: `&&`, `|` and `>` become "
+            "arguments (an error), and `$$NAME` stays as it is (a warning, where the service has that variable)."
+        ),
+        find=_shell_words,
+    ),
+    Check(
+        id="script-line-ends",
+        severity=Severity.ERROR,
+        title="scripts that are run have Unix line ends",
+        doc=(
+            'A script that was saved on Windows names the program `sh\\r`: it "does not exist". Looked for in what a '
+            "Dockerfile or the Compose file runs, and in mounts that images run at their start."
+        ),
+        find=_line_ends,
+    ),
+    Check(
+        id="script-not-executable",
+        severity=Severity.ERROR,
+        title="what a container is started with may be executed",
+        doc="A script in a build context or a mount that is the first word of what runs, without an execute bit.",
+        find=_not_executable,
+    ),
+)

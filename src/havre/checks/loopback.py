@@ -1,0 +1,91 @@
+"""Finds services that look for a database on `localhost`, which inside a container is the container itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from havre.checks.case import Case, Check
+from havre.errors import Problem, Severity
+from havre.model.images import Known, known
+from havre.model.project import Service
+
+_HERE = r"(?:localhost|127\.0\.0\.1|\[::1\])"
+_URL = re.compile(rf"^(?:jdbc:)?([a-z][a-z0-9]*)(?:\+[a-z0-9]+)?://(?:[^@/\s]*@)?{_HERE}(?=[:/?]|$)", re.IGNORECASE)
+_KINDS: Mapping[str, str] = {
+    "postgres": "postgres", "postgresql": "postgres", "pg": "postgres", "mysql": "mysql", "mariadb": "mysql",
+    "redis": "redis", "rediss": "redis", "valkey": "redis", "amqp": "rabbitmq", "amqps": "rabbitmq",
+    "rabbitmq": "rabbitmq", "mongodb": "mongo", "mongo": "mongo", "memcached": "memcached",
+}  # fmt: skip
+"""By the scheme of a URL, or by the first word of a variable such as REDIS_HOST."""
+
+_DATABASES = ("postgres", "mysql", "mongo")
+_HOST = re.compile(
+    r"^(?:[A-Z0-9]+_)*?(DB|DATABASE|POSTGRES|PG|MYSQL|MARIADB|REDIS|VALKEY|MONGO|RABBITMQ)_?HOST(?:NAME)?$"
+)
+
+
+def _here(case: Case) -> Iterator[Problem]:
+    for service in case.project.services:
+        if service.network_mode or _is_joined(service, case):
+            continue
+        for name, value in service.environment:
+            kinds = _sought(name, value or "")
+            other = next((one for one in case.project.services if _is(one, kinds)), None)
+            if other and other.name != service.name:
+                yield _elsewhere(case, service, name, other)
+
+
+def _is_joined(service: Service, case: Case) -> bool:
+    """Another container shares its network: `localhost` may be that one."""
+    return any(one.network_mode == f"service:{service.name}" for one in case.project.services)
+
+
+def _sought(name: str, value: str) -> tuple[str, ...]:
+    """The kinds of server that a variable looks for at this very place; empty where it looks elsewhere."""
+    url = _URL.match(value)
+    if url:
+        return (_KINDS[url[1].lower()],) if url[1].lower() in _KINDS else ()
+    host = _HOST.match(name)
+    if host is None or not re.fullmatch(_HERE, value):
+        return ()
+    kind = _KINDS.get(host[1].lower())
+    return (kind,) if kind else _DATABASES
+
+
+def _is(service: Service, kinds: tuple[str, ...]) -> bool:
+    facts: Known | None = known(service)
+    return facts is not None and facts.kind in kinds
+
+
+def _elsewhere(case: Case, service: Service, name: str, other: Service) -> Problem:
+    path = f"services.{service.name}.environment.{name}"
+    uses = case.uses(path)
+    return Problem(
+        summary=f"{name} looks for {other.name} on localhost, which is {service.name} itself",
+        subject=service.name,
+        at=uses[0].at if len(uses) == 1 and uses[0].at else case.place(path),
+        evidence=(f"{other.name} ({other.image}) is a container of its own",),
+        effect="every connection is refused, though both run",
+        hint=f"write `{other.name}` where it says localhost, and the port inside that container"
+        f"{_port(other)}, not a published one",
+    )
+
+
+def _port(other: Service) -> str:
+    facts = known(other)
+    return f" ({facts.port})" if facts and facts.port else ""
+
+
+CHECKS = (
+    Check(
+        id="localhost-elsewhere",
+        severity=Severity.ERROR,
+        title="databases are not looked for on localhost",
+        doc=(
+            "What works on a developer's machine does not between containers: there, `localhost` is the container "
+            "itself. URLs and `…_HOST` variables of databases, caches and queues that are services of the project."
+        ),
+        find=_here,
+    ),
+)

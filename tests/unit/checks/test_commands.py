@@ -1,0 +1,133 @@
+"""What services are started with: words for a shell that nobody starts, and scripts that the kernel cannot run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from havre.model.server import BuildFact, FileFacts, PathFact, Script
+from havre.workflows.sources import read_script
+
+ENVIRONMENT = "environment: {REDIS_PASSWORD: 4f1c9a7be2}"
+
+
+def compose(rest: str, image: str = "image: 'app:1'") -> str:
+    return f"services: {{web: {{{image}, {rest}}}}}"
+
+
+@pytest.mark.parametrize(
+    ("rest", "said", "severity"),
+    [
+        ("command: [npm, run, x, '&&', npm, start]", "no shell reads its command: npm gets `&&` as it stands", "error"),
+        ("command: [python, app.py, '>', /tmp/log]", "no shell reads its command: python gets `>`", "error"),
+        ("entrypoint: [app], command: ['|', tee, x]", "no shell reads its entrypoint: app gets `|`", "error"),
+        (
+            f"command: [redis-server, --requirepass, $$REDIS_PASSWORD], {ENVIRONMENT}",
+            "redis-server gets `$REDIS_PASSWORD` as it stands",
+            "warning",
+        ),
+        (f"command: ['app', '--password=$${{REDIS_PASSWORD}}'], {ENVIRONMENT}", "app gets `--password=$", "warning"),
+        (
+            f"healthcheck: {{test: [CMD, redis-cli, -a, $$REDIS_PASSWORD, ping]}}, {ENVIRONMENT}",
+            "no shell reads its healthcheck.test: redis-cli gets",
+            "warning",
+        ),
+    ],
+)
+def test_words_for_a_shell_are_told_where_none_reads_them(judge: Any, rest: str, said: str, severity: str) -> None:
+    (found,) = judge.problems("command-no-shell", compose(rest))
+    assert said in found.summary
+    assert found.severity.value == severity
+    assert found.hint.startswith('put the whole line into a shell: `["sh", "-c", "')
+    assert "4f1c9a7be2" not in str(found)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "command: [sh, -c, 'a && b > c']",
+        "command: bash -ec 'a | b'",
+        "entrypoint: [/bin/sh, -c], command: ['echo $$REDIS_PASSWORD && sleep 1']",
+        f"healthcheck: {{test: [CMD-SHELL, 'redis-cli -a $$REDIS_PASSWORD ping']}}, {ENVIRONMENT}",
+        "command: [find, /tmp, -exec, rm, '{}', ';']",
+        "command: [envsubst, $$HOST], environment: {HOST: a}",
+        "command: [app, --format, $$UNKNOWN]",
+        "command: [app, --regexp, '^a|b$$']",
+    ],
+)
+def test_what_a_shell_reads_and_what_is_no_variable_is_left_alone(judge: Any, rest: str) -> None:
+    assert judge.problems("command-no-shell", compose(rest)) == []
+
+
+def built(*scripts: Script, text: str) -> FileFacts:
+    fact = BuildFact(service="web", dockerfile="app/Dockerfile", context="app", scripts=scripts, text=text)
+    return FileFacts(builds=(fact,))
+
+
+WINDOWS, PLAIN = Script(name="bin/entry.sh", is_windows=True), Script(name="bin/entry.sh", is_executable=False)
+FROM = "FROM python:3.12\nCOPY . /app\n"
+RUNS_IT = f'{FROM}ENTRYPOINT ["/app/bin/entry.sh"]\n'
+
+
+def test_a_script_from_windows_that_is_run_is_refused(judge: Any) -> None:
+    build = compose("build: ./app", image="labels: {}")
+    (found,) = judge.problems("script-line-ends", build, files=built(WINDOWS, text=RUNS_IT))
+    assert str(found.at) == "app/bin/entry.sh:1"
+    assert r"`sed -i 's/\r$//' app/bin/entry.sh`" in found.hint
+    assert len(judge.problems("script-line-ends", build, files=built(WINDOWS, text=f"{FROM}RUN bin/entry.sh\n"))) == 1
+
+
+@pytest.mark.parametrize("text", [FROM, RUNS_IT.replace("ENTRY", "RUN dos2unix /app/bin/*\nENTRY"), f"{FROM}CMD [x]"])
+def test_a_script_from_windows_that_nobody_runs_or_somebody_repairs_is_left_alone(judge: Any, text: str) -> None:
+    build = compose("build: ./app", image="labels: {}")
+    assert judge.problems("script-line-ends", build, files=built(WINDOWS, text=text)) == []
+
+
+def test_what_a_container_starts_with_must_be_executable(judge: Any) -> None:
+    build = compose("build: ./app", image="labels: {}")
+    (found,) = judge.problems("script-not-executable", build, files=built(PLAIN, text=RUNS_IT))
+    assert found.hint.startswith("`chmod +x app/bin/entry.sh`")
+    through_sh = f'{FROM}ENTRYPOINT ["sh", "/app/bin/entry.sh"]\n'
+    for text in (through_sh, RUNS_IT.replace("ENTRY", "RUN chmod 755 /app/bin/entry.sh\nENTRY")):
+        assert judge.problems("script-not-executable", build, files=built(PLAIN, text=text)) == []
+    assert judge.problems("script-not-executable", compose("build: ./app, entrypoint: [python]", image="labels: {}"),
+                          files=built(PLAIN, text=RUNS_IT)) == []  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rest", "count"),
+    [
+        ("volumes: ['./init.sh:/docker-entrypoint-initdb.d/init.sh']", 1),
+        ("volumes: ['./init.sh:/run.sh'], command: /run.sh", 1),
+        ("volumes: ['./init.sh:/srv/downloads/run.sh']", 0),
+    ],
+)
+def test_a_mounted_script_from_windows_counts_where_it_is_run(judge: Any, rest: str, count: int) -> None:
+    script = Script(name="./init.sh", is_windows=True)
+    files = FileFacts(paths=(PathFact(path="/srv/shop/init.sh", kind="file", script=script),))
+    found = judge.problems("script-line-ends", compose(rest), files=files)
+    assert len(found) == count
+    assert all(str(problem.at).startswith("compose.yaml:1:") for problem in found)
+
+
+def test_a_mounted_script_that_is_the_command_must_be_executable(judge: Any) -> None:
+    script = Script(name="./init.sh", is_executable=False)
+    files = FileFacts(paths=(PathFact(path="/srv/shop/init.sh", kind="file", script=script),))
+    volumes = "volumes: ['./init.sh:/run.sh']"
+    (found,) = judge.problems("script-not-executable", compose(f"{volumes}, command: /run.sh"), files=files)
+    assert "`exec /run.sh: permission denied`" in found.effect
+    assert judge.problems("script-not-executable", compose(f"{volumes}, command: [sh, /run.sh]"), files=files) == []
+
+
+def test_a_script_is_known_by_its_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.sh"
+    path.write_bytes(b"#!/bin/sh\r\necho\r\n")
+    assert read_script(path, "x.sh") == Script(name="x.sh", is_windows=True, is_executable=False)
+    path.write_bytes(b"#!/bin/sh\necho\r\n")
+    path.chmod(0o755)
+    assert read_script(path, "x.sh") == Script(name="x.sh")
+    path.write_bytes(b"echo\r\n")
+    assert read_script(path, "x.sh") is None
+    assert read_script(tmp_path / "gone", "gone") is None
