@@ -11,6 +11,9 @@ from pathlib import Path
 from havre.errors import BusyError, Problem
 from havre.host import clock
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.1
+"""Seconds between two tries: most locks are held for an instant, some for a whole release."""
+
 
 @contextmanager
 def exclusive(path: Path, *, what: str, doing: str, wait: float = 0.0) -> Iterator[None]:
@@ -48,13 +51,15 @@ def is_held(path: Path) -> bool:
 
 def _acquire(handle: int, what: str, wait: float) -> None:
     deadline = clock.elapsed() + wait
+    pause = _FIRST_PAUSE
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if clock.elapsed() >= deadline:
                 raise BusyError(_busy(what, os.pread(handle, 300, 0).decode(errors="replace"))) from None
-            clock.sleep(0.1)
+            clock.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
         else:
             return
 

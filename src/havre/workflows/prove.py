@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from havre.checks.advice import ADVICE, advice
 from havre.checks.diagnosis import proposed_limit
@@ -21,6 +22,9 @@ from havre.workflows.execute import Cancellation
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
+_GLANCE = 0.02
+"""Seconds between two tries whether a replica has opened its port."""
+
 INITIALISING = frozenset({"postgres", "mysql"})
 """Kinds whose images run a server for themselves alone while they make the first database."""
 
@@ -43,6 +47,7 @@ def prove(engine: Engine, service: Service, slot: int, context: Context, cancell
     started = clock.elapsed()
     patience = max(service.health.patience, LEAST_PATIENCE) if service.health else DEFAULT_PATIENCE
     pause = FIRST_PAUSE
+    doorstep = Doorstep(engine, service, slot, context, cancellation)
     while True:
         cancellation.check()
         result = _seen_from_outside(engine, service, slot, context, engine.probe(service, slot, context))
@@ -60,8 +65,37 @@ def prove(engine: Engine, service: Service, slot: int, context: Context, cancell
             raise FailedError(_exited(engine, service, dead, context))
         if waited >= patience:
             raise FailedError(_never_healthy(engine, service, slot, context, result, waited))
-        cancellation.pause(pause)
+        doorstep.rest(pause)
         pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+class Doorstep:
+    """Where one waits between two looks: the next one comes at once when the replica opens its port meanwhile."""
+
+    def __init__(self, engine: Engine, service: Service, slot: int, context: Context, cancel: Cancellation) -> None:
+        self._ports = listening_ports(service) if service.network_mode != "none" else frozenset()
+        self._find = partial(engine.address, service, slot, context)
+        self._cancel = cancel
+        self._was_open = False
+
+    def rest(self, seconds: float) -> None:
+        """At most so many seconds; raises Cancelled when asked to stop."""
+        until = clock.elapsed() + seconds
+        address = self._address()
+        while (left := until - clock.elapsed()) > 0:
+            self._cancel.pause(min(_GLANCE, left) if address else left)
+            if address and _is_open(address, self._ports, within=FIRST_PAUSE):
+                self._was_open = True
+                return
+
+    def _address(self) -> str:
+        """Empty where there is nothing to watch: no port is known, or it is open already."""
+        if self._was_open or not self._ports:
+            return ""
+        try:
+            return self._find()
+        except HavreError:  # it ended meanwhile: the next look finds that out
+            return ""
 
 
 def _seen_from_outside(
@@ -84,10 +118,13 @@ def _seen_from_outside(
 
 def _accepts(engine: Engine, service: Service, slot: int, context: Context) -> bool:
     """Where this user may not see who listens, calling tells."""
-    address = engine.address(service, slot, context)
-    for port in listening_ports(service):
+    return _is_open(engine.address(service, slot, context), listening_ports(service))
+
+
+def _is_open(address: str, ports: Iterable[int], *, within: float = 1.0) -> bool:
+    for port in ports:
         try:
-            socket.create_connection((address, port), timeout=1.0).close()
+            socket.create_connection((address, port), timeout=within).close()
         except OSError:
             continue
         return True

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from havre.engines.base import LogQuery
 from havre.engines.process import proctable
 from havre.engines.process.engine import ProcessEngine
 from havre.errors import FailedError, RefusedError
+from havre.host.locks import exclusive
 from havre.model.health import HealthCheck, HealthState
 from havre.model.observed import ReplicaState
 from havre.model.plan import RestartReplica, RunTask
@@ -458,3 +460,18 @@ def test_a_check_that_hangs_is_ended_and_counts_as_failed(viewed: Stage) -> None
     viewed.stop(web)
     gone = ["pgrep", "-f", "^sleep 7659"]
     assert until(lambda: subprocess.run(gone, capture_output=True, check=False).returncode == 1)
+
+
+def test_a_replica_goes_whole_while_others_names_are_written(viewed: Stage) -> None:
+    web = viewed.shell("web", "sleep 1000")
+    viewed.start(web)
+    viewed.stop(web, grace=0.0)
+    names = viewed.directory / "state" / "locks" / "shop.names"
+    with ThreadPoolExecutor(1) as others:
+        with exclusive(names, what="the names", doing="write them"):
+            removal = others.submit(viewed.remove, web)
+            with pytest.raises(TimeoutError):
+                removal.result(timeout=0.3)
+            assert (viewed.directory / "state" / "replicas" / "shop" / "web.1" / "hosts").exists()
+        removal.result(timeout=10)
+    assert viewed.engine.observe("shop").replicas == ()

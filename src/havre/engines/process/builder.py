@@ -28,7 +28,7 @@ from havre.host.locks import exclusive
 from havre.model.app import ProcessSpec
 from havre.model.project import Build, Service
 
-FORMAT = "4"
+FORMAT = "5"
 """Part of every source image's id: raised when the same source must be prepared anew."""
 
 _BUILD_TIME = 1800.0

@@ -69,7 +69,9 @@ def prepare_node(app: Path, base: str, caches: Path, tell: Tell, *, linked: bool
     manager, version = manager_of(app)
     tools = _manager_programs(manager, version, node, caches, tell)
     programs = (*tools, *node.programs)
-    prepared = Prepared(programs=programs, reveal=(node.home, *tools), caches=())
+    # Whole: what lies in a `.bin` are links to the packages beside it.
+    homes = tuple(str(Path(tool).parents[1]) for tool in tools)
+    prepared = Prepared(programs=programs, reveal=(node.home, *homes), caches=())
     files = tuple(_read_by_managers(app))
     if not _asks_for_packages(app):
         return prepared

@@ -150,7 +150,8 @@ class Replicas:
             return
         if found.is_running:
             raise RefusedError(_still_running(found))
-        self._client.ask("remove", key=found.launch.key)
+        with self._naming(instance):  # no name is written into a directory that goes
+            self._client.ask("remove", key=found.launch.key)
         self._allocations.release_address(instance, f"{service}.{slot}")
         if not any(one.launch.service == service for one in self._read(instance)):
             self._allocations.release_address(instance, service)
