@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
+
 from havre.compose import LoadedProject, LoadRequest, load_project
 from havre.compose.discovery import DEFAULT_FILES
 from havre.compose.lower import lower
@@ -15,7 +17,7 @@ from havre.engines.images import context_digest
 from havre.engines.procfile import NAME as PROCFILE
 from havre.errors import InputError, Problem
 from havre.manifest import load_app
-from havre.model.app import App
+from havre.model.app import App, ProcessSpec
 from havre.model.project import Build, MountKind, Project, Service
 from havre.workflows.compose_files import ComposeFiles
 
@@ -130,8 +132,12 @@ def load_and_list_missing(wish: Wish, app: App) -> tuple[LoadedProject, tuple[st
 
 
 def pin_builds(project: Project, app: App) -> Project:
-    """Name every built image after the content it is built from, so that unchanged sources are not built again."""
-    services = tuple(_pin(service, app.instance) for service in project.services)
+    """Name every built image after the content it is built from, so that unchanged sources are not built again.
+
+    How the manifest has it run as processes counts too: it is part of what is prepared there.
+    """
+    specs = {spec.service: spec for spec in app.processes}
+    services = tuple(_pin(service, app.instance, specs.get(service.name)) for service in project.services)
     return replace(project, services=services)
 
 
@@ -163,10 +169,13 @@ def _app_name(directory: Path) -> str:
     return name or "app"
 
 
-def _pin(service: Service, instance: str) -> Service:
+def _pin(service: Service, instance: str, spec: ProcessSpec | None) -> Service:
     if service.build is None:
         return service
     digest = context_digest(service.build)[:12]
+    if spec is not None:
+        said = msgspec.json.encode(msgspec.to_builtins(spec), order="sorted")
+        digest = hashlib.sha256(digest.encode() + said).hexdigest()[:12]
     tags = dict.fromkeys([*service.build.tags, service.image])
     build: Build = replace(service.build, tags=tuple(tag for tag in tags if tag))
     return replace(service, image=f"{instance}/{service.name}:{digest}", build=build)

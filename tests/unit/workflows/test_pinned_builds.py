@@ -1,0 +1,24 @@
+"""What a built image is called: the same content the same, and everything that goes into it counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from havre.model.app import App, ProcessSpec
+from havre.model.project import Build, Project, Service
+from havre.workflows.intent import pin_builds
+
+
+def test_how_the_manifest_has_it_run_as_a_process_is_part_of_the_name(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("print('hello')")
+    project = Project(name="shop", services=(Service(name="web", image="", build=Build(context=str(tmp_path))),))
+    first = ProcessSpec(service="web", command="python app.py")
+    names = [
+        pin_builds(project, App(name="shop", processes=specs)).services[0].image
+        for specs in [(), (first,), (first,), (replace(first, command="python -u app.py"),)]
+    ]
+    assert names[1] == names[2]
+    assert len(set(names)) == 3
+    other = (ProcessSpec(service="worker", command="python app.py"),)
+    assert pin_builds(project, App(name="shop", processes=other)).services[0].image == names[0]
