@@ -161,7 +161,8 @@ FAULTS = {
     ),
     "a database on localhost, a script from Windows, and words for a shell": Fault(
         services=f"{GOOD_DB}\n  web: {{build: ./web, environment: {{DATABASE_URL: 'postgres://db_user@localhost/x'}}}}\n"
-        "  job: {image: 'alpine', command: [echo, a, '&&', echo, b], mem_limit: 64m}",
+        "  job: {image: 'alpine', command: [echo, a, '&&', echo, b], mem_limit: 64m}\n"
+        "  tool: {image: 'nginx:alpine', entrypoint: [fish, -c, x], mem_limit: 64m}",
         files={
             "web/Dockerfile": 'FROM alpine\nCOPY entry.sh /\nENTRYPOINT ["/entry.sh"]\n',
             "web/entry.sh": "#!/bin/sh\r\necho\r\n",
@@ -175,6 +176,9 @@ FAULTS = {
             "`sed -i 's/\\r$//' web/entry.sh`",
             "web/entry.sh is what it is started with, and nobody may execute it",
             "`chmod +x web/entry.sh`",
+            "compose.yaml:5:",
+            "it is started with `fish`, which its image does not have",
+            "install `fish` in the image",
             "compose.yaml:4:",
             "no shell reads its command: echo gets `&&` as it stands",
             '`["sh", "-c", "echo a && echo b"]`',

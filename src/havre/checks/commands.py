@@ -9,11 +9,17 @@ from collections.abc import Iterator, Sequence
 from havre.checks.case import Case, Check
 from havre.checks.dockerfile import foundation, instructions
 from havre.errors import Location, Problem, Severity
+from havre.model.images import image_name
+from havre.model.observed import ObservedImage
 from havre.model.project import MountKind, Service
 from havre.model.server import BuildFact
 
 _SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh", "busybox", "eval", "envsubst"})
 _JOINS = frozenset({"&&", "||", "|", ">", ">>", "2>&1", "<"})
+_INTERPRETER = re.compile(r"(?:ba|z|fi)sh|python[\d.]*|node(?:js)?|np[mx]|yarn|pnpm|bun|deno|ruby|php|perl|java|uvx?")
+_FAMILIES = {"python": ("python", "python3"), "node": ("node", "npm", "npx", "yarn")}
+"""What the image of that name surely has."""
+
 _VARIABLE = re.compile(r"(?:--?[\w.-]+=)?\$\{?([A-Za-z_]\w*)\}?")
 _RUN_BY_IMAGE = ("/docker-entrypoint-initdb.d/", "/docker-entrypoint.d/")
 _REPAIRED = re.compile(r"dos2unix|\\r")
@@ -64,6 +70,49 @@ def _line(words: Sequence[str]) -> str:
     shown = " ".join(re.sub(r"((?:pass|secret|token|key)\w*=)[^$].*", r"\1…", word) for word in words)
     line = shown.replace("$", "$$").replace('"', '\\"')
     return line if len(line) <= 60 else f"{line[:57]}…"
+
+
+def interpreter_of(service: Service, image: ObservedImage) -> str:
+    """The shell or interpreter that a service's own words start with, where its image may well not have it; else empty.
+
+    Where the image has a program of its own to start, the command is that one's business.
+    """
+    words = service.entrypoint or (service.command if image.has_entrypoint is False else None)
+    if not words or "PATH" in dict(service.environment):
+        return ""
+    name = posixpath.basename(words[0])
+    is_its_own = name in _FAMILIES.get(image_name(service.image), ())
+    return words[0] if _INTERPRETER.fullmatch(name) and not is_its_own else ""
+
+
+def _interpreters(case: Case) -> Iterator[Problem]:
+    for service in case.project.services:
+        image = case.observed.image(service.image) if case.observed else None
+        program = interpreter_of(service, image) if image else ""
+        if program and case.has_tool(service, program) is False and not _is_brought(program, service):
+            place = "entrypoint" if service.entrypoint else "command"
+            yield Problem(
+                summary=f"it is started with `{program}`, which its image does not have",
+                subject=service.name,
+                at=case.place(f"services.{service.name}.{place}"),
+                evidence=(f"image: {service.image}",),
+                effect=f'it cannot start: `exec: "{program}": executable file not found`',
+                hint=_instead(program, service, case),
+            )
+
+
+def _is_brought(program: str, service: Service) -> bool:
+    """By a mount over the directory it lies in."""
+    return any(program.startswith(mount.target.rstrip("/") + "/") for mount in service.mounts)
+
+
+def _instead(program: str, service: Service, case: Case) -> str:
+    kind = re.sub(r"[\d.]+$|js$", "", posixpath.basename(program))
+    others = {"bash": ("sh",), "zsh": ("sh",), "python": ("python3", "python"), "node": ("node",)}.get(kind, ())
+    there = next((other for other in others if case.has_tool(service, other)), None)
+    return (
+        f"the image has `{there}`: use that, or install `{program}`" if there else f"install `{program}` in the image"
+    )
 
 
 def _line_ends(case: Case) -> Iterator[Problem]:
@@ -156,6 +205,16 @@ CHECKS = (
             "arguments (an error), and `$$NAME` stays as it is (a warning, where the service has that variable)."
         ),
         find=_shell_words,
+    ),
+    Check(
+        id="command-tool",
+        severity=Severity.ERROR,
+        title="the shell or interpreter that a service is started with is in its image",
+        doc=(
+            "`bash` is not in Alpine, `python3.12` not in an image of 3.11. Looked up in the image itself, once it is "
+            "on this server; where the image starts a program of its own, the command is that one's business."
+        ),
+        find=_interpreters,
     ),
     Check(
         id="script-line-ends",

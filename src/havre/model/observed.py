@@ -89,6 +89,8 @@ class ObservedImage:
     size: int = 0
     exposed: tuple[int, ...] = ()
     health: tuple[str, ...] | None = None
+    has_entrypoint: bool | None = None
+    """Whether a command goes to a program of the image's own; None where the engine does not know."""
     labels: tuple[tuple[str, str], ...] = ()
     created: str = ""
 

@@ -1,4 +1,4 @@
-"""Which programs of health checks are in their images: looked up once per image, since an image never changes."""
+"""Which programs of health checks and commands are in their images: looked up once, since an image never changes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from havre.checks.case import HasTool
+from havre.checks.commands import interpreter_of
 from havre.checks.health import programs
 from havre.engines.base import Engine, ImageLook
 from havre.errors import HavreError
@@ -16,7 +17,7 @@ from havre.host.files import write_atomic
 from havre.model.observed import Observed
 from havre.model.project import Project, Service
 
-STAND_INS = ("curl", "wget", "python3", "python", "node")
+STAND_INS = ("curl", "wget", "python3", "python", "node", "sh")
 """Looked for where something is missing, so that a hint can name what the image does have."""
 
 MOST_IMAGES = 500
@@ -49,7 +50,8 @@ def _wanted(project: Project, observed: Observed) -> Mapping[str, Iterable[str]]
     wanted: dict[str, dict[str, None]] = {}
     for service in project.services:
         image = observed.image(service.image)
-        needed = [one for one in programs(service) if "/" not in one or one.startswith("/")]
+        started = interpreter_of(service, image) if image else ""
+        needed = [one for one in (*programs(service), started) if one and ("/" not in one or one.startswith("/"))]
         if image and needed:
             wanted.setdefault(image.id, {}).update(dict.fromkeys(needed))
     return wanted

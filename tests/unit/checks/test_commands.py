@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from havre.model.observed import Observed, ObservedImage
 from havre.model.server import BuildFact, FileFacts, PathFact, Script
 from havre.workflows.sources import read_script
 
@@ -59,6 +60,48 @@ def test_words_for_a_shell_are_told_where_none_reads_them(judge: Any, rest: str,
 )
 def test_what_a_shell_reads_and_what_is_no_variable_is_left_alone(judge: Any, rest: str) -> None:
     assert judge.problems("command-no-shell", compose(rest)) == []
+
+
+BARE = Observed(instance="shop", images=(ObservedImage(reference="alpine:3", id="1", has_entrypoint=False),))
+
+
+@pytest.mark.parametrize(
+    ("rest", "there", "hint"),
+    [
+        ("command: bash -c 'sleep 1'", {"sh"}, "the image has `sh`: use that, or install `bash`"),
+        ("command: [python3.12, main.py]", {"python3"}, "the image has `python3`: use that, or install `python3.12`"),
+        ("command: [python, main.py]", {"python3"}, "the image has `python3`: use that, or install `python`"),
+        ("entrypoint: [/usr/bin/nodejs, main.js]", {"node"}, "the image has `node`: use that"),
+        ("command: pnpm start", set(), "install `pnpm` in the image"),
+    ],
+)
+def test_an_interpreter_that_the_image_lacks_is_told_with_the_one_it_has(
+    judge: Any, rest: str, there: set[str], hint: str
+) -> None:
+    text = compose(rest, "image: 'alpine:3'")
+    (found,) = judge.problems("command-tool", text, observed=BARE, has_tool=lambda _service, name: name in there)
+    assert found.hint.startswith(hint)
+    assert judge.problems("command-tool", text, observed=BARE, has_tool=lambda _service, _name: None) == []
+
+
+@pytest.mark.parametrize(
+    ("image", "rest", "has_entrypoint"),
+    [
+        ("alpine:3", "command: bash -c x", True),
+        ("alpine:3", "command: bash -c x", None),
+        ("alpine:3", "command: serve", False),
+        ("alpine:3", "command: bash, environment: {PATH: /opt/bin}", False),
+        ("alpine:3", "command: /opt/bin/bash, volumes: ['./bin:/opt/bin']", False),
+        ("node:20", "command: npm start", False),
+    ],
+)
+def test_what_the_image_starts_itself_or_surely_has_is_not_judged(
+    judge: Any, image: str, rest: str, has_entrypoint: bool | None
+) -> None:
+    seen = ObservedImage(reference=image, id="1", has_entrypoint=has_entrypoint)
+    observed = Observed(instance="shop", images=(seen,))
+    text = compose(rest, f"image: '{image}'")
+    assert judge.problems("command-tool", text, observed=observed, has_tool=lambda _service, _name: False) == []
 
 
 def built(*scripts: Script, text: str) -> FileFacts:

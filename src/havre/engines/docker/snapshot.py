@@ -118,6 +118,7 @@ def image(reference: str, found: Json) -> ObservedImage:
         size=found.get("Size", 0),
         exposed=tuple(sorted(int(port) for port, _, protocol in ports if protocol in {"tcp", ""})),
         health=tuple(test) if test else None,
+        has_entrypoint=bool(config.get("Entrypoint")),
         labels=tuple(sorted((config.get("Labels") or {}).items())),
         created=found.get("Created", ""),
     )

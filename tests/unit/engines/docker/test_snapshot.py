@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -167,6 +166,7 @@ def test_an_image() -> None:
         "Config": {
             "ExposedPorts": {"8000/tcp": {}, "53/udp": {}, "80/tcp": {}},
             "Healthcheck": {"Test": ["CMD", "x"]},
+            "Entrypoint": ["docker-entrypoint.sh"],
             "Labels": {"b": "2", "a": "1"},
         },
     }
@@ -180,11 +180,12 @@ def test_an_image() -> None:
         size=7,
         exposed=(80, 8000),
         health=("CMD", "x"),
+        has_entrypoint=True,
         labels=(("a", "1"), ("b", "2")),
         created="2026",
     )
-    assert snapshot.image("x", {"Id": "1", "Config": None}) == replace(
-        image, reference="x", id="1", digest=None, size=0, exposed=(), health=None, labels=(), created=""
+    assert snapshot.image("x", {"Id": "1", "Config": None}) == ObservedImage(
+        reference="x", id="1", has_entrypoint=False
     )
 
 
