@@ -325,12 +325,15 @@ class Edge:
     def _validate(self, applied: Applied, pool: Pool) -> None:
         shared, spares, own = self._disk.candidate(applied, pool)
         instance = applied.app.instance
-        alone = self._runner.validate(self.layout, (shared, own))
-        if not alone.is_accepted:
-            raise RefusedError(problems.rejected(instance, "", alone.complaints))
-        together = self._runner.validate(self.layout, (shared, spares, *self._disk.other_files(instance), own))
+        others = self._disk.other_files(instance)
+        if others:
+            alone = self._runner.validate(self.layout, (shared, own))
+            if not alone.is_accepted:
+                raise RefusedError(problems.rejected(instance, "", alone.complaints))
+        together = self._runner.validate(self.layout, (shared, spares, *others, own))
         if not together.is_accepted:
-            raise RefusedError(problems.rejected(instance, " beside the other apps", together.complaints))
+            beside = " beside the other apps" if others else ""
+            raise RefusedError(problems.rejected(instance, beside, together.complaints))
 
     @contextmanager
     def _undone_on_failure(self, old: Applied | None, instance: str, *, is_structural: bool) -> Iterator[None]:

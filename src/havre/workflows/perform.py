@@ -84,6 +84,7 @@ class Performer:
     """The revision after the migration, once one ran."""
     _meeting: Inside | None = None
     _early: dict[str, set[int]] = field(default_factory=dict)
+    _is_open: bool = False
     _held: set[Endpoint] = field(default_factory=set)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -224,24 +225,35 @@ class Performer:
 
     def _prove(self, service: Service, slot: int, settle: float) -> None:
         context = self.context(service)
+        is_new = service.name in self.work.ports and service.name not in slots_by_service(self.work.before)
+        if is_new:
+            self._open_early()
         prove(self.server.engine, service, slot, context, self.cancellation)
         stay(self.server.engine, service, slot, context, self.cancellation, settle)
         self._verify_directly(service, slot)
-        if service.name in self.work.ports:
+        if is_new:
             self._meet_early(service, slot)
+
+    def _open_early(self) -> None:
+        """The listeners of new services, with nobody behind them yet: the edge is reloaded while a replica starts."""
+        with self._lock:
+            if not self._is_open:
+                self._is_open = True
+                self._lead_early()
 
     def _meet_early(self, service: Service, slot: int) -> None:
         """Let dependents reach a service that nothing served before; its public routes wait for the switch."""
-        if service.name in slots_by_service(self.work.before):
-            return
         with self._lock:
             self._early.setdefault(service.name, set()).add(slot)
-            serving = slots_by_service(self.work.before)
-            to = {**serving, **{name: tuple(sorted(slots)) for name, slots in self._early.items()}}
-            early = self._only_inside(to)
-            if early.inside:
-                self.server.traffic.ensure_running()
-                self.server.traffic.apply(_beside(self.work.before, early), hold=tuple(self._held))
+            self._lead_early()
+
+    def _lead_early(self) -> None:
+        serving = slots_by_service(self.work.before)
+        to = {**serving, **{name: tuple(sorted(slots)) for name, slots in self._early.items()}}
+        early = self._only_inside(to)
+        if early.inside:
+            self.server.traffic.ensure_running()
+            self.server.traffic.apply(_beside(self.work.before, early), hold=tuple(self._held))
 
     def _verify_directly(self, service: Service, slot: int) -> None:
         """Ask a new replica what the manifest promises of it, before it gets any traffic."""
