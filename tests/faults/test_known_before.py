@@ -189,6 +189,12 @@ FAULTS = {
         manifest="routes: [{host: 'https://Shop.Example.org/', to: web:80}]\n",
         says=("havre.yaml:2:", "is not a host name", "`app.example.org`"),
     ),
+    "a secret whose file is missing, beside a configuration to try": Fault(
+        services="web: {image: 'nginx:alpine', secrets: [token], volumes: ['./site.conf:/etc/nginx/conf.d/a.conf:ro']}",
+        rest="secrets: {token: {file: ./tokn.txt}}",
+        files={"site.conf": "server { listen 80; }\n", "token.txt": "x"},
+        says=("./tokn.txt does not exist; it is the file of secret token", "did you mean ./token.txt?"),
+    ),
     "a route to a service that is not there": Fault(
         services="web: {image: 'nginx:alpine'}",
         manifest="routes: [{host: Shop.Example.org., to: wbe:80}]\n",

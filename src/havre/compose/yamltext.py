@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 from havre.compose.findings import Findings, fail
 from havre.compose.libyaml import Parser, errors, events
+from havre.compose.merge import go_text
 from havre.compose.scalars import Date, resolve
 from havre.compose.tree import Map, Path, Seq, Sources, clone, dotted, spot_at, spot_base
 from havre.errors import HavreError, Location
+from havre.model.secrets_mask import is_secret_name
 
 DEEPEST = 100
 MOST_NODES = 1_000_000
@@ -152,12 +154,31 @@ class _Builder:
             self._key(event, spot)
             return
         value = resolve(text) if event.implicit[0] else text
+        if isinstance(value, int | float):
+            self._note_rewritten(text, value, spot)
         if tag is not None and tag != "!":
             value = self._tagged(tag, text, spot)
         self._count(1, spot)
         if event.anchor:
             self._anchors[event.anchor] = _Anchor(value, 1, ((),) if tag in ("!reset", "!override") else ())
         self._place(value, spot)
+
+    def _note_rewritten(self, text: str, value: float, spot: int) -> None:
+        """A variable is text: what YAML reads as a number or a truth value may be written otherwise then."""
+        given = go_text(value)
+        path = self._path() if given != text else ()
+        if len(path) < 2 or path[-2] not in ("environment", "args"):
+            return
+        name = str(path[-1])
+        kind = "a truth value" if isinstance(value, bool) else "a number"
+        is_shown = not is_secret_name(name)
+        self._findings.warn(
+            f"YAML reads {name} as {kind}, and the container gets {f'`{given}`' if is_shown else 'another text'}",
+            hint=f'write it in quotes: `{name}: "{text}"`' if is_shown else "write it in quotes",
+            at=self._sources.location(spot),
+            code="value-rewritten",
+            subject=dotted(path),
+        )
 
     def _tagged(self, tag: str, text: str, spot: int) -> Any:
         kind = tag.removeprefix("tag:yaml.org,2002:")

@@ -81,7 +81,8 @@ def try_configurations(server: Server, app: App, project: Project, observed: Obs
     engine = server.engine
     if not isinstance(engine, Trials):
         return ()
-    here = [service for service in project.services if observed.image(service.image) and _has_its_files(service)]
+    there = [service for service in project.services if observed.image(service.image)]
+    here = [service for service in there if _has_its_files(service, project)]
     questions = [(service, trial) for service in here for trial in trials_of(service, foundation_of(service))]
     keys = {_key(service, trial, observed, project): (service, trial) for service, trial in questions}
     accepted = _read(cache)
@@ -147,10 +148,13 @@ def _names(project: Project) -> Iterator[str]:
         yield from (name for name in (service.name, service.container_name, service.hostname, *aliases) if name)
 
 
-def _has_its_files(service: Service) -> bool:
+def _has_its_files(service: Service, project: Project) -> bool:
     """False where a mounted file is missing: another check says so, and the engine would make a directory of it."""
-    binds = (mount.source for mount in service.mounts if mount.kind is MountKind.BIND)
-    return all(Path(source).exists() for source in binds if source)
+    sources = [mount.source for mount in service.mounts if mount.kind is MountKind.BIND]
+    for grants, files in ((service.secrets, project.secrets), (service.configs, project.configs)):
+        given = {grant.source for grant in grants}
+        sources += [file.file for file in files if file.key in given]
+    return all(Path(source).exists() for source in sources if source)
 
 
 def _source(file: str, service: Service, project: Project) -> Path | None:

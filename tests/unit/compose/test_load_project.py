@@ -294,3 +294,34 @@ def test_what_compose_drops_of_a_command_line_is_told_and_not_shown() -> None:
     assert warning.summary.endswith("Compose drops what stands at and behind `&&`")
     assert "hunter2" not in str(warning)
     assert load("services:\n  a:\n    image: x\n    command: sh -c 'migrate && start'\n").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "given"),
+    [
+        ("01234", "668"),
+        ("1.10", "1.1"),
+        ("1e3", "1000"),
+        ("1_000", "1000"),
+        ("0x1F", "31"),
+        ("2.0", "2"),
+        ("True", "true"),
+    ],
+)
+def test_a_variable_that_yaml_takes_for_a_number_and_writes_otherwise_is_told(written: str, given: str) -> None:
+    project = load(f"services: {{a: {{image: x, environment: {{ZIP: {written}}}}}}}")
+    (warning,) = project.warnings
+    kind = "a truth value" if given == "true" else "a number"
+    assert warning.summary == f"YAML reads ZIP as {kind}, and the container gets `{given}`"
+    assert warning.hint == f'write it in quotes: `ZIP: "{written}"`'
+    assert str(warning.at).startswith("compose.yaml:1:")
+    assert project.model["services"]["a"]["environment"]["ZIP"] == given
+
+
+def test_numbers_that_stay_as_they_are_written_are_not_told_and_secret_ones_not_shown() -> None:
+    kept = "{A: 12, B: 1.5, C: '01234', D: true, E: text, F: -3}"
+    assert load(f"services: {{a: {{image: x, environment: {kept}, mem_limit: 064}}}}").warnings == ()
+    assert load("services: {a: {image: x, environment: [A=01234]}}").warnings == ()
+    (warning,) = load("services: {a: {image: x, environment: {DB_PASSWORD: 0012345}}}").warnings
+    assert "0012345" not in str(warning)
+    assert "5349" not in str(warning)
