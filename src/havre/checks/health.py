@@ -107,6 +107,22 @@ def _missing(case: Case) -> Iterator[Problem]:
             )
 
 
+def _never_ends(case: Case) -> Iterator[Problem]:
+    """A server's image with its own command; with another one it may well end."""
+    servers = {one.name: one for one in case.project.services if known(one) and not (one.command or one.entrypoint)}
+    for service in case.project.services:
+        for need in service.needs:
+            if need.condition is Condition.COMPLETED and need.service in servers:
+                yield Problem(
+                    summary=f"{service.name} waits for {need.service} to end, and a server never ends by itself",
+                    subject=service.name,
+                    at=case.place(f"services.{service.name}.depends_on.{need.service}"),
+                    evidence=(f"{need.service} runs {servers[need.service].image}",),
+                    effect=f"{service.name} never starts: the release waits until its time is over",
+                    hint="write `condition: service_healthy`",
+                )
+
+
 def _image_checks(service: Service, case: Case) -> bool:
     """The image may bring its own check; where nobody looked at a built image, nothing is said of it."""
     image = case.observed.image(service.image) if case.observed else None
@@ -266,6 +282,13 @@ CHECKS = (
         title="services that others wait for, or that users reach, have a health check",
         doc="Without one, all that can be known before traffic moves is that a process runs and a port is open.",
         find=_missing,
+    ),
+    Check(
+        id="waits-for-ever",
+        severity=Severity.ERROR,
+        title="nobody waits for a server to end",
+        doc="`service_completed_successfully` is for jobs such as migrations; a server is never completed.",
+        find=_never_ends,
     ),
     Check(
         id="health-no-dependency",

@@ -229,3 +229,33 @@ def test_tools_nobody_looked_for_are_not_judged(judge: Any) -> None:
 def test_a_missing_tool_without_a_known_stand_in_is_named(judge: Any) -> None:
     found = judge.problems("health-tool", compose("[CMD, grpc_health_probe]"), has_tool=lambda _s, _p: False)
     assert found[0].hint == "install `grpc_health_probe` in the image, or use a program it has"
+
+
+def waiting(other: str, condition: str = "service_completed_successfully") -> str:
+    return f"""\
+services:
+  web:
+    image: shop:1
+    depends_on: {{other: {{condition: {condition}}}}}
+  other: {{{other}}}
+"""
+
+
+def test_waiting_for_a_server_to_end_is_waiting_for_ever(judge: Any) -> None:
+    (found,) = judge.problems("waits-for-ever", waiting("image: 'postgres:16'"))
+    assert found.summary == "web waits for other to end, and a server never ends by itself"
+    assert str(found.at).startswith("compose.yaml:4:")
+    assert "service_healthy" in found.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        waiting("image: 'migrate:1'"),
+        waiting("image: 'postgres:16', command: [psql, -c, 'select 1']"),
+        waiting("image: 'nginx:1', entrypoint: [nginx, -t]"),
+        waiting("image: 'postgres:16'", "service_healthy"),
+    ],
+)
+def test_waiting_for_a_job_or_for_health_is_what_it_should_be(judge: Any, text: str) -> None:
+    assert judge.problems("waits-for-ever", text) == []
