@@ -83,13 +83,17 @@ def _sources(case: Case) -> Iterator[Problem]:
 
 def _is_there(source: str, files: frozenset[str]) -> bool:
     wanted = posixpath.normpath(source.lstrip("/") or ".")
-    if wanted == ".":
+    if _is_whole(source):
         return True
     if re.search(r"[*?\[]", wanted):
         depth = wanted.count("/") + 1
         starts = {"/".join(path.split("/")[:depth]) for path in files if path.count("/") + 1 >= depth}
         return any(fnmatch.fnmatchcase(start, wanted) for start in starts)
     return any(path == wanted or path.startswith(wanted + "/") for path in files)
+
+
+def _is_whole(source: str) -> bool:
+    return posixpath.normpath(source.lstrip("/") or ".") == "."
 
 
 def _missing(fact: BuildFact, one: Copied, files: frozenset[str]) -> Problem:
@@ -115,6 +119,22 @@ def _missing(fact: BuildFact, one: Copied, files: frozenset[str]) -> Problem:
         if close
         else "add the file, or correct the path; it is relative to the context",
     )
+
+
+def _of_this_machine(case: Case) -> Iterator[Problem]:
+    """Where everything is copied, what no other machine has goes along."""
+    for fact in case.files.builds:
+        whole = next((one for one in copied(fact.text or "") if _is_whole(one.source)), None)
+        if whole and fact.of_this_machine:
+            names = ", ".join(fact.of_this_machine)
+            yield Problem(
+                summary=f"COPY {whole.source}: {names} of this machine go into the image too",
+                subject=fact.service,
+                at=Location(fact.dockerfile, whole.line),
+                effect="they hide what the image installs, make it bigger, and another one with every change of theirs",
+                hint=f"write {' and '.join(f'`{name}`' for name in fact.of_this_machine)}, a line each, into "
+                f"{posixpath.join(fact.context, '.dockerignore')}",
+            )
 
 
 def _locks(case: Case) -> Iterator[Problem]:
@@ -187,6 +207,16 @@ CHECKS = (
         title="everything a Dockerfile copies is in its context",
         doc="Every COPY and ADD source that is missing, or kept back by .dockerignore, in one list.",
         find=_sources,
+    ),
+    Check(
+        id="build-of-this-machine",
+        severity=Severity.WARNING,
+        title="no image takes this machine's history and packages along",
+        doc=(
+            "`COPY . .` takes .git, node_modules, .venv and the like where no .dockerignore leaves them out: they hide "
+            "what the image installs, and every commit makes another image. Waive it where a build needs its history."
+        ),
+        find=_of_this_machine,
     ),
     Check(
         id="build-lock",

@@ -183,6 +183,8 @@ class BuildFact:
     """As shown to people: relative to the manifest where it lies below it."""
     context: str = ""
     """The context's directory, as shown to people."""
+    of_this_machine: tuple[str, ...] = ()
+    """Directories that reach the builder and belong to this machine: the history, installed packages."""
     scripts: tuple[Script, ...] = ()
     """Shell scripts and files without a suffix that reach the builder and can be run, by their place in the context."""
     text: str | None = None

@@ -55,6 +55,7 @@ WAIVED = "waived"
 PROGRAMS_FILE = "image-programs.json"
 SECRETS_FILE = "secrets-in-images.json"
 _INSTALLED = frozenset({"package.json", "package-lock.json"})
+_OF_THIS_MACHINE = (".git", "node_modules", ".venv", "venv", "__pycache__", ".next")
 _NOT_SOURCES = frozenset({".git", "node_modules", ".venv", "__pycache__", ".next", "dist"})
 _SENSITIVE = ("*.env", ".env*", "*.db", "*.sqlite", "*.sqlite3", "*.pem", "*.key", "id_rsa", "id_ed25519")
 _TEMPLATES = ("example", "sample", "template", "dist", "defaults")
@@ -269,10 +270,15 @@ def _build_fact(service: Service, directory: Path, *, from_source: bool) -> Buil
         ),
         mentions=mentions_in(text for _, text in sources),
         context=_shown(context, directory).removeprefix("."),
+        of_this_machine=tuple(name for name in _OF_THIS_MACHINE if any(_lies_in(path, name) for path in sent)),
         scripts=tuple(scripts_among(entries)),
         written=secrets_written(sources, _shown(context, directory)),
         env_secrets=frozenset(name for name, text in sources if is_env_with_secrets(name, text)),
     )
+
+
+def _lies_in(path: str, name: str) -> bool:
+    return path == name or path.startswith(f"{name}/") or f"/{name}/" in path
 
 
 def _shown(path: Path, directory: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -312,3 +313,18 @@ def test_a_listed_secret_in_the_clear_leads_to_the_sealed_store(judge: Any) -> N
     (problem,) = judge.problems("secret-in-file", "services: {a: {image: 'x:1'}}", manifest, variables=facts)
     assert (problem.subject, str(problem.at)) == ("JWT", ".env:3")
     assert "kx8812" not in str(problem)
+
+
+def test_what_belongs_to_this_machine_is_told_where_everything_is_copied(judge: Any) -> None:
+    text = "FROM node:20\nCOPY package.json ./\nCOPY . .\n"
+    fact = BuildFact(
+        service="web", dockerfile="web/Dockerfile", context="web", text=text, of_this_machine=(".git", "node_modules")
+    )
+    (found,) = judge.problems(
+        "build-of-this-machine", "services: {web: {build: ./web}}", files=FileFacts(builds=(fact,))
+    )
+    assert str(found.at) == "web/Dockerfile:3"
+    assert found.hint == "write `.git` and `node_modules`, a line each, into web/.dockerignore"
+    for other in (replace(fact, text="FROM node:20\nCOPY src ./\n"), replace(fact, of_this_machine=())):
+        files = FileFacts(builds=(other,))
+        assert judge.problems("build-of-this-machine", "services: {web: {build: ./web}}", files=files) == []

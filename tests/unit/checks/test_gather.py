@@ -8,7 +8,7 @@ from pathlib import Path
 from havre.checks.binds import paths_of
 from havre.model.app import App
 from havre.model.project import Build, Mount, MountKind, Project, Service
-from havre.model.server import FileFacts
+from havre.model.server import FileFacts, Script
 from havre.workflows.check import look_at_files, read_env_files
 
 
@@ -113,3 +113,18 @@ def test_env_files_are_read_with_their_lines_and_never_shown(tmp_path: Path) -> 
     ]
     assert "topsecret" not in repr(found)
     assert read_env_files(App(name="shop", directory=str(tmp_path), env_files=("absent",))) == ()
+
+
+def test_what_of_this_machine_reaches_a_builder_and_what_can_be_run_there(tmp_path: Path) -> None:
+    for name in (".git/HEAD", "sub/node_modules/x/index.js", "app.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "Dockerfile").write_text("FROM alpine\nCOPY . .\n")
+    (tmp_path / "entry.sh").write_bytes(b"#!/bin/sh\r\n")
+    service = Service(name="web", image="web", build=Build(context=str(tmp_path)))
+    (fact,) = facts(tmp_path, service).builds
+    assert fact.of_this_machine == (".git", "node_modules")
+    assert fact.scripts == (Script(name="entry.sh", is_windows=True, is_executable=False),)
+    (tmp_path / ".dockerignore").write_text(".git\n**/node_modules\n*.sh\n")
+    (fact,) = facts(tmp_path, service).builds
+    assert (fact.of_this_machine, fact.scripts) == ((), ())
