@@ -184,6 +184,11 @@ FAULTS = {
             '`["sh", "-c", "echo a && echo b"]`',
         ),
     ),
+    "a published port between services": Fault(
+        services="api: {image: 'nginx:alpine', ports: ['127.0.0.1:47231:80'], mem_limit: 64m}\n"
+        "  web: {image: 'nginx:alpine', environment: {BACKEND: 'http://api:47231'}, mem_limit: 64m}",
+        says=("compose.yaml:3:", "BACKEND asks api on 47231, where it listens only outside", "write `api:80`"),
+    ),
     "a host that is an address of a page": Fault(
         services="web: {image: 'nginx:alpine'}",
         manifest="routes: [{host: 'https://Shop.Example.org/', to: web:80}]\n",

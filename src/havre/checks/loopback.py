@@ -1,4 +1,4 @@
-"""Finds services that look for a database on `localhost`, which inside a container is the container itself."""
+"""Finds addresses that hold on the server and not between its containers: `localhost`, and published ports."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 
 from havre.checks.case import Case, Check
+from havre.checks.reaching import Target, targets
 from havre.errors import Problem, Severity
-from havre.model.images import Known, known
+from havre.model.images import Known, known, listening_ports
 from havre.model.project import Service
 
 _HERE = r"(?:localhost|127\.0\.0\.1|\[::1\])"
@@ -72,6 +73,30 @@ def _elsewhere(case: Case, service: Service, name: str, other: Service) -> Probl
     )
 
 
+def _outside(case: Case) -> Iterator[Problem]:
+    for service in case.project.services:
+        if service.network_mode == "host":
+            continue
+        for target in targets(case.project, service):
+            other = case.project.service(target.service)
+            inside = {port.target for port in other.ports if port.published == str(target.port)}
+            if inside and target.port not in listening_ports(other) and other.name != service.name:
+                yield _published(case, service, target, min(inside))
+
+
+def _published(case: Case, service: Service, target: Target, inside: int) -> Problem:
+    path = f"services.{service.name}.environment.{target.setting}"
+    uses = case.uses(path)
+    return Problem(
+        summary=f"{target.setting} asks {target.service} on {target.port}, where it listens only outside",
+        subject=service.name,
+        at=uses[0].at if len(uses) == 1 and uses[0].at else case.place(path),
+        evidence=(f"{target.service} publishes {target.port} on the server, and listens on {inside} itself",),
+        effect="every connection is refused, though both run",
+        hint=f"write `{target.service}:{inside}`",
+    )
+
+
 def _port(other: Service) -> str:
     facts = known(other)
     return f" ({facts.port})" if facts and facts.port else ""
@@ -87,5 +112,15 @@ CHECKS = (
             "itself. URLs and `…_HOST` variables of databases, caches and queues that are services of the project."
         ),
         find=_here,
+    ),
+    Check(
+        id="published-port-inside",
+        severity=Severity.ERROR,
+        title="services call each other on the ports they listen on",
+        doc=(
+            '`ports: ["5433:5432"]` makes 5433 a port of the server; other services still reach the container on 5432. '
+            "Addresses and `…_HOST`/`…_PORT` pairs in the variables are held against it."
+        ),
+        find=_outside,
     ),
 )

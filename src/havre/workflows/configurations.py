@@ -19,7 +19,7 @@ from havre.checks.configurations import complaint, place_named
 from havre.checks.dockerfile import foundation
 from havre.engines.base import Context, Executed, Trials
 from havre.engines.images import dockerfile_text, is_remote
-from havre.errors import InputError, Location
+from havre.errors import FailedError, InputError, Location
 from havre.host.files import write_atomic
 from havre.model.app import App
 from havre.model.fingerprint import fingerprint
@@ -106,7 +106,10 @@ def _ask(
     hosts = dict.fromkeys(_names(project), NOWHERE)
     while True:
         tried = as_trial(service, trial, volumes=volumes, hosts=hosts)
-        answer = engine.try_once(tried, context, timeout=TIMEOUT)
+        try:
+            answer = engine.try_once(tried, context, timeout=TIMEOUT)
+        except FailedError:  # it could not even be made: what it lacks is told by the check of that, with its place
+            return UNKNOWN
         if answer is None or answer.exit_code >= 126 or "Read-only file system" in answer.output:
             return UNKNOWN  # the program itself could not run, or what it misses is our doing
         if answer.exit_code == 0 or (trial.unless and re.search(trial.unless, answer.output)):

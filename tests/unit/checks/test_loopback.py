@@ -1,4 +1,4 @@
-"""A database that is looked for on localhost, which inside a container is the container itself."""
+"""Addresses that hold on the server and not between its containers: localhost, and published ports."""
 
 from __future__ import annotations
 
@@ -57,3 +57,39 @@ def test_what_may_well_be_here_or_is_for_browsers_is_left_alone(
     judge: Any, setting: str, more: str, servers: str
 ) -> None:
     assert judge.problems("localhost-elsewhere", compose(setting, more, servers)) == []
+
+
+PUBLISHED = """
+  db: {image: 'postgres:16', environment: {POSTGRES_PASSWORD: 4f1c9a7be2}, ports: ['5433:5432']}
+  api: {image: 'api:1', ports: ['8081:80']}
+"""
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "right"),
+    [
+        ("DATABASE_URL: 'postgres://a:pw@db:5433/a'", "DATABASE_URL", "db:5432"),
+        ("DB_HOST: db, DB_PORT: '5433'", "DB_HOST", "db:5432"),
+        ("BACKEND: 'http://api:8081/v1'", "BACKEND", "api:80"),
+        ("UPSTREAM: 'api:8081'", "UPSTREAM", "api:80"),
+    ],
+)
+def test_a_published_port_is_no_port_between_services(judge: Any, setting: str, name: str, right: str) -> None:
+    (found,) = judge.problems("published-port-inside", compose(setting, servers=PUBLISHED))
+    assert found.summary.startswith(f"{name} asks {right.partition(':')[0]} on ")
+    assert found.hint == f"write `{right}`"
+    assert "pw@" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("setting", "more"),
+    [
+        ("DATABASE_URL: 'postgres://db:5432/a'", ""),
+        ("DATABASE_URL: 'postgres://db/a'", ""),
+        ("BACKEND: 'http://api:9000'", ""),
+        ("BACKEND: 'http://api.example.org:8081'", ""),
+        ("DATABASE_URL: 'postgres://db:5433/a'", ", network_mode: host"),
+    ],
+)
+def test_ports_that_are_right_or_that_nothing_tells_of_are_left_alone(judge: Any, setting: str, more: str) -> None:
+    assert judge.problems("published-port-inside", compose(setting, more, PUBLISHED)) == []
