@@ -48,8 +48,12 @@ test-first-part:
 test-second-part:
 	$(call real,second,$(REAL) $(addprefix --ignore ,$(FIRST)))
 
+# A directory of temporary files for each part: two of pytest's own would clear each other's old ones.
 define real
-$(PYTEST) -q --durations=12 -o cache_dir=.pytest_cache/$(1) $(2) || { echo "== once more, only what failed: a busy machine is not a defect, failing twice is"; $(PYTEST) -q -o cache_dir=.pytest_cache/$(1) --last-failed --last-failed-no-failures none $(2); }
+@files=$$(mktemp -d /tmp/havre-test-XXXXXX); trap 'rm -rf "$$files"' EXIT; \
+$(PYTEST) -q --durations=12 -o cache_dir=.pytest_cache/$(1) --basetemp="$$files/1" $(2) \
+|| { echo "== once more, only what failed: a busy machine is not a defect, failing twice is"; \
+$(PYTEST) -q -o cache_dir=.pytest_cache/$(1) --basetemp="$$files/2" --last-failed --last-failed-no-failures none $(2); }
 endef
 
 check: setup ## lint, types, layering, row book

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +35,9 @@ OLDEST = (0, 16)
 """The first restic that stores no snapshot when the command it reads from fails."""
 NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 10, 11, 12
 """restic's documented exit codes (since 0.17)."""
+STOPPED = -9
+"""We killed it, because it got no further."""
+_READ = 1 << 20
 _LONG = 6 * 3600.0
 _RETRY_LOCK = "2m"
 
@@ -117,10 +121,18 @@ class Restic:
 
     @contextlib.contextmanager
     def open(self, snapshot: str, name: str, *, to_end: bool = True) -> Iterator[BinaryIO]:
-        """One file of a snapshot as a stream; with `to_end`, leaving the block raises unless all of it came."""
+        """One file of a snapshot as a stream; with `to_end`, leaving the block raises unless all of it came.
+
+        A storage that stands still ends the stream: whatever its reader makes of that, FailedError says why.
+        """
         argv = self._argv("dump", snapshot, f"/{name}")
-        with running(argv, environment=self._variables()) as process:
-            yield process.stdout
+        with running(argv, environment=self._variables()) as process, process.patient(self._patience) as output:
+            try:
+                yield io.BufferedReader(output, _READ)
+            except HavreError as error:
+                if output.gave_up:
+                    raise self._explained(STOPPED, process.complaints(), "read a snapshot") from error
+                raise
             if to_end and (code := process.wait(self._patience)) != 0:
                 raise self._explained(code, process.complaints(), "read a snapshot")
 
@@ -244,7 +256,7 @@ def find_restic(bin_directory: Path, *, wanted: str | None = None) -> str:
 
 
 def _how(code: int, patience: float) -> str:
-    if code == -9:
+    if code == STOPPED:
         return f"restic got no further for {patience:g} s and was stopped"
     return f"restic ended with exit code {code}"
 

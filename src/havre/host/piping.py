@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import select
 import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from havre.errors import Problem, UnavailableError
 from havre.host import clock
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
 class Running:
@@ -34,6 +38,10 @@ class Running:
             raise AssertionError("its output was not asked for")
         return self._process.stdout  # type: ignore[return-value]
 
+    def patient(self, seconds: float) -> Patient:
+        """What it writes; a program that writes nothing for so long is killed, and its output ends."""
+        return Patient(self._process, seconds)
+
     @property
     def has_ended(self) -> bool:
         """True when it runs no more."""
@@ -52,6 +60,29 @@ class Running:
         self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(0, self._errors.tell() - 8192))
         return self._errors.read().decode(errors="replace").strip()
+
+
+class Patient(io.RawIOBase):
+    """What a program writes, as long as it goes on; who is slow to read costs no patience."""
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        if process.stdout is None:
+            raise AssertionError("its output was not asked for")
+        self._process, self._source, self._seconds = process, process.stdout, seconds
+        self.gave_up = False
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        """What is there, or comes in time."""
+        ready, _, _ = select.select([self._source], [], [], self._seconds)
+        if not ready:
+            self.gave_up = True
+            self._process.kill()
+            return 0
+        return os.readv(self._source.fileno(), [buffer])
 
 
 _GRACE = 10.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import time
 from pathlib import Path
 
 from havre.host.piping import running
@@ -24,3 +26,21 @@ def test_what_a_program_says_and_how_it_ends_is_kept() -> None:
         assert program.stdout.read() == b"out\n"
         assert program.wait(5) == 4
         assert program.complaints() == "why"
+
+
+def test_a_program_that_says_nothing_any_more_is_killed_and_its_output_ends() -> None:
+    command = ("sh", "-c", "echo all there is; exec sleep 60")
+    with running(command, environment={}) as program, program.patient(0.3) as output:
+        assert io.BufferedReader(output).read() == b"all there is\n"
+        assert output.gave_up
+        assert program.wait(5) == -9
+
+
+def test_a_slow_reader_costs_no_patience() -> None:
+    command = ("sh", "-c", "head -c 300000 /dev/zero")
+    with running(command, environment={}) as program, program.patient(0.3) as output:
+        read = 0
+        while piece := output.read(100_000):
+            read += len(piece)
+            time.sleep(0.4)
+        assert (read, output.gave_up, program.wait(5)) == (300_000, False, 0)
