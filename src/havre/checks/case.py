@@ -35,6 +35,8 @@ class Case:
     has_tool: HasTool = field(default=lambda _service, _program: None, repr=False)
     knows_images: Callable[[str], str] = field(default=lambda _image: "", repr=False)
     """Empty where the engine can run that image, else what it can run, in words."""
+    on_the_server: bool = False
+    """True where services are processes of this server: what it publishes, they reach on localhost."""
     bounded_logs: bool = False
     """True where the engine rotates every log by itself."""
     edge_address: str = "0.0.0.0"  # noqa: S104 - compared, never bound

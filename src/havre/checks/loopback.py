@@ -33,7 +33,8 @@ def _here(case: Case) -> Iterator[Problem]:
         for name, value in service.environment:
             kinds = _sought(name, value or "")
             other = next((one for one in case.project.services if _is(one, kinds)), None)
-            if other and other.name != service.name:
+            is_published = case.on_the_server and other and any(port.published for port in other.ports)
+            if other and other.name != service.name and not is_published:
                 yield _elsewhere(case, service, name, other)
 
 
@@ -74,7 +75,7 @@ def _elsewhere(case: Case, service: Service, name: str, other: Service) -> Probl
 
 
 def _outside(case: Case) -> Iterator[Problem]:
-    for service in case.project.services:
+    for service in () if case.on_the_server else case.project.services:
         if service.network_mode == "host":
             continue
         for target in targets(case.project, service):

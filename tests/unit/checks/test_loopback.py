@@ -93,3 +93,11 @@ def test_a_published_port_is_no_port_between_services(judge: Any, setting: str, 
 )
 def test_ports_that_are_right_or_that_nothing_tells_of_are_left_alone(judge: Any, setting: str, more: str) -> None:
     assert judge.problems("published-port-inside", compose(setting, more, PUBLISHED)) == []
+
+
+def test_processes_of_the_server_reach_what_it_publishes(judge: Any) -> None:
+    text = compose("DATABASE_URL: 'postgres://localhost:5433/a', OTHER: 'http://api:8081'", servers=PUBLISHED)
+    assert judge.problems("localhost-elsewhere", text, on_the_server=True) == []
+    assert judge.problems("published-port-inside", text, on_the_server=True) == []
+    alone = compose("DATABASE_URL: 'postgres://localhost/a'")
+    assert len(judge.problems("localhost-elsewhere", alone, on_the_server=True)) == 1
