@@ -199,9 +199,18 @@ def _never_healthy(
         summary=f"did not become healthy within {show_seconds(waited)}{_guess(lines)}",
         subject=_name(service, slot, context),
         evidence=(*_probe_evidence(result), *_log_evidence(lines)),
-        hint=f"{_advice(service, lines) or 'run the check by hand with `havre exec`'}; {_see_more(service)}",
+        hint=f"{_advice(service, lines) or _look_closer(service, result)}; {_see_more(service)}",
         code="replica-unhealthy",
     )
+
+
+def _look_closer(service: Service, result: ProbeResult) -> str:
+    """Where nothing was run inside, there is nothing to run by hand: the port is wrong, or the program."""
+    if service.health is None and result.exit_code is None:
+        return (
+            f"let {service.name} listen on that port, or name the one it has (`to:` in havre.yaml, `expose`, `ports`)"
+        )
+    return "run the check by hand with `havre exec`"
 
 
 def _unverified(service: Service, slot: int, context: Context, result: ProbeResult) -> Problem:
