@@ -39,6 +39,8 @@ class Case:
     """True where services are processes of this server: what it publishes, they reach on localhost."""
     bounded_logs: bool = False
     """True where the engine rotates every log by itself."""
+    own_addresses: bool = False
+    """True where each replica has an address of its own in this machine's network."""
     edge_address: str = "0.0.0.0"  # noqa: S104 - compared, never bound
     edge_ports: tuple[int, ...] = ()
     """Where the edge serves routes."""

@@ -16,7 +16,7 @@ from havre.checks.claims import (
     taken_ports,
 )
 from havre.errors import Location, Problem, Severity
-from havre.model.images import known
+from havre.model.images import known, listening_ports
 from havre.model.server import Claim
 
 
@@ -120,6 +120,28 @@ def _taken_by_program(case: Case) -> Iterator[Problem]:
             break
 
 
+def _held_everywhere(case: Case) -> Iterator[Problem]:
+    """Replicas with addresses of their own in this machine's network: who listens on every address is in their way."""
+    if case.server is None or not case.own_addresses:
+        return
+    everywhere = [one for one in case.server.listeners if one.address in ANY_ADDRESS and one.protocol == "tcp"]
+    for service in case.project.services:
+        for port in sorted(listening_ports(service)):
+            holder = next((one for one in everywhere if one.port == port and not one.ours), None)
+            if holder is not None:
+                yield Problem(
+                    summary=f"port {port}/tcp, which {case.app.instance}/{service.name} needs, is held by {holder}",
+                    subject=service.name,
+                    at=case.place(f"services.{service.name}"),
+                    evidence=(f"it listens on every address ({holder.address}), so on the replica's own too",),
+                    effect="no replica could open that port; nothing was changed",
+                    hint=(
+                        "let that program listen on one address (`listen_addresses` of PostgreSQL, `bind` of Redis), "
+                        f"stop it, or give {service.name} another port"
+                    ),
+                )
+
+
 def _edge_ports(case: Case) -> Iterator[Problem]:
     for port in case.edge_ports if case.server and case.app.routes else ():
         for listener in case.server.listeners if case.server else ():
@@ -194,6 +216,16 @@ CHECKS = (
         title="no published port is held by another program",
         doc="The live sockets of the server are compared with what the Compose files publish.",
         find=_taken_by_program,
+    ),
+    Check(
+        id="port-everywhere",
+        severity=Severity.ERROR,
+        title="no program holds a service's port on every address",
+        doc=(
+            "On the process engine each replica has a loopback address of its own; a program that listens on "
+            "`0.0.0.0` or `::` holds its port there too."
+        ),
+        find=_held_everywhere,
     ),
     Check(
         id="port-edge",

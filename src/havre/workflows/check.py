@@ -125,7 +125,8 @@ def _without_docker(intent: Intent, observed: Observed) -> Mapping[str, Any]:
     def what_is_known(image: str) -> str:
         return "" if image in here or family_of(image) else known_images()
 
-    return {"bounded_logs": True, "on_the_server": True, "knows_images": what_is_known}
+    what = {"bounded_logs": True, "on_the_server": True, "own_addresses": True}
+    return {**what, "knows_images": what_is_known}
 
 
 def look_at_server(server: Server, needs: Sequence[DiskNeed] = ()) -> ServerFacts:

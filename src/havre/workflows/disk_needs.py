@@ -24,6 +24,9 @@ from havre.workflows.server import Server
 ASSUMED = 400 * MIB
 """Bytes counted for an image of which nothing like it is here."""
 
+ASSUMED_SERVER = 100 * MIB
+"""Bytes counted for a server that the process engine may have to fetch: the wheel of PostgreSQL and what is in it."""
+
 
 def disk_needs(server: Server, intent: Intent, observed: Observed) -> tuple[DiskNeed, ...]:
     """Everything that is not on the disks yet; nothing is asked of any registry."""
@@ -38,7 +41,8 @@ def _images(server: Server, intent: Intent, observed: Observed) -> Iterator[Disk
     for image, service in absent.items():
         if service.build is None:
             size, note = sizes.get(image_tag(image)[0], 0), "to pull; as large as the one here"
-            yield _need(image, size or ASSUMED, note if size else "to pull; assumed")
+            assumed = ASSUMED_SERVER if server.engine.name == "process" else ASSUMED
+            yield _need(image, size or assumed, note if size else "to pull; assumed")
         elif not is_remote(service.build.context):
             before = sizes.get(image_tag(image)[0], 0)
             size, note = _built(service.build, before, sizes, pulls=server.engine.name == "docker")

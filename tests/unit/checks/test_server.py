@@ -44,6 +44,20 @@ def server(**facts: Any) -> ServerFacts:
     return ServerFacts(**facts)
 
 
+def test_who_listens_on_every_address_is_in_the_way_of_replicas_with_addresses_of_their_own(judge: Any) -> None:
+    compose = "services: {db: {image: 'postgres:16'}, web: {build: ., expose: ['8000']}}"
+    everywhere = Listener(port=5432, address="0.0.0.0", pid=812, program="postgres", user="postgres")
+    on_one = Listener(port=8000, address="127.0.0.1", pid=813, program="x")
+    own = Listener(port=8000, address="::", pid=814, program="python", ours=True)
+    facts = {"server": server(listeners=(everywhere, on_one, own))}
+    assert judge.lines("port-everywhere", compose, **facts) == []
+    (problem,) = judge.problems("port-everywhere", compose, **facts, own_addresses=True)
+    assert problem.summary == "port 5432/tcp, which shop/db needs, is held by pid 812 (postgres), user postgres"
+    assert "`listen_addresses` of PostgreSQL" in problem.hint
+    also = {"server": server(listeners=(Listener(port=8000, address="::", pid=9, program="node"),))}
+    assert len(judge.problems("port-everywhere", compose, **also, own_addresses=True)) == 1
+
+
 def test_a_port_held_by_a_program_names_it_and_proposes_a_free_one(judge: Any) -> None:
     also = Listener(port=8081, address="127.0.0.1", pid=5, program="x")
     (problem,) = judge.problems("port-taken", NGINX, server=server(listeners=(CADDY, also)))
