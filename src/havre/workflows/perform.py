@@ -208,8 +208,9 @@ class Performer:
         applied = self.server.traffic.read(self.work.app.instance)
         for service, port in applied.endpoints if applied else ():
             if service == step.service:
-                self._held.add((service, port))
-                self.server.traffic.hold(self.work.app.instance, service, port)
+                with self._lock:  # what is led early meanwhile must know of it
+                    self._held.add((service, port))
+                    self.server.traffic.hold(self.work.app.instance, service, port)
 
     def _drain(self, step: Drain) -> None:
         instance, name = self.work.app.instance, upstream_name(step.service, step.slot)

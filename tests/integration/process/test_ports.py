@@ -30,10 +30,11 @@ def shop(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "state" / "server.yaml").write_text(
         f"http_port: {free_port(32500)}\nhttps_port: 0\nbind: [127.0.0.1]\n"
     )
-    (tmp_path / "app.py").write_text(SERVER)
-    (tmp_path / "Procfile").write_text("web: python3 app.py\n")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "app.py").write_text(SERVER)
+    (tmp_path / "src" / "Procfile").write_text("web: python3 app.py\n")
     (tmp_path / "compose.yaml").write_text(
-        f"services: {{web: {{build: ., expose: ['{port}'], stop_grace_period: 0s}}}}"
+        f"services: {{web: {{build: ./src, expose: ['{port}'], stop_grace_period: 0s}}}}"
     )
     (tmp_path / "havre.yaml").write_text(
         f"app: shop\nengine: process\nroutes: [{{host: shop.localhost, to: 'web:{port}'}}]\n"
