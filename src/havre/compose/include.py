@@ -46,7 +46,7 @@ class Includer:
     def _include(self, root: Map, entry: Any, spot: int) -> None:
         config = entry if isinstance(entry, Map) else Map({"path": entry})
         paths = _texts(config.get("path"))
-        if not paths:
+        if not paths or not all(paths):
             self._error("include needs a path", "write `- path`, or `path:` in the long form", spot)
             return
         files = [self._loading.absolute(path, self._scope.directory) for path in paths]

@@ -277,6 +277,7 @@ def test_an_included_resource_is_overridden_even_with_reset() -> None:
         ),
         ({"compose.yaml": "include: [none.yml]"}, "cannot read none.yml"),
         ({"compose.yaml": "include: [{path: []}]"}, "include needs a path"),
+        ({"compose.yaml": "include: ['']"}, "include needs a path"),
         ({"compose.yaml": "include: [{path: a.yml, env_file: none.env}]", "a.yml": ""}, "cannot read none.env"),
         ({"compose.yaml": "include: [5]"}, "include[0]: must be a mapping or string"),
     ],
