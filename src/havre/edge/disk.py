@@ -1,4 +1,8 @@
-"""Keep the files equal to what the edge should run, so that HAProxy comes back right by itself after a crash."""
+"""Keep the files equal to what the edge should run, so that HAProxy comes back right by itself after a crash.
+
+Only the records are forced to the disk. After a power cut HAProxy does not run, and starting it renders every other
+file from them first.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from havre.edge.layout import Layout
 from havre.edge.maps import all_maps, read_map, write_map
 from havre.edge.state import Applied, Pool, load_all, load_pool, save_applied, save_pool
 from havre.edge.static import BODY_LIMIT, MAINTENANCE_PAGE, TOO_LARGE, waiting
-from havre.host.files import private_directory, write_atomic
+from havre.host.files import private_directory, write_derived
 from havre.model.route import EdgeSettings
 
 
@@ -49,7 +53,7 @@ class Disk:
         _put(self.layout.too_large, TOO_LARGE)
         for path, _ in all_maps(self.layout):
             if not path.exists():
-                write_atomic(path, "")
+                write_derived(path, "")
         if self.settings.https_port is not None and not self.layout.certificate_list.exists():
             certificate_files.write_list(self.layout, [applied.app for applied in load_all(self.layout)])
 
@@ -80,7 +84,10 @@ class Disk:
         self.layout.app_state(before.app.instance).unlink(missing_ok=True)
 
     def write_all(self) -> tuple[Applied, ...]:
-        """Render every file again from the recorded states; the apps."""
+        """Render every file again from the recorded states; the apps.
+
+        A power cut between two records may leave a backend in both: the app has it.
+        """
         apps = tuple(load_all(self.layout))
         known = {self.layout.app_configuration(applied.app.instance) for applied in apps}
         for path in self.layout.configuration.glob("app-*.cfg"):
@@ -92,16 +99,18 @@ class Disk:
             _put(path, write_map(joined(render(applied) for applied in apps)))
         if self.settings.https_port is not None:
             certificate_files.write_list(self.layout, [applied.app for applied in apps])
-        self.write_pool(load_pool(self.layout))
+        pool = load_pool(self.layout)
+        taken = {name for applied in apps for backend in applied.backends for name in backend.names}
+        self.write_pool(replace(pool, free=tuple(name for name in pool.free if name not in taken)))
         return apps
 
     def candidate(self, applied: Applied, pool: Pool) -> tuple[Path, Path, Path]:
         """A base, the spare backends and an app file to be validated, beside the real ones."""
         directory = self.layout.home / "candidate"
         shared, spares, own = (directory / name for name in ("00-edge.cfg", "50-spares.cfg", "app.cfg"))
-        write_atomic(shared, base(self.settings, self.layout, pool))
-        write_atomic(spares, _spares(pool))
-        write_atomic(own, app_configuration(applied, self.settings))
+        write_derived(shared, base(self.settings, self.layout, pool))
+        write_derived(spares, _spares(pool))
+        write_derived(own, app_configuration(applied, self.settings))
         return shared, spares, own
 
     def other_files(self, instance: str) -> tuple[Path, ...]:
@@ -110,10 +119,7 @@ class Disk:
         return tuple(path for path in sorted(self.layout.configuration.glob("*.cfg")) if path not in own)
 
     def begin(self, unfinished: Unfinished) -> None:
-        """Note what was true before a change; it guards against a killed command, so it need not outlive the power.
-
-        (After a power cut HAProxy does not run, and starting it renders every file from the records first.)
-        """
+        """Note what was true before a change; it guards against a killed command, so it need not outlive the power."""
         draft = self.layout.unfinished.with_suffix(".new")
         draft.write_bytes(msgspec.json.encode(unfinished))
         draft.replace(self.layout.unfinished)
@@ -123,10 +129,14 @@ class Disk:
         self.layout.unfinished.unlink(missing_ok=True)
 
     def unfinished(self) -> Unfinished | None:
-        """The change that a killed command left behind."""
+        """The change that a killed command left behind; a note that a power cut left empty tells of none."""
         if not self.layout.unfinished.exists():
             return None
-        return msgspec.json.decode(self.layout.unfinished.read_bytes(), type=Unfinished)
+        noted = self.layout.unfinished.read_bytes()
+        if not noted.strip(b"\0"):
+            self.finish()
+            return None
+        return msgspec.json.decode(noted, type=Unfinished)
 
     def take_back(self, unfinished: Unfinished) -> tuple[Applied, ...]:
         """Record again what was true before; every file follows. The generation never goes back."""
@@ -147,7 +157,7 @@ class Disk:
             new = render(after) if after else {}
             if old != new:
                 kept = {key: value for key, value in read_map(path.read_text()).items() if key not in old}
-                write_atomic(path, write_map({**kept, **new}))
+                write_derived(path, write_map({**kept, **new}))
 
 
 def joined(parts: Iterable[Mapping[str, str]]) -> dict[str, str]:
@@ -161,4 +171,4 @@ def _spares(pool: Pool) -> str:
 
 def _put(path: Path, text: str) -> None:
     if not path.exists() or path.read_text() != text:
-        write_atomic(path, text)
+        write_derived(path, text)

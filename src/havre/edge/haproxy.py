@@ -16,7 +16,7 @@ from havre.edge.app_config import structure
 from havre.edge.disk import Disk, Unfinished
 from havre.edge.layout import Layout
 from havre.edge.listening import taken_addresses
-from havre.edge.maps import all_maps, owner, read_map
+from havre.edge.maps import all_maps, owner, read_map, route_key
 from havre.edge.runner import EdgeRunner
 from havre.edge.runtime import Runtime, Socket
 from havre.edge.state import Applied, Backend, Pool, load_applied, load_pool, save_pool
@@ -253,7 +253,8 @@ class Edge:
 
     def _refuse(self, old: Applied | None, app: AppEdge) -> None:
         lines = read_map(self.layout.routes.read_text())
-        others = {key: owner(line) for key, line in lines.items() if owner(line) != app.instance}
+        wanted = {route_key(route) for route in app.routes} & lines.keys()
+        others = {key: owner(lines[key]) for key in wanted if owner(lines[key]) != app.instance}
         found = [
             *validate.problems(app, others),
             *taken_addresses(old, app, nonlocal_bind=self.settings.nonlocal_bind),

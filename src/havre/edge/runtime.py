@@ -115,12 +115,12 @@ class Runtime:
     def change_map(self, path: Path, before: Mapping[str, str], after: Mapping[str, str]) -> None:
         """Bring a map from `before` to `after`: first what is new, then what moved, then what is gone."""
         for key in sorted(after.keys() - before.keys()):
-            self.admin.do(f"add map {path} {key} {after[key]}")
+            self.admin.do(f"add map {path} {_word(key)} {_word(after[key])}")
         for key in sorted(after.keys() & before.keys()):
             if after[key] != before[key]:
-                self.admin.do(f"set map {path} {key} {after[key]}")
+                self.admin.do(f"set map {path} {_word(key)} {_word(after[key])}")
         for key in sorted(before.keys() - after.keys()):
-            self.admin.do(f"del map {path} {key}")
+            self.admin.do(f"del map {path} {_word(key)}")
 
     def reload(self) -> bool:
         """Ask the master for a new worker; False when it says at once that there is none (2.6 never says).
@@ -144,6 +144,11 @@ class Runtime:
             elif in_old and line.split():
                 pids.append(int(line.split()[0]))
         return tuple(pids)
+
+
+def _word(text: str) -> str:
+    """`text` as one word of a command: a semicolon would end it."""
+    return text.replace("\\", "\\\\").replace(";", "\\;").replace(" ", "\\ ")
 
 
 def _sessions(reply: str) -> dict[str, int]:

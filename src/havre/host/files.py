@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from havre.errors import Problem, UnavailableError
@@ -19,12 +20,18 @@ def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o644) -> None
 
     Raises UnavailableError, with the old content in place, when the disk is full or read-only.
     """
-    try:
-        _replace(path, content, mode)
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        raise UnavailableError(_unwritable(path, error)) from error
+    with _told(path):
+        _replace(path, content, mode, force=True)
+        sync_directory(path.parent)
+
+
+def write_derived(path: Path, content: str) -> None:
+    """Replace `path` by `content` in one step, for what is made again from other files after a power cut.
+
+    Nothing is forced to the disk: then the file may be as it was, or empty. Raises as `write_atomic` does.
+    """
+    with _told(path):
+        _replace(path, content, 0o644, force=False)
 
 
 def sync_directory(directory: Path) -> None:
@@ -45,7 +52,18 @@ def private_directory(path: Path) -> Path:
     return path
 
 
-def _replace(path: Path, content: bytes | str, mode: int) -> None:
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """A disk without room, in our words."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise UnavailableError(_unwritable(path, error)) from error
+
+
+def _replace(path: Path, content: bytes | str, mode: int, *, force: bool) -> None:
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -54,13 +72,13 @@ def _replace(path: Path, content: bytes | str, mode: int) -> None:
             os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if force:
+                os.fsync(file.fileno())
         Path(temporary).replace(path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             Path(temporary).unlink()
         raise
-    sync_directory(path.parent)
 
 
 def _not_made(path: Path, error: OSError) -> Problem:

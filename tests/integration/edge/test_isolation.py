@@ -20,7 +20,7 @@ from havre.edge import servers
 from havre.edge.disk import Disk
 from havre.edge.haproxy import Edge
 from havre.edge.runner import ProcessRunner
-from havre.edge.state import load_pool
+from havre.edge.state import load_pool, save_pool
 from havre.errors import FailedError, RefusedError
 from havre.host import background
 from havre.model.route import AppEdge, EdgeSettings, InsideListener, Route, TcpPort, Upstream
@@ -247,6 +247,22 @@ def test_a_lost_configuration_directory_is_rendered_again(world: Any, home: Path
         name: text for name, text in before.items() if name.startswith("app")
     }
     assert world.ask("/x/y", host="one.example").status == 200
+
+
+def test_after_a_power_cut_only_the_records_are_needed_and_may_disagree(world: Any, home: Path) -> None:
+    world.edge.apply(app("one", world.replica("web.1").upstream))
+    before = load_pool(world.edge.layout)
+    world.edge.apply(app("two", world.replica("web.2").upstream))
+    world.edge.stop()
+    save_pool(world.edge.layout, before)
+    for derived in ("conf", "maps", "lua", "pages"):
+        for path in (home / derived).iterdir():
+            path.write_text("")
+    world.edge.layout.unfinished.write_text("")
+    Edge(home, ProcessRunner(), world.edge.settings).ensure_running()
+    told = [world.ask(host=f"{name}.example").told["replica"] for name in ("one", "two")]
+    assert told == ["web.1", "web.2"]
+    assert before.free[0] not in load_pool(world.edge.layout).free
 
 
 def test_an_edge_made_by_another_version_is_made_anew_before_it_holds(world: Any, home: Path) -> None:

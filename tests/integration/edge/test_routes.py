@@ -53,6 +53,15 @@ def test_unknown_hosts_and_paths_are_not_found(world: Any) -> None:
     assert world.ask("/api", host="other.example").status == 404
 
 
+def test_a_path_may_hold_every_character_that_a_route_may(world: Any) -> None:
+    strange = "/a;b!c$d'(e)*f"
+    world.edge.apply(world.app(web(path=strange), upstreams=((WEB, (world.replica("web.1").upstream,)),)))
+    assert world.ask(f"{strange}/x").told["target"] == f"{strange}/x"
+    assert world.ask("/a").status == 404
+    world.edge.apply(world.app(web(path=strange, max_body=5), upstreams=((WEB, (world.replica("web.2").upstream,)),)))
+    assert world.ask(strange, method="POST", body=b"123456").status == 413
+
+
 def test_hosts_match_without_case_and_port_and_by_wildcard(world: Any) -> None:
     serve(world, web(), api(host="*.shop.example", path="/"))
     assert world.ask(host="SHOP.example:8080").told["replica"] == "web.1"
@@ -279,6 +288,9 @@ def test_the_access_log_is_json_with_the_request_id(world: Any) -> None:
     serve(world, web())
     seen = world.ask('/a"b?x=1', headers={"User-Agent": "x"}).headers["x-request-id"]
     world.ask("/", host='bad".example')
+    with socket.create_connection(("127.0.0.1", world.port), timeout=5) as stranger:
+        stranger.sendall(b"nonsense\r\n\r\n")
+        assert stranger.recv(1000).startswith(b"HTTP/1.1 400 ")
     time.sleep(0.2)
     lines = [json.loads(line) for line in world.edge.layout.log.read_text().splitlines()]
     (mine,) = [line for line in lines if line["id"] == seen]
@@ -291,6 +303,7 @@ def test_the_access_log_is_json_with_the_request_id(world: Any) -> None:
         "app": "shop",
         "service": "web",
     }
+    assert {line["ip"] for line in lines if line["status"] == 400} == {"127.0.0.1"}
 
 
 def test_server_sent_events_arrive_as_they_are_sent(world: Any) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from havre.errors import BusyError, FailedError, UnavailableError
 from havre.host.clock import parse_time, show_time
 from havre.host.commands import find_program, run
-from havre.host.files import write_atomic
+from havre.host.files import write_atomic, write_derived
 from havre.host.locks import exclusive, is_held
 
 
@@ -47,12 +48,15 @@ def test_a_file_is_replaced_whole_and_with_its_mode(tmp_path: Path) -> None:
     assert [child.name for child in path.parent.iterdir()] == ["file"]
 
 
-def test_a_write_that_fails_leaves_the_old_content_and_no_rubbish(tmp_path: Path) -> None:
+@pytest.mark.parametrize("write", [write_atomic, write_derived])
+def test_a_write_that_fails_leaves_the_old_content_and_no_rubbish(
+    tmp_path: Path, write: Callable[[Path, str], None]
+) -> None:
     path = tmp_path / "file"
     path.mkdir()
     (path / "inside").write_text("x")
     with pytest.raises(OSError, match="file"):
-        write_atomic(path, "new")
+        write(path, "new")
     assert [child.name for child in tmp_path.iterdir()] == ["file"]
 
 
