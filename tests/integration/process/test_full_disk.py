@@ -48,13 +48,24 @@ def shop(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_build_that_fills_the_disk_is_undone_and_the_next_deploy_works(shop: Path) -> None:
     (shop / "havre.yaml").write_text(MANIFEST.replace("BUILD", FILLS))
-    full = run_havre(shop, "deploy", "-y", check=False)
+    full = run_havre(shop, "deploy", "-y", check=False, columns=400)
     said = full.stdout + full.stderr
     assert full.returncode == 1, said
     assert "No space left on device" in said
     assert "Traceback" not in said
+    assert "`df -h" in said, "whichever met the full disk first, the build or the journal, names the disk"
     assert shutil.disk_usage(shop / "state").used < 20 * 1024**2, "the half-made build is gone again"
     failed = json.loads(run_havre(shop, "releases", "--json").stdout)[0]
     assert failed["state"] == "failed"
     (shop / "havre.yaml").write_text(MANIFEST.replace("BUILD", "true"))
     assert "serves" in run_havre(shop, "deploy", "-y").stdout
+
+
+def test_a_build_that_alone_fills_the_disk_names_it_with_the_way_to_room(shop: Path) -> None:
+    (shop / "compose.yaml").write_text("services: {greedy: {build: ./src}}")
+    (shop / "havre.yaml").write_text(
+        'app: shop\nengine: process\nprocesses: {greedy: {command: sleep 9, build: "cat /dev/zero > big"}}\n'
+    )
+    said = run_havre(shop, "deploy", "-y", check=False, columns=400).stderr
+    assert "`cat /dev/zero > big` failed with exit code 1" in said
+    assert f"`df -h {shop}/state/process/images` shows the disk" in said, said

@@ -8,15 +8,18 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from havre.engines.process import proctable
-from havre.errors import Problem, UnavailableError
+from havre.errors import FailedError, Problem, UnavailableError
 from havre.host.commands import follow
 from havre.host.files import NO_ROOM
 
 _SWEEPS = 20
+_NOTHING_LEFT = 1024**2
+_GONE = "nothing was started, and what was prepared so far is gone again"
 
 
 @contextmanager
@@ -45,7 +48,12 @@ def fill(
 ) -> None:  # fmt: skip
     """Run a command (`named` in messages) that puts things into `directory`; what it leaves running ends with it."""
     marked, over = {**settings, proctable.MARK: _mark(directory)}, partial(end_fillers, directory)
-    follow(argv, timeout=timeout, tell=tell, when_over=over, named=named, cwd=cwd, settings=marked)
+    try:
+        follow(argv, timeout=timeout, tell=tell, when_over=over, named=named, cwd=cwd, settings=marked)
+    except FailedError as error:
+        if not _is_full(directory):
+            raise
+        raise FailedError([replace(one, effect=_GONE, hint=_make_room(directory)) for one in error.problems]) from error
 
 
 def end_fillers(directory: Path) -> None:
@@ -59,18 +67,28 @@ def end_fillers(directory: Path) -> None:
             return
 
 
+def _is_full(directory: Path) -> bool:
+    """Whether its disk has no room, or no room for more files."""
+    disk = os.statvfs(directory)
+    return disk.f_bavail * disk.f_frsize < _NOTHING_LEFT or (disk.f_files > 0 and disk.f_favail == 0)
+
+
 def _mark(directory: Path) -> str:
     return f"prepare:{directory}"
 
 
+def _make_room(directory: Path) -> str:
+    return f"`df -h {directory.parent}` shows the disk; make room (`havre prune`), then run the command again"
+
+
 def _not_written(directory: Path, error: OSError) -> Problem:
     place = f": {error.filename}" if error.filename else ""
-    hint = f"`df -h {directory.parent}` shows the disk; make room (`havre prune`), then run the command again"
+    hint = _make_room(directory)
     if error.errno not in NO_ROOM:
         hint = "see to that file, or leave it out in .dockerignore; then run the command again"
     return Problem(
         summary=f"cannot prepare it: {(error.strerror or str(error)).lower()}{place}",
-        effect="nothing was started, and what was prepared so far is gone again",
+        effect=_GONE,
         hint=hint,
         code="process-prepare",
     )
