@@ -40,9 +40,15 @@ class ApplyReport:
 
 
 class Edge:
-    """One HAProxy for all apps of a server, kept in `home` and run by `runner`."""
+    """One HAProxy for all apps of a server, kept in `home` and run by `runner`.
+
+    Raises RefusedError when HAProxy cannot take the path of `home`.
+    """
 
     def __init__(self, home: Path, runner: EdgeRunner, settings: EdgeSettings) -> None:
+        unfit = problems.unfit(home)
+        if unfit is not None:
+            raise RefusedError(unfit)
         self.layout = Layout(home)
         self.settings = settings
         self.runtime = Runtime(Socket(self.layout.admin_socket), Socket(self.layout.master_socket, is_master=True))

@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from havre.edge.layout import Layout
 from havre.errors import Problem
+
+_TAKEN = re.compile(r"""[\s'"\\#$;:,()\[\]]""")
+"""What has a meaning in HAProxy's configuration, certificate lists or commands, of which not all know quotes."""
+
+
+def unfit(home: Path) -> Problem | None:
+    """Why HAProxy could not keep its files in `home`; None when it can."""
+    found = _TAKEN.search(str(home))
+    if found is None:
+        return None
+    return Problem(
+        summary=f"the edge cannot keep its files in {home}: HAProxy takes no path with {found.group()!r}",
+        effect="nothing was changed",
+        hint="name another directory with `--state DIR` (or HAVRE_STATE)",
+        code="state-directory",
+    )
 
 
 def unknown(instance: str) -> Problem:

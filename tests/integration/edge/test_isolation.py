@@ -281,6 +281,32 @@ def test_an_edge_made_by_another_version_is_made_anew_before_it_holds(world: Any
         assert asked.result().status == 200
 
 
+@pytest.mark.parametrize("letter", list(" '\"\\#$;:,()[]"))
+def test_a_directory_that_haproxy_cannot_take_is_refused_at_once(home: Path, letter: str) -> None:
+    with pytest.raises(RefusedError, match="HAProxy takes no path with"):
+        Edge(home / f"a{letter}b", ProcessRunner(), EdgeSettings())
+    assert not list(home.iterdir())
+
+
+def test_a_directory_of_any_other_letters_serves(home: Path, world: Any) -> None:
+    world.edge.stop()
+    strange = Edge(home / "-_.~@=+é^!%&*?{}|<>", ProcessRunner(), world.edge.settings)
+    try:
+        strange.ensure_running()
+        moved = Route(host="old.example", redirect_to="https://two.example")
+        replica = world.replica("web.1").upstream
+        two = app("two", replica)
+        strange.apply(replace(two, routes=(*two.routes, moved)))
+        strange.hold("two", *WEB)
+        strange.switch("two", {WEB: [replica]})
+        assert world.ask(host="two.example").told["replica"] == "web.1"
+        assert world.ask("/x", host="old.example").headers["location"] == "https://two.example/x"
+        strange.apply(two)
+        assert world.ask(host="old.example").status == 404
+    finally:
+        strange.stop()
+
+
 def test_new_settings_are_loaded_at_the_next_start(world: Any, home: Path) -> None:
     world.edge.apply(app("one", world.replica("web.1").upstream))
     generation = load_pool(world.edge.layout).generation
