@@ -171,7 +171,6 @@ def _finish(loading: Loading, plan: Plan, root: Map, environment: Environment) -
     loading.findings.stop_on_errors()
     if switches.checks_consistency:
         check_project(root, disabled, loading.findings)
-        loading.findings.stop_on_errors()
     if switches.resolves_environment and switches.interpolates:
         resolve_env_files(loading, root, environment)
     if switches.interpolates:

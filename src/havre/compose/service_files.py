@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from havre.compose.environment import Environment, assignments
-from havre.compose.findings import fail
 from havre.compose.loading import Loading
 from havre.compose.template import Lookup
 from havre.compose.tree import Map, Seq, put, spot_at, spot_base, spot_of
@@ -63,12 +62,9 @@ def _add_file(loading: Loading, found: Map, path: str, lookup: Lookup, spot: int
         return
     if not loading.reader.is_file(path):
         reason = "it is a directory" if loading.reader.is_dir(path) else "no such file or directory"
-        raise fail(
-            f"{what} {shown} not found: {reason}",
-            hint="create it, correct the path, or write `required: false` if it may be absent",
-            at=loading.sources.location(spot),
-            code="env-file-missing",
-        )
+        hint = "create it, correct the path, or write `required: false` if it may be absent"
+        loading.findings.error(f"{what} {shown} not found: {reason}", hint=hint, spot=spot, code="env-file-missing")
+        return
     source = loading.sources.add(shown)
     read = assignments(loading.read(path), shown, lookup, loading.findings, earlier=found.get, file_format=file_format)
     for one in read:

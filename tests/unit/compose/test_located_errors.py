@@ -204,3 +204,25 @@ def test_more_than_a_hundred_problems_are_counted() -> None:
 )
 def test_each_mistake_has_its_message(text: str, told: str) -> None:
     assert told in refusal(text) + "\n"
+
+
+def test_files_that_are_missing_are_told_together_and_beside_names_that_are_wrong() -> None:
+    told = refusal("""\
+services:
+  web:
+    image: x
+    env_file: [gone.env, away.env]
+    label_file: gone.labels
+    depends_on: [db]
+""")
+    missing = "create it, correct the path, or write `required: false` if it may be absent"
+    assert told.splitlines() == [
+        "compose.yaml:4:16: env file gone.env not found: no such file or directory",
+        f"  hint: {missing}",
+        "compose.yaml:4:26: env file away.env not found: no such file or directory",
+        f"  hint: {missing}",
+        "compose.yaml:5:5: label file gone.labels not found: no such file or directory",
+        f"  hint: {missing}",
+        'compose.yaml:6:18: services.web.depends_on.db: service "web" depends on undefined service "db"',
+        "  hint: declare it under top-level `services:`",
+    ]
