@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -22,12 +23,20 @@ _UV_NAMES = {
 """What pip is told of indexes and certificates, as uv wants to hear it, and what separates several values there."""
 
 
-@cache
 def uv_program() -> str:
     """uv, which came with Havre."""
+    with _ONE_AT_A_TIME:  # services are prepared side by side, and `sysconfig`, which uv asks, is not made for threads
+        return _uv_program()
+
+
+@cache
+def _uv_program() -> str:
     from uv import find_uv_bin
 
     return find_uv_bin()
+
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def base_python() -> Path:
