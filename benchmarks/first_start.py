@@ -59,7 +59,7 @@ class Fresh:
     @property
     def state(self) -> Path:
         """The demo's own directory."""
-        return self.home / ".local/share/havre-demo"
+        return Path("/var/lib/havre-demo") if self.user == "root" else self.home / ".local/share/havre-demo"
 
     def command(self, *words: str) -> list[str]:
         """The words as this user, with nothing of our environment."""
