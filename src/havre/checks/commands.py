@@ -15,7 +15,12 @@ from havre.model.project import MountKind, Service
 from havre.model.server import BuildFact
 
 _SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh", "busybox", "eval", "envsubst"})
-_JOINS = frozenset({"&&", "||", "|", ">", ">>", "2>&1", "<"})
+_EFFECTS = {
+    **dict.fromkeys(("&&", "||", "|"), "what stands behind it never runs"),
+    **dict.fromkeys((">", ">>", "2>&1", "<"), "nothing is redirected"),
+}
+"""What follows of a word that only a shell acts on."""
+
 _INTERPRETER = re.compile(r"(?:ba|z|fi)sh|python[\d.]*|node(?:js)?|np[mx]|yarn|pnpm|bun|deno|ruby|php|perl|java|uvx?")
 _FAMILIES = {"python": ("python", "python3"), "node": ("node", "npm", "npx", "yarn")}
 """What the image of that name surely has."""
@@ -27,49 +32,46 @@ _REPAIRED = re.compile(r"dos2unix|\\r")
 
 def _shell_words(case: Case) -> Iterator[Problem]:
     for service in case.project.services:
-        for place, words in _started_with(service):
-            if words and posixpath.basename(words[0]) not in _SHELLS and (found := _for_a_shell(words, service)):
-                yield _unread(case, service, place, words, found)
+        for place, program, words in _started_with(service):
+            found = _for_a_shell(words, service)
+            if found and posixpath.basename(program) not in _SHELLS:
+                yield _unread(case, service, place, program, found)
 
 
-def _started_with(service: Service) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(Compose path, words) of what is run without a shell of its own."""
-    if service.entrypoint:
-        yield "entrypoint", (*service.entrypoint, *(service.command or ()))
-    elif service.command:
-        yield "command", service.command
-    if service.health and not service.health.shell:
-        yield "healthcheck.test", service.health.test
+def _started_with(service: Service) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(Compose path, program, its arguments there) of what is run without a shell of its own."""
+    entrypoint, command = service.entrypoint or (), service.command or ()
+    if entrypoint:
+        yield "entrypoint", entrypoint[0], entrypoint[1:]
+        yield "command", entrypoint[0], command
+    elif command:
+        yield "command", command[0], command[1:]
+    if service.health and service.health.test and not service.health.shell:
+        yield "healthcheck.test", service.health.test[0], service.health.test[1:]
 
 
 def _for_a_shell(words: Sequence[str], service: Service) -> str:
     """The first word that only a shell would act on; a variable only where the service has it."""
     given = {name for name, _ in service.environment}
-    for word in words[1:]:
+    for word in words:
         variable = _VARIABLE.fullmatch(word)
-        if word in _JOINS or (variable and variable[1] in given):
+        if word in _EFFECTS or (variable and variable[1] in given):
             return word
     return ""
 
 
-def _unread(case: Case, service: Service, place: str, words: Sequence[str], found: str) -> Problem:
-    is_join = found in _JOINS
+def _unread(case: Case, service: Service, place: str, program: str, found: str) -> Problem:
+    """The line itself is not repeated: it may hold passwords."""
+    shell = '"CMD-SHELL"' if place == "healthcheck.test" else '"sh", "-c"'
     return Problem(
-        summary=f"no shell reads its {place}: {words[0]} gets `{found}` as it stands",
+        summary=f"no shell reads its {place}: {program} gets `{found}` as it stands",
         subject=service.name,
         at=case.place(f"services.{service.name}.{place}"),
-        evidence=("Compose splits a line into words, and runs the first with the others",),
-        effect="what stands behind it never runs" if is_join else "its value is never put in",
-        hint=f'put the whole line into a shell: `["sh", "-c", "{_line(words)}"]`',
-        severity=Severity.ERROR if is_join else Severity.WARNING,
+        evidence=("it runs without a shell: the first word is the program, the others are its arguments",),
+        effect=_EFFECTS.get(found, "its value is never put in"),
+        hint=f'put the whole line into a shell: `[{shell}, "…"]`',
+        severity=Severity.ERROR if found in _EFFECTS else Severity.WARNING,
     )
-
-
-def _line(words: Sequence[str]) -> str:
-    """The line as a Compose file would have it, cut where it is long, without values of options."""
-    shown = " ".join(re.sub(r"((?:pass|secret|token|key)\w*=)[^$].*", r"\1…", word) for word in words)
-    line = shown.replace("$", "$$").replace('"', '\\"')
-    return line if len(line) <= 60 else f"{line[:57]}…"
 
 
 def interpreter_of(service: Service, image: ObservedImage) -> str:

@@ -23,7 +23,7 @@ def compose(rest: str, image: str = "image: 'app:1'") -> str:
     [
         ("command: [npm, run, x, '&&', npm, start]", "no shell reads its command: npm gets `&&` as it stands", "error"),
         ("command: [python, app.py, '>', /tmp/log]", "no shell reads its command: python gets `>`", "error"),
-        ("entrypoint: [app], command: ['|', tee, x]", "no shell reads its entrypoint: app gets `|`", "error"),
+        ("entrypoint: [app], command: ['|', tee, x]", "no shell reads its command: app gets `|`", "error"),
         (
             f"command: [redis-server, --requirepass, $$REDIS_PASSWORD], {ENVIRONMENT}",
             "redis-server gets `$REDIS_PASSWORD` as it stands",
@@ -41,8 +41,15 @@ def test_words_for_a_shell_are_told_where_none_reads_them(judge: Any, rest: str,
     (found,) = judge.problems("command-no-shell", compose(rest))
     assert said in found.summary
     assert found.severity.value == severity
-    assert found.hint.startswith('put the whole line into a shell: `["sh", "-c", "')
+    shell = '"CMD-SHELL"' if "healthcheck" in rest else '"sh", "-c"'
+    assert found.hint == f'put the whole line into a shell: `[{shell}, "…"]`'
     assert "4f1c9a7be2" not in str(found)
+
+
+@pytest.mark.parametrize("words", ["--requirepass, 4f1c9a7be2", "-u, 'redis://u:4f1c9a7be2@db'", "-a4f1c9a7be2"])
+def test_what_a_line_for_a_shell_holds_is_not_repeated(judge: Any, words: str) -> None:
+    (found,) = judge.problems("command-no-shell", compose(f"command: [redis-server, {words}, '&&', echo]"))
+    assert "4f1c9a7be2" not in str((found.summary, found.evidence, found.hint, found.effect))
 
 
 @pytest.mark.parametrize(
