@@ -12,7 +12,7 @@ from havre.errors import Location, Problem, Severity
 from havre.model.images import image_name
 from havre.model.observed import ObservedImage
 from havre.model.project import MountKind, Service
-from havre.model.server import BuildFact
+from havre.model.server import BuildFact, Script
 
 _SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh", "busybox", "eval", "envsubst"})
 _EFFECTS = {
@@ -28,6 +28,9 @@ _FAMILIES = {"python": ("python", "python3"), "node": ("node", "npm", "npx", "ya
 _VARIABLE = re.compile(r"(?:--?[\w.-]+=)?\$\{?([A-Za-z_]\w*)\}?")
 _RUN_BY_IMAGE = ("/docker-entrypoint-initdb.d/", "/docker-entrypoint.d/")
 _REPAIRED = re.compile(r"dos2unix|\\r")
+_MADE_EXECUTABLE = re.compile(r"chmod|\binstall\s+-\w*m")
+_BETWEEN_WORDS = re.compile(r"[\s\"'`;&|(){}<>,\[\]=]+")
+_READER = re.compile(r"python[\d.]*|node(?:js)?|ruby|php|perl")
 
 
 def _shell_words(case: Case) -> Iterator[Problem]:
@@ -119,16 +122,33 @@ def _instead(program: str, service: Service, case: Case) -> str:
 
 def _line_ends(case: Case) -> Iterator[Problem]:
     for fact, service in _builds(case):
-        steps = (one.words for one in instructions(fact.text or "") if one.name == "RUN")
-        words = " ".join((*steps, *_words(fact, service)))
-        for script in fact.scripts:
-            if script.is_windows and posixpath.basename(script.name) in words and not _REPAIRED.search(fact.text or ""):
+        steps = [one.words for one in instructions(fact.text or "") if one.name == "RUN"]
+        run = _run_in("\n".join((*steps, " ".join(_words(fact, service)))))
+        for script in () if _REPAIRED.search(fact.text or "") else fact.scripts:
+            if posixpath.basename(script.name) in run and all(one.is_windows for one in _of_that_name(fact, script)):
                 yield _windows(service.name, posixpath.join(fact.context, script.name), script.name)
     for service, index, source, target in _mounted(case):
         fact_at = case.files.at(source)
         if fact_at and fact_at.script and fact_at.script.is_windows and _is_run(service, target):
             place = case.place(f"services.{service.name}.volumes[{index}]")
             yield _windows(service.name, fact_at.script.name, target, place)
+
+
+def _run_in(text: str) -> frozenset[str]:
+    """The names of files that lines of a shell run: `build` alone is a word of many commands, `./build` is a file.
+
+    What Python and the like are given to read may end its lines as it wants.
+    """
+    words = [word for word in _BETWEEN_WORDS.split(text) if word]
+    pairs = zip(["", *words], words, strict=False)
+    named = (word for before, word in pairs if not _READER.fullmatch(posixpath.basename(before)))
+    return frozenset(posixpath.basename(word) for word in named if "/" in word or "." in word)
+
+
+def _of_that_name(fact: BuildFact, script: Script) -> Iterator[Script]:
+    """Only the build knows which of them it is about."""
+    name = posixpath.basename(script.name)
+    return (one for one in fact.scripts if posixpath.basename(one.name) == name)
 
 
 def _builds(case: Case) -> Iterator[tuple[BuildFact, Service]]:
@@ -156,7 +176,9 @@ def _words(fact: BuildFact, service: Service) -> tuple[str, ...]:
         return (*service.entrypoint, *(service.command or ()))
     target = service.build.target if service.build else None
     found = foundation(fact.text or "", target=target)
-    return found.command if found and not service.command else service.command or ()
+    if found and not service.command:
+        return found.command
+    return (*(found.entrypoint if found else ()), *(service.command or ()))
 
 
 def _windows(service: str, shown: str, target: str, place: Location | None = None) -> Problem:
@@ -173,18 +195,35 @@ def _windows(service: str, shown: str, target: str, place: Location | None = Non
 def _not_executable(case: Case) -> Iterator[Problem]:
     for fact, service in _builds(case):
         words = _words(fact, service)
-        if not words or "chmod" in (fact.text or ""):
+        if not words or _MADE_EXECUTABLE.search(fact.text or ""):
             continue
         for script in fact.scripts:
-            if not script.is_executable and posixpath.basename(script.name) == posixpath.basename(words[0]):
+            is_first = posixpath.basename(script.name) == posixpath.basename(words[0])
+            may_not = is_first and not any(one.is_executable for one in _of_that_name(fact, script))
+            if may_not and (_starts_first(fact, service) or _is_for_a_shell(script)):
                 shown = posixpath.join(fact.context, script.name)
                 yield _may_not_run(service.name, shown, words[0], Location(shown, 1))
     for service, index, source, target in _mounted(case):
         at = case.files.at(source)
         first = (*(service.entrypoint or ()), *(service.command or ()))[:1]
-        if at and at.script and not at.script.is_executable and first == (target,):
+        if at is None or at.script is None or at.script.is_executable or first != (target,):
+            continue
+        image = case.observed.image(service.image) if case.observed else None
+        surely = bool(service.entrypoint) or bool(image and image.has_entrypoint is False)
+        if surely or _is_for_a_shell(at.script):
             place = case.place(f"services.{service.name}.volumes[{index}]")
             yield _may_not_run(service.name, at.script.name, target, place)
+
+
+def _starts_first(fact: BuildFact, service: Service) -> bool:
+    """False where a program of the base gets the words first: that of Node gives what may not be executed to `node`."""
+    found = foundation(fact.text or "", target=service.build.target if service.build else None)
+    return bool(service.entrypoint) or bool(found and (found.entrypoint or image_name(found.base) != "node"))
+
+
+def _is_for_a_shell(script: Script) -> bool:
+    """By its name: no image's own program has another use for it than to execute it."""
+    return script.name.endswith((".sh", ".bash"))
 
 
 def _may_not_run(service: str, shown: str, target: str, place: Location | None) -> Problem:

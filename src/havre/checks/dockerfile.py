@@ -108,7 +108,8 @@ def foundation(
             entry, command = _listed(one.words), []
         elif one.name == "CMD":
             command = _listed(one.words)
-    return Foundation(base=chain[0].base, copied=tuple(files), command=(*entry, *command))
+    whole = (*entry, *command)
+    return Foundation(base=chain[0].base, copied=tuple(files), command=whole, entrypoint=tuple(entry))
 
 
 def _put(words: str, directory: str, context: str) -> Iterator[tuple[str, str]]:

@@ -41,12 +41,13 @@ class Foundation:
     """What an image that is built stands on, as its Dockerfile says.
 
     `copied` is (path in the image, path on this server; empty for what another stage made) of every file and directory
-    that is put in; `command` what it runs unless it is told otherwise.
+    that is put in; `command` what it runs unless told otherwise; `entrypoint` what another command leaves of that.
     """
 
     base: str
     copied: tuple[tuple[str, str], ...] = ()
     command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
 
 
 Ask = Callable[[Service], Trial | None]

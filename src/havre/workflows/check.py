@@ -270,7 +270,7 @@ def _build_fact(service: Service, directory: Path, *, from_source: bool) -> Buil
             (name, (context / name).read_text(errors="replace")) for name in sorted(sent) if _says_packages(name)
         ),
         mentions=mentions_in(text for _, text in sources),
-        context=_shown(context, directory).removeprefix("."),
+        context="" if context == directory else _shown(context, directory),
         of_this_machine=tuple(name for name in _OF_THIS_MACHINE if any(_lies_in(path, name) for path in sent)),
         scripts=tuple(scripts_among(entries)),
         written=secrets_written(sources, _shown(context, directory)),

@@ -135,6 +135,54 @@ def test_a_script_from_windows_that_nobody_runs_or_somebody_repairs_is_left_alon
     assert judge.problems("script-line-ends", build, files=built(WINDOWS, text=text)) == []
 
 
+@pytest.mark.parametrize(
+    "run",
+    ["RUN npm run build", "RUN python /app/bin/build", "RUN pip install build && rm a.txt", 'CMD ["build"]', "RUN x"],
+)
+def test_a_script_without_a_suffix_is_run_where_its_place_is_named(judge: Any, run: str) -> None:
+    build, script = compose("build: ./app", image="labels: {}"), Script(name="bin/build", is_windows=True)
+    assert judge.problems("script-line-ends", build, files=built(script, text=f"{FROM}{run}\n")) == []
+    named = judge.problems("script-line-ends", build, files=built(script, text=f"{FROM}RUN cd /app && ./bin/build\n"))
+    assert [str(one.at) for one in named] == ["app/bin/build:1"]
+
+
+def test_of_several_scripts_of_one_name_only_the_build_knows_which_is_run(judge: Any) -> None:
+    build, other = compose("build: ./app", image="labels: {}"), Script(name="other/entry.sh")
+    assert judge.problems("script-line-ends", build, files=built(WINDOWS, other, text=RUNS_IT)) == []
+    assert judge.problems("script-not-executable", build, files=built(PLAIN, other, text=RUNS_IT)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "rest", "text", "count"),
+    [
+        ("bin/www", "build: ./app", 'FROM node:20\nCMD ["bin/www"]\n', 0),
+        ("bin/www", "build: ./app", 'FROM ruby:3\nCMD ["bin/www"]\n', 1),
+        ("bin/www", "build: ./app", 'FROM node:20\nENTRYPOINT ["/app/bin/www"]\n', 1),
+        ("start.sh", "build: ./app", 'FROM node:20\nCMD ["./start.sh"]\n', 1),
+        ("start.sh", "build: ./app", 'FROM node:20\nRUN install -m755 start.sh /bin\nCMD ["start.sh"]\n', 0),
+        ("bin/worker", "build: ./app, command: worker", 'FROM ruby:3\nENTRYPOINT ["/app/run"]\n', 0),
+        ("bin/worker", "build: ./app, command: bin/worker", "FROM ruby:3\n", 1),
+    ],
+)
+def test_only_what_the_kernel_is_given_must_be_executable(
+    judge: Any, name: str, rest: str, text: str, count: int
+) -> None:
+    files = built(Script(name=name, is_executable=False), text=text)
+    assert len(judge.problems("script-not-executable", compose(rest, image="labels: {}"), files=files)) == count
+
+
+@pytest.mark.parametrize(("has_entrypoint", "count"), [(True, 0), (None, 0), (False, 1)])
+def test_a_mounted_program_that_the_image_may_read_itself_is_left_alone(
+    judge: Any, has_entrypoint: bool | None, count: int
+) -> None:
+    script = Script(name="bin/www", is_executable=False)
+    files = FileFacts(paths=(PathFact(path="/srv/shop/www", kind="file", script=script),))
+    image = ObservedImage(reference="app:1", id="1", has_entrypoint=has_entrypoint)
+    text = compose("volumes: ['./www:/srv/www'], command: /srv/www")
+    observed = Observed(instance="shop", images=(image,))
+    assert len(judge.problems("script-not-executable", text, files=files, observed=observed)) == count
+
+
 def test_what_a_container_starts_with_must_be_executable(judge: Any) -> None:
     build = compose("build: ./app", image="labels: {}")
     (found,) = judge.problems("script-not-executable", build, files=built(PLAIN, text=RUNS_IT))
