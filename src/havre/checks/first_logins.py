@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from havre.checks.case import Case, Check
+from havre.checks.reaching import LOOPBACK
 from havre.errors import Problem, Severity
 from havre.model.images import image_name
 from havre.model.project import Service
@@ -16,11 +17,26 @@ from havre.model.project import Service
 
 @dataclass(frozen=True, slots=True)
 class _FirstLogin:
-    """Who may log in at first; one of `settings`, or one of the `files`, says otherwise."""
+    """Who may log in at first; one of `settings`, or one of the `files`, says otherwise.
+
+    `written` is what to write into the environment, with the generated secret in it; empty: the first setting.
+    """
 
     user: str
     settings: tuple[str, ...]
     files: tuple[str, ...] = ()
+    secret: str = ""
+    written: str = ""
+
+    @property
+    def generated(self) -> str:
+        """The secret to generate."""
+        return self.secret or self.settings[0]
+
+    @property
+    def lines(self) -> str:
+        """What the service's environment then says."""
+        return self.written or f"{self.generated}: ${{{self.generated}}}"
 
 
 _FIRST: Mapping[str, _FirstLogin] = {
@@ -37,7 +53,13 @@ _FIRST: Mapping[str, _FirstLogin] = {
     ),
     "rabbitmq": _FirstLogin(
         "guest",
-        ("RABBITMQ_DEFAULT_PASS", "RABBITMQ_DEFAULT_PASS_FILE", "RABBITMQ_CONFIG_FILE"),
+        (
+            "RABBITMQ_DEFAULT_PASS",
+            "RABBITMQ_DEFAULT_PASS_FILE",
+            "RABBITMQ_CONFIG_FILE",
+            "RABBITMQ_PASSWORD",
+            "RABBITMQ_PASSWORD_FILE",
+        ),
         ("/etc/rabbitmq/rabbitmq.conf", "/etc/rabbitmq/conf.d", "/etc/rabbitmq/definitions.json"),
     ),
     "minio": _FirstLogin(
@@ -49,14 +71,20 @@ _FIRST: Mapping[str, _FirstLogin] = {
             "MINIO_SECRET_KEY_FILE",
             "MINIO_CONFIG_ENV_FILE",
         ),
+        written="MINIO_ROOT_USER: root`, `MINIO_ROOT_PASSWORD: ${MINIO_ROOT_PASSWORD}",
     ),
     "neo4j": _FirstLogin(
-        "neo4j", ("NEO4J_AUTH", "NEO4J_AUTH_FILE", "NEO4J_AUTH_PATH"), ("/var/lib/neo4j/conf/neo4j.conf",)
+        "neo4j",
+        ("NEO4J_AUTH", "NEO4J_AUTH_FILE", "NEO4J_AUTH_PATH", "NEO4J_PASSWORD"),
+        ("/var/lib/neo4j/conf/neo4j.conf",),
+        secret="NEO4J_PASSWORD",  # noqa: S106 - the name of one
+        written="NEO4J_AUTH: neo4j/${NEO4J_PASSWORD}",
     ),
     "activemq-classic": _FirstLogin(
         "admin",
         ("ACTIVEMQ_WEB_PASSWORD", "ACTIVEMQ_CONNECTION_PASSWORD"),
         ("/opt/apache-activemq/conf/users.properties",),
+        written="ACTIVEMQ_WEB_USER: admin`, `ACTIVEMQ_WEB_PASSWORD: ${ACTIVEMQ_WEB_PASSWORD}",
     ),
 }
 """By the name of the image."""
@@ -68,19 +96,18 @@ def _first_logins(case: Case) -> Iterator[Problem]:
         first = None if service.build else _FIRST.get(image_name(service.image))
         if first is None or _is_settled(service, first):
             continue
-        open_to_all = (port for port in service.ports if port.published and not port.host_ip.startswith("127."))
+        open_to_all = (port for port in service.ports if port.published and not port.host_ip.startswith(LOOPBACK))
         ways = [*(f"port {port.published}" for port in open_to_all), *["a route"] * (service.name in routed)]
-        setting = first.settings[0]
         yield Problem(
             summary=f"nothing gives {first.user} a password: it starts with the one that everybody knows",
             subject=service.name,
             at=case.place(f"services.{service.name}.environment") or case.place(f"services.{service.name}"),
             evidence=(
-                f"image: {service.image}; {setting} is not set",
+                f"image: {service.image}; {first.settings[0]} is not set",
                 *([f"led to by {', '.join(ways)}"] if ways else []),
             ),
             effect=f"whoever reaches it is {first.user}, unless somebody changed the password by hand since",
-            hint=f"`havre secrets generate {setting}`, and `{setting}: ${{{setting}}}` in its `environment`",
+            hint=f"`havre secrets generate {first.generated}`, and in its `environment` `{first.lines}`",
             severity=Severity.ERROR if ways and case.is_production else Severity.WARNING,
         )
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from havre.checks.case import Case, Check
+from havre.checks.dockerfile import instructions
 from havre.checks.reaching import Target, targets
 from havre.errors import Problem, Severity
 from havre.model.images import Known, known, listening_ports
@@ -30,8 +31,11 @@ def _here(case: Case) -> Iterator[Problem]:
     for service in case.project.services:
         if service.network_mode or _is_joined(service, case):
             continue
+        itself = known(service)
         for name, value in service.environment:
             kinds = _sought(name, value or "")
+            if itself and itself.kind in kinds:  # its own server is meant
+                continue
             other = next((one for one in case.project.services if _is(one, kinds)), None)
             is_published = case.on_the_server and other and any(port.published for port in other.ports)
             if other and other.name != service.name and not is_published:
@@ -81,8 +85,26 @@ def _outside(case: Case) -> Iterator[Problem]:
         for target in targets(case.project, service):
             other = case.project.service(target.service)
             inside = {port.target for port in other.ports if port.published == str(target.port)}
-            if inside and target.port not in listening_ports(other) and other.name != service.name:
+            is_other = other.name != service.name and not _names_hosts(service, other)
+            if inside and is_other and target.port not in listening_ports(other, _said_to_open(case, other)):
                 yield _published(case, service, target, min(inside))
+
+
+def _names_hosts(service: Service, other: Service) -> bool:
+    """Its `extra_hosts` lead that name elsewhere, such as to the server, where the published port is right."""
+    return any(re.split("[:=]", entry)[0] in (other.name, other.container_name) for entry in service.extra_hosts)
+
+
+def _said_to_open(case: Case, service: Service) -> Iterator[int]:
+    """Ports that its image is said to open, or that its own settings name: it may well listen on them too."""
+    image = case.observed.image(service.image) if case.observed else None
+    yield from image.exposed if image else ()
+    texts = (fact.text or "" for fact in case.files.builds if fact.service == service.name)
+    for line in (one.words for text in texts for one in instructions(text) if one.name == "EXPOSE"):
+        yield from map(int, re.findall(r"\b(\d+)\b(?!/udp)", line))
+    settings = (value or "" for _, value in service.environment)
+    words = " ".join((*settings, *(service.entrypoint or ()), *(service.command or ())))
+    yield from map(int, re.findall(r"(?<![\w.])\d{2,5}(?![\w.])", words))
 
 
 def _published(case: Case, service: Service, target: Target, inside: int) -> Problem:

@@ -27,8 +27,34 @@ def test_a_server_without_a_password_of_its_own_is_told_of(judge: Any, image: st
     (found,) = judge.problems("first-login", compose(image))
     assert found.summary == f"nothing gives {user} a password: it starts with the one that everybody knows"
     assert found.severity.value == "warning"
-    assert f"`havre secrets generate {setting}`" in found.hint
+    assert f"`{setting}: " in found.hint
     assert judge.problems("first-login", compose(image, f"environment: {{{setting}: 4f1c9a7be2}}")) == []
+
+
+@pytest.mark.parametrize(
+    ("image", "hint"),
+    [
+        ("grafana/grafana:11.2", "GF_SECURITY_ADMIN_PASSWORD: ${GF_SECURITY_ADMIN_PASSWORD}"),
+        ("minio/minio:1", "MINIO_ROOT_USER: root`, `MINIO_ROOT_PASSWORD: ${MINIO_ROOT_PASSWORD}"),
+        ("neo4j:5", "NEO4J_AUTH: neo4j/${NEO4J_PASSWORD}"),
+        ("apache/activemq-classic:6.1", "ACTIVEMQ_WEB_USER: admin`, `ACTIVEMQ_WEB_PASSWORD: ${ACTIVEMQ_WEB_PASSWORD}"),
+    ],
+)
+def test_what_to_write_is_what_the_image_takes(judge: Any, image: str, hint: str) -> None:
+    (found,) = judge.problems("first-login", compose(image))
+    generated = hint.rpartition("${")[2].rstrip("}")
+    assert found.hint == f"`havre secrets generate {generated}`, and in its `environment` `{hint}`"
+
+
+def test_the_settings_of_other_makers_of_an_image_count_too(judge: Any) -> None:
+    rest = "ports: ['15672:15672'], environment: {RABBITMQ_USERNAME: app, RABBITMQ_PASSWORD: 4f1c9a7be2}"
+    assert judge.problems("first-login", compose("bitnami/rabbitmq:3.13", rest)) == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])
+def test_one_that_only_this_machine_reaches_is_warned_of(judge: Any, address: str) -> None:
+    (found,) = judge.problems("first-login", compose("grafana/grafana:11.2", f"ports: ['{address}:3300:3000']"))
+    assert found.severity.value == "warning"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from havre.model.server import BuildFact, FileFacts
+
 SERVERS = """
   db: {image: 'postgres:16', environment: {POSTGRES_PASSWORD: 4f1c9a7be2}}
   cache: {image: 'redis:7'}
@@ -93,6 +95,30 @@ def test_a_published_port_is_no_port_between_services(judge: Any, setting: str, 
 )
 def test_ports_that_are_right_or_that_nothing_tells_of_are_left_alone(judge: Any, setting: str, more: str) -> None:
     assert judge.problems("published-port-inside", compose(setting, more, PUBLISHED)) == []
+
+
+@pytest.mark.parametrize(
+    "servers",
+    [
+        "  api: {image: 'api:1', ports: ['9092:9094'], environment: {LISTENERS: 'IN://:9092,OUT://:9094'}}",
+        "  api: {image: 'api:1', ports: ['9092:9094'], command: [serve, --also, ':9092']}",
+        "  api: {build: ., ports: ['9092:9094']}",
+    ],
+)
+def test_a_port_that_a_service_is_said_to_open_itself_is_right(judge: Any, servers: str) -> None:
+    text = compose("BROKER: 'api:9092'", servers=f"\n{servers}\n")
+    fact = BuildFact(service="api", dockerfile="Dockerfile", text="FROM api\nEXPOSE 9092 9094/udp\n")
+    assert judge.problems("published-port-inside", text, files=FileFacts(builds=(fact,))) == []
+
+
+def test_a_name_that_leads_to_the_server_itself_is_reached_on_published_ports(judge: Any) -> None:
+    text = compose("BACKEND: 'http://api:8081'", ", extra_hosts: ['api:host-gateway']", PUBLISHED)
+    assert judge.problems("published-port-inside", text) == []
+
+
+def test_a_server_may_look_for_itself_on_localhost(judge: Any) -> None:
+    two = "  db: {image: 'postgres:16'}\n  other: {image: 'postgres:16', environment: {PGHOST: localhost}}\n"
+    assert judge.problems("localhost-elsewhere", compose("A: b", servers=f"\n{two}")) == []
 
 
 def test_processes_of_the_server_reach_what_it_publishes(judge: Any) -> None:
