@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -47,6 +47,12 @@ def refused(engine: Images, service: Service, tmp_path: Path) -> Any:
 def test_a_missing_file_of_a_secret_is_not_tried(site: Service, tmp_path: Path) -> None:
     engine = Images()
     assert refused(engine, site, tmp_path) == ()
+    assert engine.tried == []
+
+
+def test_a_path_that_nobody_can_look_at_is_no_file(site: Service, tmp_path: Path) -> None:
+    engine, mount = Images(), replace(site.mounts[0], source=f"/{'x' * 300}")
+    assert refused(engine, replace(site, mounts=(mount,)), tmp_path) == ()
     assert engine.tried == []
 
 
