@@ -47,12 +47,12 @@ def _not_for_this_user(host: str, asked: Asked, access: Access | None) -> Proble
             ),
         ),
         effect="nothing was changed",
-        hint=way_in(access),
+        hint=way_in(access, host.removeprefix("unix://")),
         code="docker-permission",
     )
 
 
-def way_in(access: Access | None) -> str:
+def way_in(access: Access | None, socket: str) -> str:
     """What lets this user use the engine, by how it stands to the socket; None where that could not be looked at."""
     if access is None:
         return "`sudo usermod -aG docker $USER`, then log in again; or run the command as root"
@@ -62,7 +62,7 @@ def way_in(access: Access | None) -> str:
     if access.is_listed and not access.is_member:
         return f"log in again, or `newgrp {group}`: {user} is in group {group}, and this login is older than that"
     if access.is_member:
-        return f"`sudo chmod g+rw` the socket: group {group} itself may not use it"
+        return f"`sudo chmod g+rw {socket}`: group {group} itself may not use it"
     return f"`sudo usermod -aG {group} {user}`, then log in again; or run the command as root"
 
 
