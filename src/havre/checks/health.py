@@ -113,13 +113,14 @@ def _never_ends(case: Case) -> Iterator[Problem]:
     for service in case.project.services:
         for need in service.needs:
             if need.condition is Condition.COMPLETED and need.service in servers:
+                right = "service_healthy" if servers[need.service].health else "service_started"
                 yield Problem(
                     summary=f"{service.name} waits for {need.service} to end, and a server never ends by itself",
                     subject=service.name,
                     at=case.place(f"services.{service.name}.depends_on.{need.service}"),
                     evidence=(f"{need.service} runs {servers[need.service].image}",),
                     effect=f"{service.name} never starts: the release waits until its time is over",
-                    hint="write `condition: service_healthy`",
+                    hint=f"write `condition: {right}`",
                 )
 
 

@@ -245,7 +245,9 @@ def test_waiting_for_a_server_to_end_is_waiting_for_ever(judge: Any) -> None:
     (found,) = judge.problems("waits-for-ever", waiting("image: 'postgres:16'"))
     assert found.summary == "web waits for other to end, and a server never ends by itself"
     assert str(found.at).startswith("compose.yaml:4:")
-    assert "service_healthy" in found.hint
+    assert found.hint == "write `condition: service_started`"
+    (found,) = judge.problems("waits-for-ever", waiting("image: 'postgres:16', healthcheck: {test: pg_isready}"))
+    assert found.hint == "write `condition: service_healthy`"
 
 
 @pytest.mark.parametrize(
