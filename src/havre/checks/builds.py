@@ -6,11 +6,11 @@ import fnmatch
 import json
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
 from havre.checks.case import Case, Check
-from havre.checks.dockerfile import Copied, copied, instructions
+from havre.checks.dockerfile import Copied, built_upon, copied, instructions, stages
 from havre.errors import Location, Problem, Severity
 from havre.model.server import BuildFact
 
@@ -28,6 +28,8 @@ _LOCKS = (
 
 _RUNS_FROM_SOURCE = frozenset({"Procfile", "requirements.txt", "pyproject.toml", "package.json"})
 """What tells an engine without images how to prepare and run a source tree."""
+
+_PACKAGES = frozenset({"node_modules", ".venv", "venv"})
 
 
 def _contexts(case: Case) -> Iterator[Problem]:
@@ -124,17 +126,29 @@ def _missing(fact: BuildFact, one: Copied, files: frozenset[str]) -> Problem:
 def _of_this_machine(case: Case) -> Iterator[Problem]:
     """Where everything is copied, what no other machine has goes along."""
     for fact in case.files.builds:
-        whole = next((one for one in copied(fact.text or "") if _is_whole(one.source)), None)
-        if whole and fact.of_this_machine:
-            names = ", ".join(fact.of_this_machine)
-            yield Problem(
-                summary=f"COPY {whole.source}: {names} of this machine go into the image too",
-                subject=fact.service,
-                at=Location(fact.dockerfile, whole.line),
-                effect="they hide what the image installs, make it bigger, and another one with every change of theirs",
-                hint=f"write {' and '.join(f'`{name}`' for name in fact.of_this_machine)}, a line each, into "
-                f"{posixpath.join(fact.context, '.dockerignore')}",
-            )
+        build = case.project.service(fact.service).build
+        kept = built_upon(stages(fact.text or ""), build.target if build else None)
+        lines = {step.line for stage in kept for step in stage.steps}
+        for whole in copied(fact.text or ""):
+            names = [name for name in fact.of_this_machine if whole.line in lines or name in _PACKAGES]
+            if _is_whole(whole.source) and names:
+                yield _along(fact, whole, names, stays=whole.line in lines)
+                break
+
+
+def _along(fact: BuildFact, whole: Copied, names: Sequence[str], *, stays: bool) -> Problem:
+    """What does not stay in the image matters only where it hides what that stage installs."""
+    effects = ["the image is bigger, and another one whenever they change"] if stays else []
+    if not _PACKAGES.isdisjoint(names):
+        effects.append("what this machine installed hides what the build installs")
+    return Problem(
+        summary=f"COPY {whole.source} takes {', '.join(names)} of this machine along",
+        subject=fact.service,
+        at=Location(fact.dockerfile, whole.line),
+        effect="; ".join(effects),
+        hint=f"write {' and '.join(f'`**/{name}`' for name in names)}, a line each, into "
+        f"{posixpath.join(fact.context, '.dockerignore')}",
+    )
 
 
 def _locks(case: Case) -> Iterator[Problem]:
@@ -214,7 +228,8 @@ CHECKS = (
         title="no image takes this machine's history and packages along",
         doc=(
             "`COPY . .` takes .git, node_modules, .venv and the like where no .dockerignore leaves them out: they hide "
-            "what the image installs, and every commit makes another image. Waive it where a build needs its history."
+            "what the image installs, and every commit makes another image. Of stages that only build for others, only "
+            "installed packages are told. Waive it where a build needs its history."
         ),
         find=_of_this_machine,
     ),

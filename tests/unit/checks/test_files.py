@@ -324,7 +324,23 @@ def test_what_belongs_to_this_machine_is_told_where_everything_is_copied(judge: 
         "build-of-this-machine", "services: {web: {build: ./web}}", files=FileFacts(builds=(fact,))
     )
     assert str(found.at) == "web/Dockerfile:3"
-    assert found.hint == "write `.git` and `node_modules`, a line each, into web/.dockerignore"
-    for other in (replace(fact, text="FROM node:20\nCOPY src ./\n"), replace(fact, of_this_machine=())):
+    assert found.summary == "COPY . takes .git, node_modules of this machine along"
+    assert found.hint == "write `**/.git` and `**/node_modules`, a line each, into web/.dockerignore"
+    staged = "FROM golang:1 AS build\nCOPY . .\nRUN go build -o /a\nFROM scratch\nCOPY --from=build /a /a\n"
+    others = (replace(fact, text=staged, of_this_machine=(".git",)), replace(fact, of_this_machine=()))
+    for other in (replace(fact, text="FROM node:20\nCOPY src ./\n"), *others):
         files = FileFacts(builds=(other,))
         assert judge.problems("build-of-this-machine", "services: {web: {build: ./web}}", files=files) == []
+
+
+def test_packages_of_this_machine_are_told_in_a_stage_that_only_builds_too(judge: Any) -> None:
+    text = "FROM node:20 AS build\nRUN npm ci\nCOPY . .\nFROM nginx:1\nCOPY --from=build /dist /html\n"
+    fact = BuildFact(service="web", dockerfile="Dockerfile", text=text, of_this_machine=(".git", "node_modules"))
+    files = FileFacts(builds=(fact,))
+    (found,) = judge.problems("build-of-this-machine", "services: {web: {build: .}}", files=files)
+    assert found.summary == "COPY . takes node_modules of this machine along"
+    assert found.effect == "what this machine installed hides what the build installs"
+    (found,) = judge.problems(
+        "build-of-this-machine", "services: {web: {build: {context: ., target: build}}}", files=files
+    )
+    assert ".git" in found.summary
