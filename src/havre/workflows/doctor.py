@@ -15,7 +15,7 @@ from havre.checks.diagnosis import diagnose
 from havre.checks.passwords import redis_password
 from havre.edge.certificates import Certificates
 from havre.edge.haproxy import Edge
-from havre.engines.base import CloseLook, Context, LogQuery, Usage
+from havre.engines.base import CloseLook, Context, Engine, LogQuery, Usage
 from havre.errors import HavreError, InputError, Problem, Severity
 from havre.host import clock
 from havre.host.automations import automations_here, engine_at_boot
@@ -41,6 +41,7 @@ REMEMBERED = 3600.0
 """Seconds back in which ends of processes count."""
 
 WORKERS = 8
+_SYSTEM_WIDE = ("unix:///var/run/docker.sock", "unix:///run/docker.sock")
 _Inside: TypeAlias = tuple[tuple[tuple[str, int], ...] | None, int, tuple[tuple[str, int, int], ...]]
 _URL_PASSWORD = re.compile(r"://[^:/@\s]*:([^@\s]+)@")
 
@@ -100,9 +101,14 @@ def examine(server: Server, instance: str, service: str | None = None) -> Diagno
         comes_back=any(one.brings_back(str(server.state.directory)) for one in automations_here()),
         has_systemd=can_install(),
         processes=processes_of_procfile(recorded.app),
-        engine_at_boot=engine_at_boot() if server.engine.name == "docker" else None,
+        engine_at_boot=engine_at_boot() if is_system_wide(server.engine) else None,
     )
     return Diagnosis(instance=instance, facts=facts, problems=diagnose(facts), secrets=secrets)
+
+
+def is_system_wide(engine: Engine) -> bool:
+    """Whether docker.service is what starts it; False for Havre itself, one user's own engine, and one elsewhere."""
+    return getattr(engine, "host", "") in _SYSTEM_WIDE
 
 
 def secret_values(project: Project) -> tuple[str, ...]:
