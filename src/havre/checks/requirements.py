@@ -26,6 +26,8 @@ class Shortfall:
     key: str
     wanted: str
     found: str
+    effect: str = "it may start and then fail under load"
+    remedy: str = "move to a server that has it"
 
 
 def shortfalls(needs: Needs, server: ServerFacts) -> Iterator[Shortfall]:
@@ -41,7 +43,13 @@ def shortfalls(needs: Needs, server: ServerFacts) -> Iterator[Shortfall]:
         yield Shortfall("public_address", "a public address", found)
     installed = server.system.programs if server.system else None
     if installed is not None and (missing := [tool for tool in needs.tools if tool not in installed]):
-        yield Shortfall("tools", f"{', '.join(missing)} installed", "nothing of that name")
+        yield Shortfall(
+            "tools",
+            f"{', '.join(missing)} installed",
+            "nothing of that name",
+            effect="whoever counts on it here, a person or a script, does not find it",
+            remedy=f"install it (`sudo apt-get install {' '.join(missing)}`)",
+        )
 
 
 def _sizes(needs: Needs, server: ServerFacts) -> Iterator[Shortfall]:
@@ -78,8 +86,8 @@ def _needs(case: Case) -> Iterator[Problem]:
                 summary=f"the app {kind} {missing.wanted}; this server has {missing.found}",
                 subject="server",
                 at=case.app.place(f"server.{kind}.{missing.key}"),
-                effect="it may start and then fail under load",
-                hint=f"move to a server that has it, or correct `server.{kind}.{missing.key}`",
+                effect=missing.effect,
+                hint=f"{missing.remedy}, or correct `server.{kind}.{missing.key}`",
                 severity=Severity.ERROR if kind == "needs" else Severity.WARNING,
             )
 

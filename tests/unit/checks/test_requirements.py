@@ -68,6 +68,13 @@ def test_each_thing_that_is_missing_is_refused_with_what_there_is(judge: Any, fa
     assert str(errors[0].at).startswith("havre.yaml:")
 
 
+def test_a_program_that_is_missing_is_installed_not_moved_to(judge: Any) -> None:
+    bare = server(system=replace(BOOKWORM, programs=frozenset({"htop"})))
+    found = judge.problems("server-needs", COMPOSE, MANIFEST, server=bare)
+    hints = [problem.hint for problem in found if "curl, git installed" in problem.summary]
+    assert hints == ["install it (`sudo apt-get install curl git`), or correct `server.needs.tools`"]
+
+
 def test_what_is_only_recommended_is_a_warning(judge: Any) -> None:
     (problem,) = judge.problems("server-needs", COMPOSE, MANIFEST, server=server(memory_total=2 * GIB))
     assert problem.severity.value == "warning"
