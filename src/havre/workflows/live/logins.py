@@ -84,4 +84,4 @@ def _knocked_at(service: Service, door: Door, address: str) -> Login:
     try:
         return Login(service=service.name, way=door.who, is_open=door.knock(address, door.port))
     except (OSError, HTTPException) as error:
-        return Login(service=service.name, way=door.who, error=f"no answer on port {door.port}: {error}")
+        return Login(service=service.name, way=door.who, error=f"port {door.port}: {error}")
