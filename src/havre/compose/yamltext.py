@@ -167,13 +167,13 @@ class _Builder:
         """A variable is text: what YAML reads as a number or a truth value may be written otherwise then."""
         given = go_text(value)
         path = self._path() if given != text else ()
-        if len(path) < 2 or path[-2] not in ("environment", "args"):
+        if len(path) < 2 or path[-2] not in ("environment", "args") or path[:-2] == ("services",):
             return
-        name = str(path[-1])
+        name, whose = str(path[-1]), "container" if path[-2] == "environment" else "build"
         kind = "a truth value" if isinstance(value, bool) else "a number"
         is_shown = not is_secret_name(name)
         self._findings.warn(
-            f"YAML reads {name} as {kind}, and the container gets {f'`{given}`' if is_shown else 'another text'}",
+            f"YAML reads {name} as {kind}, and the {whose} gets {f'`{given}`' if is_shown else 'another text'}",
             hint=f'write it in quotes: `{name}: "{text}"`' if is_shown else "write it in quotes",
             at=self._sources.location(spot),
             code="value-rewritten",

@@ -325,3 +325,9 @@ def test_numbers_that_stay_as_they_are_written_are_not_told_and_secret_ones_not_
     (warning,) = load("services: {a: {image: x, environment: {DB_PASSWORD: 0012345}}}").warnings
     assert "0012345" not in str(warning)
     assert "5349" not in str(warning)
+
+
+def test_a_build_argument_is_said_to_go_to_the_build_and_a_service_called_environment_is_none() -> None:
+    (warning,) = load("services: {a: {build: {context: ., args: {V: 1.10}}}}").warnings
+    assert warning.summary == "YAML reads V as a number, and the build gets `1.1`"
+    assert load("services: {environment: {image: x, cpus: 1.50}}").warnings == ()
