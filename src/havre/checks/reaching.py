@@ -14,7 +14,7 @@ from havre.checks.symptoms import Symptom
 from havre.errors import Problem
 from havre.model.diagnosis import Facts, ReplicaFacts
 from havre.model.health import HealthState
-from havre.model.images import known
+from havre.model.images import known, port_number
 from havre.model.observed import ReplicaState
 from havre.model.project import Project, Service
 from havre.model.route import InsideListener
@@ -77,7 +77,7 @@ def _targets(service: Service, names: Mapping[str, Service]) -> Iterator[Target]
             yield Target(names[pair["host"]].name, int(pair["port"]), name)
         if value in names and name.endswith(("HOST", "HOSTNAME", "SERVER", "ADDR")):
             beside = values.get(re.sub(r"(?:HOST|HOSTNAME|SERVER|ADDR)$", "PORT", name), "")
-            yield Target(names[value].name, int(beside) if beside.isdigit() else _port_of(names[value]), name)
+            yield Target(names[value].name, port_number(beside) or _port_of(names[value]), name)
 
 
 def _port_of(service: Service) -> int:

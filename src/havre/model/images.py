@@ -137,10 +137,15 @@ def listening_ports(service: Service, exposed: Iterable[int] = ()) -> frozenset[
     facts = known(service)
     ports |= {facts.port} if facts and facts.port else set()
     ports |= {port for port, _ in health_pages(service)}
-    ports |= {int(value) for name, value in service.environment if name == "PORT" and value and value.isdigit()}
+    ports |= {port_number(value or "") for name, value in service.environment if name == "PORT"} - {0}
     words = " ".join([*(service.entrypoint or ()), *(service.command or ())])
     ports |= {int(port) for port in re.findall(r"(?:--port[ =]|--bind[ =][\d.]*:|-p )(\d+)\b", words)}
     return frozenset(ports)
+
+
+def port_number(text: str) -> int:
+    """The port that a text is; 0 where it is none."""
+    return int(text) if re.fullmatch(r"[0-9]{1,5}", text) else 0
 
 
 def health_pages(service: Service) -> tuple[tuple[int, str], ...]:

@@ -88,6 +88,8 @@ def test_a_published_port_is_no_port_between_services(judge: Any, setting: str, 
     [
         ("DATABASE_URL: 'postgres://db:5432/a'", ""),
         ("DATABASE_URL: 'postgres://db/a'", ""),
+        ("DB_HOST: db, DB_PORT: '²'", ""),
+        ("DB_HOST: db, DB_PORT: '99999999999'", ""),
         ("BACKEND: 'http://api:9000'", ""),
         ("BACKEND: 'http://api.example.org:8081'", ""),
         ("DATABASE_URL: 'postgres://db:5433/a'", ", network_mode: host"),

@@ -53,6 +53,7 @@ def test_an_image_that_is_made_to_run_something_else_is_not_what_its_name_says()
         (replace(WEB, environment=(("PORT", "8080"), ("OTHER_PORT", "1"))), {8080}),
         (replace(WEB, environment=(("PORT", None),)), set()),
         (replace(WEB, environment=(("PORT", "eighty"),)), set()),
+        (replace(WEB, environment=(("PORT", "²"),)), set()),
         (replace(WEB, command=("uvicorn", "app", "--port", "8000")), {8000}),
         (replace(WEB, entrypoint=("gunicorn", "--bind=0.0.0.0:9000")), {9000}),
         (replace(WEB, health=HealthCheck(test=("curl", "http://localhost:7000/health"))), {7000}),
