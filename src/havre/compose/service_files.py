@@ -62,7 +62,8 @@ def _add_file(loading: Loading, found: Map, path: str, lookup: Lookup, spot: int
         return
     if not loading.reader.is_file(path):
         reason = "it is a directory" if loading.reader.is_dir(path) else "no such file or directory"
-        hint = "create it, correct the path, or write `required: false` if it may be absent"
+        optional = ", or write `required: false` beside its `path` if it may be absent" if what == "env file" else ""
+        hint = f"create it, or correct the path{optional}"
         loading.findings.error(f"{what} {shown} not found: {reason}", hint=hint, spot=spot, code="env-file-missing")
         return
     source = loading.sources.add(shown)

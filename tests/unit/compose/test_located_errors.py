@@ -215,12 +215,13 @@ services:
     label_file: gone.labels
     depends_on: [db]
 """)
-    missing = "create it, correct the path, or write `required: false` if it may be absent"
+    missing = "create it, or correct the path"
+    optional = f"{missing}, or write `required: false` beside its `path` if it may be absent"
     assert told.splitlines() == [
         "compose.yaml:4:16: env file gone.env not found: no such file or directory",
-        f"  hint: {missing}",
+        f"  hint: {optional}",
         "compose.yaml:4:26: env file away.env not found: no such file or directory",
-        f"  hint: {missing}",
+        f"  hint: {optional}",
         "compose.yaml:5:5: label file gone.labels not found: no such file or directory",
         f"  hint: {missing}",
         'compose.yaml:6:18: services.web.depends_on.db: service "web" depends on undefined service "db"',
