@@ -33,7 +33,7 @@ from havre.host.commands import find_program, run
 from havre.model.app import App
 from havre.model.fingerprint import fingerprint
 from havre.model.observed import Observed
-from havre.model.project import Project, Service
+from havre.model.project import Build, Project
 from havre.model.server import BuildFact, DiskNeed, FileFacts, PathFact, ServerFacts, VariableFact
 from havre.store.instances import StoredClaim
 from havre.workflows.configurations import try_configurations
@@ -154,11 +154,7 @@ def look_at_files(app: App, project: Project, *, from_source: bool = False) -> F
     return FileFacts(
         is_complete=True,
         paths=tuple(_path_fact(Path(path), directory) for path in paths_of(project)),
-        builds=tuple(
-            _build_fact(service, directory, from_source=from_source)
-            for service in project.services
-            if _is_local_build(service)
-        ),
+        builds=tuple(_build_facts(project, directory, from_source=from_source)),
         in_git=in_git,
         tracked=tracked,
         exposed=exposed,
@@ -239,17 +235,24 @@ def _files_below(directory: Path) -> Iterator[Path]:
             return
 
 
-def _is_local_build(service: Service) -> bool:
-    return service.build is not None and not is_remote(service.build.context)
+def _build_facts(project: Project, directory: Path, *, from_source: bool) -> Iterator[BuildFact]:
+    """One for each service that is built here; a context that several share is read once."""
+    seen: dict[tuple[str, str, str | None], BuildFact] = {}
+    for service in project.services:
+        build = service.build
+        if build is None or is_remote(build.context):
+            continue
+        read = (build.context, build.dockerfile, build.dockerfile_inline)
+        if read not in seen:
+            seen[read] = _build_fact(service.name, build, directory, from_source=from_source)
+        yield replace(seen[read], service=service.name)
 
 
-def _build_fact(service: Service, directory: Path, *, from_source: bool) -> BuildFact:
-    build = service.build
-    assert build is not None
+def _build_fact(service: str, build: Build, directory: Path, *, from_source: bool) -> BuildFact:
     context, dockerfile = Path(build.context), dockerfile_path(build)
     shown = _shown(dockerfile, directory)
     if not context.is_dir():
-        return BuildFact(service=service.name, dockerfile=shown, context_exists=False)
+        return BuildFact(service=service, dockerfile=shown, context_exists=False)
     text = build.dockerfile_inline
     if text is None and dockerfile.is_file():
         text = dockerfile.read_text(errors="replace")
@@ -261,7 +264,7 @@ def _build_fact(service: Service, directory: Path, *, from_source: bool) -> Buil
     present = {str(path.relative_to(context)) for path in _files_below(context)}
     is_listed = len(sent) < MOST_FILES
     return BuildFact(
-        service=service.name,
+        service=service,
         dockerfile=shown,
         text=text,
         files=frozenset(sent) if is_listed else None,

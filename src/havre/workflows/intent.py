@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -137,8 +138,11 @@ def pin_builds(project: Project, app: App) -> Project:
     How the manifest has it run as processes counts too: it is part of what is prepared there.
     """
     specs = {spec.service: spec for spec in app.processes}
-    services = tuple(_pin(service, app.instance, specs.get(service.name)) for service in project.services)
-    return replace(project, services=services)
+    digest = cache(context_digest)  # what several services are built from is read once
+    return replace(
+        project,
+        services=tuple(_pin(one, app.instance, specs.get(one.name), digest) for one in project.services),
+    )
 
 
 def digest_files(project: Project) -> FileDigests:
@@ -169,10 +173,10 @@ def _app_name(directory: Path) -> str:
     return name or "app"
 
 
-def _pin(service: Service, instance: str, spec: ProcessSpec | None) -> Service:
+def _pin(service: Service, instance: str, spec: ProcessSpec | None, digest_of: Callable[[Build], str]) -> Service:
     if service.build is None:
         return service
-    digest = context_digest(service.build)[:12]
+    digest = digest_of(replace(service.build, tags=()))[:12]
     if spec is not None:
         said = msgspec.json.encode(msgspec.to_builtins(spec), order="sorted")
         digest = hashlib.sha256(digest.encode() + said).hexdigest()[:12]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from havre.checks.binds import paths_of
@@ -128,3 +129,21 @@ def test_what_of_this_machine_reaches_a_builder_and_what_can_be_run_there(tmp_pa
     (tmp_path / ".dockerignore").write_text(".git\n**/node_modules\n*.sh\n")
     (fact,) = facts(tmp_path, service).builds
     assert (fact.of_this_machine, fact.scripts) == ((), ())
+
+
+def test_services_that_share_a_context_are_each_told_of_it(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM alpine\n")
+    build = Build(context=str(tmp_path))
+    named = (("web", build), ("worker", build), ("job", replace(build, dockerfile="job.Dockerfile")))
+    found = facts(tmp_path, *(Service(name=name, image="", build=one) for name, one in named)).builds
+    assert [(one.service, one.dockerfile, one.text) for one in found] == [
+        ("web", "Dockerfile", "FROM alpine\n"),
+        ("worker", "Dockerfile", "FROM alpine\n"),
+        ("job", "job.Dockerfile", None),
+    ]
+
+
+def test_a_context_is_shown_with_the_dot_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / ".docker").mkdir()
+    services = (Service(name="a", image="", build=Build(context=str(tmp_path / where))) for where in ("", ".docker"))
+    assert [one.context for one in facts(tmp_path, *services).builds] == ["", ".docker"]
