@@ -176,7 +176,7 @@ def _refused_to_this_user(docker: DockerEngine) -> Problem | None:
     except UnavailableError as error:
         (problem,) = error.problems
         if problem.code == "docker-permission":
-            effect = "the services run as processes of this server (`engine: process` in havre.yaml: that is meant)"
+            effect = "the services run as processes of this server; `engine: process` in havre.yaml says you mean it"
             return replace(problem, effect=effect, severity=Severity.WARNING)
     return None
 
