@@ -170,9 +170,6 @@ def _health_problems(service: Map) -> Iterator[Found]:
     if test and test[0] not in _HEALTH_KINDS:
         summary = 'healthcheck.test must start either by "CMD", "CMD-SHELL" or "NONE"'
         yield ("healthcheck", "test"), summary, 'write ["CMD", ...], or one string for the shell'
-    elif test and test[0] != "NONE" and len(test) == 1:
-        summary = f"healthcheck.test says {test[0]} and not what to run"
-        yield ("healthcheck", "test"), summary, 'write the program behind it, or ["NONE"] for no check'
 
 
 def _scale_problems(name: str, service: Map) -> Iterator[Found]:

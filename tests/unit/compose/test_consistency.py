@@ -35,8 +35,6 @@ from compose_folder import load, refusal
         ("services: {a: {image: x, configs: [c]}}", "undefined config c"),
         ("services: {a: {image: x, secrets: [s]}}", "undefined secret s"),
         ("services: {a: {image: x, healthcheck: {test: [curl]}}}", "must start either by"),
-        ("services: {a: {image: x, healthcheck: {test: [CMD]}}}", "healthcheck.test says CMD and not what to run"),
-        ("services: {a: {image: x, healthcheck: {test: [CMD-SHELL]}}}", "says CMD-SHELL and not what to run"),
         ("services: {a: {image: x, scale: 2, deploy: {replicas: 3}}}", "distinct values on 'scale'"),
         ("services: {a: {image: x, scale: -1}}", "services.a.scale: must be greater than or equal to 0"),
         ("services: {a: {image: x, deploy: {replicas: 2}, container_name: cc}}", "can't set container_name and scale"),
