@@ -81,6 +81,18 @@ def _is_asked_with_password(service: Service, case: Case) -> bool:
     )
 
 
+def _empty(case: Case) -> Iterator[Problem]:
+    for service in case.project.services:
+        if service.health and not service.health.test:
+            yield Problem(
+                summary="its health check names nothing to run",
+                subject=service.name,
+                at=case.place(f"services.{service.name}.healthcheck.test"),
+                effect="it fails every time: the service never counts as healthy, and its release is undone",
+                hint='write the program behind `CMD` or `CMD-SHELL`, or `["NONE"]` for no health check',
+            )
+
+
 def _missing(case: Case) -> Iterator[Problem]:
     routed = {route.service for route in case.app.routes}
     for service in case.services():
@@ -210,7 +222,7 @@ def programs(service: Service) -> tuple[str, ...]:
 
 
 def _shell_argument(test: tuple[str, ...]) -> str:
-    is_shell = test[0].rsplit("/", 1)[-1] in ("sh", "bash", "ash") and len(test) > 2 and test[1] == "-c"
+    is_shell = len(test) > 2 and test[0].rsplit("/", 1)[-1] in ("sh", "bash", "ash") and test[1] == "-c"
     return test[2] if is_shell else ""
 
 
@@ -260,7 +272,7 @@ def shown_test(service: Service) -> str:
 
 
 def _line(service: Service) -> str:
-    if service.health is None:
+    if service.health is None or not service.health.test:
         return ""
     return (
         service.health.test[0]
@@ -276,6 +288,13 @@ CHECKS = (
         title="no health check passes whatever happens",
         doc="A check that ends in `|| true`, or `redis-cli ping` against a server with a password, proves nothing.",
         find=_cannot_fail,
+    ),
+    Check(
+        id="health-empty",
+        severity=Severity.ERROR,
+        title="every health check names what to run",
+        doc="`CMD` or `CMD-SHELL` alone is a form without a program: Docker takes it, and it fails every time.",
+        find=_empty,
     ),
     Check(
         id="health-missing",

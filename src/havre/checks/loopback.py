@@ -39,7 +39,8 @@ def _here(case: Case) -> Iterator[Problem]:
             other = next((one for one in case.project.services if _is(one, kinds)), None)
             is_published = case.on_the_server and other and any(port.published for port in other.ports)
             if other and other.name != service.name and not is_published:
-                yield _elsewhere(case, service, name, other)
+                is_used = bool(_URL.match(value or "")) or kinds[0] in _DATABASES
+                yield _elsewhere(case, service, name, other, is_used=is_used)
 
 
 def _is_joined(service: Service, case: Case) -> bool:
@@ -64,7 +65,8 @@ def _is(service: Service, kinds: tuple[str, ...]) -> bool:
     return facts is not None and facts.kind in kinds
 
 
-def _elsewhere(case: Case, service: Service, name: str, other: Service) -> Problem:
+def _elsewhere(case: Case, service: Service, name: str, other: Service, *, is_used: bool) -> Problem:
+    """An error, unless frameworks write such a variable whether the app uses that server or not (REDIS_HOST)."""
     path = f"services.{service.name}.environment.{name}"
     uses = case.uses(path)
     return Problem(
@@ -75,6 +77,7 @@ def _elsewhere(case: Case, service: Service, name: str, other: Service) -> Probl
         effect="every connection is refused, though both run",
         hint=f"write `{other.name}` where it says localhost, and the port inside that container"
         f"{_port(other)}, not a published one",
+        severity=Severity.ERROR if is_used else Severity.WARNING,
     )
 
 

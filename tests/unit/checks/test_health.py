@@ -261,3 +261,11 @@ def test_waiting_for_a_server_to_end_is_waiting_for_ever(judge: Any) -> None:
 )
 def test_waiting_for_a_job_or_for_health_is_what_it_should_be(judge: Any, text: str) -> None:
     assert judge.problems("waits-for-ever", text) == []
+
+
+@pytest.mark.parametrize("test", ['["CMD"]', '["CMD-SHELL"]'])
+def test_a_check_that_names_nothing_to_run_is_refused_and_hinders_no_other_check(judge: Any, test: str) -> None:
+    (problem,) = judge.problems("health-empty", compose(test))
+    assert problem.summary == "its health check names nothing to run"
+    assert judge.problems("health-cannot-fail", compose(test)) == []
+    assert judge.problems("health-empty", compose('["NONE"]')) == []

@@ -129,3 +129,19 @@ def test_processes_of_the_server_reach_what_it_publishes(judge: Any) -> None:
     assert judge.problems("published-port-inside", text, on_the_server=True) == []
     alone = compose("DATABASE_URL: 'postgres://localhost/a'")
     assert len(judge.problems("localhost-elsewhere", alone, on_the_server=True)) == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "severity"),
+    [
+        ("REDIS_HOST: 127.0.0.1", "warning"),
+        ("REDIS_URL: 'redis://127.0.0.1:6379'", "error"),
+        ("DB_HOST: localhost", "error"),
+    ],
+)
+def test_a_host_that_frameworks_write_whether_it_is_used_or_not_is_only_warned_of(
+    judge: Any, setting: str, severity: str
+) -> None:
+    servers = "\n  cache: {image: 'redis:7'}\n  db: {image: 'postgres:16'}\n"
+    (problem,) = judge.problems("localhost-elsewhere", compose(setting, servers=servers))
+    assert problem.severity.value == severity
