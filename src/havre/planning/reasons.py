@@ -77,7 +77,7 @@ def interruption(service: Service, *, is_held: bool) -> str:
     usual = min(STOPPING, service.stop_grace) + STARTING
     most = max(usual, service.stop_grace + (service.health.patience if service.health else 0.0))
     times = f"about {show_seconds(usual)} without it, at most {show_seconds(most)}"
-    meanwhile = "requests wait" if is_held else "services that call it get errors meanwhile"
+    meanwhile = "requests wait" if is_held else "calls to it fail"
     return f"{service.name} is stop-first, {why_stop_first(service)}: {times}; {meanwhile}"
 
 

@@ -137,9 +137,7 @@ def test_the_interruption_is_told_in_seconds() -> None:
         "requests wait"
     )
     quick = replace(POSTGRES, stop_grace=0.0)
-    assert interruption(quick, is_held=False).endswith(
-        ": about 2 s without it, at most 2 s; services that call it get errors meanwhile"
-    )
+    assert interruption(quick, is_held=False).endswith(": about 2 s without it, at most 2 s; calls to it fail")
 
 
 def test_words_are_joined_as_people_do() -> None:

@@ -99,7 +99,7 @@ def test_a_database_is_replaced_stop_first_and_the_plan_says_why_and_for_how_lon
 3. start postgres.2: image changed [after 2]
 4. await postgres.2: no traffic before [after 3]
 5. remove postgres.1: replaced by postgres.2 [after 4]
-note: postgres is stop-first, it writes the volume postgresdata: about 3 s without it, at most 10 s; services that call it get errors meanwhile"""
+note: postgres is stop-first, it writes the volume postgresdata: about 3 s without it, at most 10 s; calls to it fail"""
     )
 
 
@@ -309,7 +309,7 @@ def test_restarting_rolls_what_rolls_and_stops_what_must_stop() -> None:
 8. stop redis.1: replaced by redis.2 [after 7]
 9. remove redis.1: replaced by redis.2 [after 8]
 10. remove postgres.1: replaced by postgres.2 [after 6]
-note: postgres is stop-first, it writes the volume postgresdata: about 3 s without it, at most 10 s; services that call it get errors meanwhile"""
+note: postgres is stop-first, it writes the volume postgresdata: about 3 s without it, at most 10 s; calls to it fail"""
     )
 
 
@@ -325,7 +325,7 @@ def test_order_and_failure_action_are_the_users_word() -> None:
 3. start redis.2: image changed [after 2]
 4. await redis.2: no traffic before [after 3]
 5. remove redis.1: replaced by redis.2 [after 4]
-note: redis is stop-first, its update_config says so: about 3 s without it, at most 10 s; services that call it get errors meanwhile
+note: redis is stop-first, its update_config says so: about 3 s without it, at most 10 s; calls to it fail
 note: redis: failure_action continue is not followed, a failed release is undone whole"""
     )
 
