@@ -97,12 +97,3 @@ def test_facts_that_nobody_gathered_are_not_judged(judge: Any) -> None:
 def test_a_system_too_old_for_docker_is_told(judge: Any, id_: str, version: str, count: int) -> None:
     facts = ServerFacts(system=System(name="x", id=id_, version=version))
     assert len(judge.problems("server-system", COMPOSE, server=facts)) == count
-
-
-@pytest.mark.parametrize(("in_step", "count"), [(False, 1), (True, 0), (None, 0)])
-def test_a_clock_that_nothing_corrects_is_told_and_one_nobody_knows_of_is_not(
-    judge: Any, in_step: bool | None, count: int
-) -> None:
-    found = judge.problems("server-clock", COMPOSE, server=ServerFacts(system=System(clock_in_step=in_step)))
-    assert len(found) == count
-    assert all("install chrony" in problem.hint for problem in found)
