@@ -90,7 +90,7 @@ def shipments_for(archive: Archive, base: Base) -> tuple[Shipment, ...]:
 
 
 def not_among(here: Sequence[Segment], shipments: Sequence[Shipment]) -> tuple[Shipment, ...]:
-    """The shipments that hold a file which is not among these; whole is what one of them has half or whole."""
+    """The shipments that hold a file which is not among these; for one shipped half, half of it is enough."""
     present = {segment.number for segment in here if not segment.is_partial}
     begun = {segment.number for segment in here}
     return tuple(one for one in shipments if not _is_among(one, present, begun))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from havre.checks.case import Case, Check
 from havre.checks.dockerfile import instructions
 from havre.checks.reaching import Target, targets
-from havre.errors import Problem, Severity
+from havre.errors import Location, Problem, Severity
 from havre.model.images import Known, known, listening_ports
 from havre.model.project import Service
 
@@ -67,12 +67,10 @@ def _is(service: Service, kinds: tuple[str, ...]) -> bool:
 
 def _elsewhere(case: Case, service: Service, name: str, other: Service, *, is_used: bool) -> Problem:
     """An error, unless frameworks write such a variable whether the app uses that server or not (REDIS_HOST)."""
-    path = f"services.{service.name}.environment.{name}"
-    uses = case.uses(path)
     return Problem(
         summary=f"{name} looks for {other.name} on localhost, which is {service.name} itself",
         subject=service.name,
-        at=uses[0].at if len(uses) == 1 and uses[0].at else case.place(path),
+        at=_written(case, service, name),
         evidence=(f"{other.name} ({other.image}) is a container of its own",),
         effect="every connection is refused, though both run",
         hint=f"write `{other.name}` where it says localhost, and the port inside that container"
@@ -111,16 +109,21 @@ def _said_to_open(case: Case, service: Service) -> Iterator[int]:
 
 
 def _published(case: Case, service: Service, target: Target, inside: int) -> Problem:
-    path = f"services.{service.name}.environment.{target.setting}"
-    uses = case.uses(path)
     return Problem(
         summary=f"{target.setting} asks {target.service} on {target.port}, where it listens only outside",
         subject=service.name,
-        at=uses[0].at if len(uses) == 1 and uses[0].at else case.place(path),
+        at=_written(case, service, target.setting),
         evidence=(f"{target.service} publishes {target.port} on the server, and listens on {inside} itself",),
         effect="every connection is refused, though both run",
         hint=f"write `{target.service}:{inside}`",
     )
+
+
+def _written(case: Case, service: Service, setting: str) -> Location | None:
+    """Where the value was written: at the one variable that it comes from, else in the Compose file."""
+    path = f"services.{service.name}.environment.{setting}"
+    uses = case.uses(path)
+    return uses[0].at if len(uses) == 1 and uses[0].at else case.place(path)
 
 
 def _port(other: Service) -> str:
