@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from havre.backups.files import Command, Directories
@@ -13,11 +12,9 @@ from havre.checks.passwords import redis_password as asked_password
 from havre.errors import InputError, Problem
 from havre.model.app import App
 from havre.model.backup import BackupPolicy
+from havre.model.backup_kinds import image_kind, kind_named, written_places
 from havre.model.images import KNOWN, image_name, known
 from havre.model.project import Project, Service
-
-_POSTGRES = re.compile(r"(?:^|/)(?:postgres|postgresql|postgis|timescaledb(?:-ha)?|pgvector)(?=[:@]|$)")
-_REDIS = re.compile(r"(?:^|/)(?:redis|redis-stack-server|valkey|keydb)(?=[:@]|$)")
 
 
 def policies_for(app: App, project: Project, services: Sequence[str]) -> tuple[BackupPolicy, ...]:
@@ -50,11 +47,6 @@ def unkept(app: App, project: Project) -> tuple[str, ...]:
     )
 
 
-def image_kind(image: str) -> str | None:
-    """`postgres` or `redis` when the image's name says so."""
-    return "postgres" if _POSTGRES.search(image) else "redis" if _REDIS.search(image) else None
-
-
 def runs(service: Service) -> str | None:
     """`postgres` or `redis` when the service is such a server, and not a client that borrows its image."""
     kind = image_kind(service.image)
@@ -63,7 +55,7 @@ def runs(service: Service) -> str | None:
 
 def kind_of(service: Service, policy: BackupPolicy) -> Kind:
     """How the service is backed up; raises InputError when nothing tells."""
-    name = policy.kind or ("command" if policy.command else "volume" if policy.volumes else image_kind(service.image))
+    name = kind_named(policy, service.image)
     if name == "postgres":
         return Postgres(databases=policy.databases)
     if name == "redis":
@@ -78,19 +70,18 @@ def kind_of(service: Service, policy: BackupPolicy) -> Kind:
 
 def data_paths(service: Service, policy: BackupPolicy) -> tuple[tuple[str, str], ...]:
     """(name, path in the replica) of the volumes and directories that hold its data."""
-    found = [(_short(mount.source or mount.target), mount.source, mount.target) for mount in service.stateful_mounts]
     wanted = set(policy.volumes)
-    return tuple((name, target) for name, source, target in found if not wanted or wanted & {name, source, target})
+    return tuple(
+        (name, target)
+        for name, source, target in written_places(service)
+        if not wanted or wanted & {name, source, target}
+    )
 
 
 def redis_password(service: Service) -> str | None:
     """What the server asks for: said in its command line, or in its environment."""
     environment = dict(service.environment)
     return asked_password(service) or environment.get("REDIS_PASSWORD") or environment.get("REDISCLI_AUTH") or None
-
-
-def _short(source: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", source).strip("-")
 
 
 def _unknown(app: App, project: Project, name: str) -> Problem:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from havre.checks import (
+    backup_policies,
     baked,
     binds,
     builds,
     commands,
     configurations,
     disk,
+    edge_routes,
     exposure,
     first_logins,
     health,
@@ -29,7 +31,8 @@ FAMILIES: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("Variables", (*variables.CHECKS, *unread.CHECKS, *passwords.CHECKS, *loopback.CHECKS, *first_logins.CHECKS)),
     ("Secrets", (*exposure.CHECKS, *baked.CHECKS)),
     ("Health checks", health.CHECKS),
-    ("Routes and manifest", routes.CHECKS),
+    ("Routes and manifest", (*routes.CHECKS, *edge_routes.CHECKS)),
+    ("Backups", backup_policies.CHECKS),
     ("Ports", ports.CHECKS),
     ("Networks and names", networks.CHECKS),
     ("Files", (*binds.CHECKS, *configurations.CHECKS)),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from havre.backups.choosing import data_paths, image_kind, kind_of, policies_for, redis_password, runs, unkept
+from havre.backups.choosing import data_paths, kind_of, policies_for, redis_password, runs, unkept
 from havre.backups.files import Command, Directories
 from havre.backups.postgres import Postgres
 from havre.backups.redis import Redis
 from havre.errors import InputError
 from havre.model.app import App
 from havre.model.backup import BackupPolicy
+from havre.model.backup_kinds import image_kind
 from havre.model.project import Mount, MountKind, Project, Service
 from havre.workflows.places import writers_of
 

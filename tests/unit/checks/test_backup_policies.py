@@ -1,0 +1,89 @@
+"""What the manifest says of backups is judged before a timer finds out at night."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+SHOP = """\
+services:
+  db: {image: 'postgres:16', environment: {POSTGRES_PASSWORD: x9}, volumes: ['data:/var/lib/postgresql/data']}
+  cache: {image: 'redis:7'}
+  web: {image: 'shop:1', volumes: ['uploads:/srv/uploads', './media:/srv/media']}
+  proxy: {image: 'nginx:1'}
+volumes: {data: , uploads: }
+"""
+ALL = ("backup-key-unread", "backup-kind", "backup-volume", "backup-destination")
+
+
+def said(judge: Any, policy: str) -> list[str]:
+    """Everything the family says of one policy: place, summary and next step."""
+    manifest = f"app: shop\nbackups:\n  {policy}\n"
+    found = [one for check in ALL for one in judge.problems(check, SHOP, manifest)]
+    return [f"{one.at.line}:{one.at.column} {one.summary}; {one.hint}" for one in found]
+
+
+def test_what_each_kind_reads_is_accepted(judge: Any) -> None:
+    for policy in (
+        "db: {databases: shop, assert: SELECT true, pitr: true, to: ['/mnt/b', 'age:/mnt/c', 's3:https://s/b']}",
+        "db: {volumes: data}",
+        "db: {command: pg_dumpall, restore_command: psql}",
+        "cache: {schedule: 0 2 * * *, to: 'sftp:user@host:/b'}",
+        "web: {volumes: [uploads, /srv/media]}",
+        "web: {command: dump, directory: /tmp/out, restore_command: load}",
+        "web: {kind: postgres, databases: shop}",
+        "proxy: {command: 'tar c /etc/nginx'}",
+        "gone: {volumes: data}",
+    ):
+        assert said(judge, policy) == [], policy
+
+
+FOR_POSTGRES = "remove it: it is for the kind postgres alone"
+FOR_COMMANDS = "remove it: it is for the kind command alone"
+OTHERWISE = "say `kind: postgres`, `kind: redis` or a `command` whose output is kept, or remove it from `backups`"
+ADDRESSES = "write for example `/mnt/backup`, `sftp://user@host//path` or `s3:https://host/bucket`"
+IDLE = "`{}` does nothing here: {} is backed up as {}"
+
+
+@pytest.mark.parametrize(
+    ("policy", "place", "summary", "hint"),
+    [
+        ("cache: {assert: SELECT true}", "3:11", IDLE.format("assert", "cache", "redis"), FOR_POSTGRES),
+        ("cache: {pitr: true}", "3:11", IDLE.format("pitr", "cache", "redis"), FOR_POSTGRES),
+        ("web: {databases: shop}", "3:9", IDLE.format("databases", "web", "volume"), FOR_POSTGRES),
+        ("web: {restore_command: load}", "3:9", IDLE.format("restore_command", "web", "volume"), FOR_COMMANDS),
+        ("db: {command: dump, databases: shop}", "3:23", IDLE.format("databases", "db", "command"), FOR_POSTGRES),
+        ("db: {kind: postgres, command: dump}", "3:24", IDLE.format("command", "db", "postgres"), FOR_COMMANDS),
+        (
+            "db: {kind: redis}",
+            "3:8",
+            "db cannot be backed up as redis: it runs postgres",
+            "write `kind: postgres`, or remove `kind`",
+        ),
+        (
+            "proxy: {kind: postgres}",
+            "3:11",
+            "proxy cannot be backed up as postgres: it runs nginx",
+            "remove `kind`, and give a `command` whose output is kept",
+        ),
+        (
+            "proxy: {schedule: 0 2 * * *}",
+            "3:3",
+            "nothing tells how to back up proxy: it writes no volume and no directory",
+            OTHERWISE,
+        ),
+        ("web: {volumes: uplods}", "3:9", "web writes no volume or directory `uplods`", "did you mean `uploads`?"),
+        (
+            "web: {volumes: [else]}",
+            "3:19",
+            "web writes no volume or directory `else`",
+            "correct the name, or remove it",
+        ),
+        ("db: {to: ['/mnt/b', 'ftp://host/b']}", "3:23", "no backup can be kept at `ftp:`", ADDRESSES),
+    ],
+)
+def test_what_would_be_passed_over_or_fail_at_night_is_told_by_its_place(
+    judge: Any, policy: str, place: str, summary: str, hint: str
+) -> None:
+    assert said(judge, policy) == [f"{place} {summary}; {hint}"]
