@@ -136,6 +136,7 @@ def _not_escrowed() -> Problem:
     return Problem(
         summary="nobody has confirmed yet that the backups' key is kept outside this server",
         effect="if this server is lost, no backup could be read; so none is taken before",
-        hint="run `havre backup export-key`, keep what it prints somewhere else, and confirm (once)",
+        hint="run `havre backup export-key`, keep what it prints somewhere else, and confirm (once);"
+        " where no terminal is there to ask: `--to FILE`",
         code="key-not-escrowed",
     )

@@ -16,10 +16,10 @@ from havre.cli.options import Chosen, app_options, json_option, yes_option
 from havre.cli.session import environment, load, load_app, open_server
 from havre.cli.show import is_terminal, say, show_json, show_table, wrapped
 from havre.cli.timers import export_timers
-from havre.errors import FailedError, Problem
+from havre.errors import FailedError, InputError, Problem
 from havre.host import clock
 from havre.host.files import write_atomic
-from havre.model.backup import Snapshot, Verdict
+from havre.model.backup import DrillReport, Snapshot, Verdict
 from havre.model.pitr import Window
 from havre.model.units import show_bytes, show_seconds
 from havre.workflows.backup import accept, back_up
@@ -29,6 +29,7 @@ from havre.workflows.recover_server import keep_configuration
 from havre.workflows.storage import Storage
 from havre.workflows.tidying import outdated, tidy
 from havre.workflows.wal import keep_wal, pitr_policies
+from havre.workflows.which_snapshot import refuse_unknown_service
 
 COLOURS = {Verdict.GOOD: "green", Verdict.SUSPICIOUS: "yellow", Verdict.FAILED: "red"}
 
@@ -107,7 +108,10 @@ def list_command(chosen: Chosen, service: str | None, as_json: bool) -> None:
       havre backup list db
     """
     storage, intent = open_storage(chosen)
-    found = storage.book.snapshots(intent.app.instance, service)
+    known = storage.book.snapshots(intent.app.instance)
+    if service is not None:
+        refuse_unknown_service(known, intent.app.instance, service, intent.project.service_names)
+    found = [one for one in known if service in (None, one.service)]
     if as_json:
         show_json(found)
         return
@@ -266,15 +270,30 @@ def export_key_command(chosen: Chosen, target: Path | None) -> None:
     urls = tuple(dict.fromkeys(url for policy in intent.app.backups for url in storage.urls(policy)))
     text = escrow_text(storage.vault.password(), urls or (storage.default_url,), storage.server.machine)
     if target is not None:
+        if not target.parent.is_dir():
+            raise InputError(_no_directory(target))
         write_atomic(target, text, mode=0o600)
         storage.vault.confirm()
         say(f"written to {target}: move it away from this server", colour="green")
         return
     click.echo(text)
-    if is_terminal():
-        click.confirm("Is it kept outside this server now?", abort=True)
-        storage.vault.confirm()
-        say("thank you; backups may be taken from now on", colour="green")
+    if not is_terminal():
+        storage.vault.refuse_without_escrow()
+        return
+    click.confirm("Is it kept outside this server now?", abort=True)
+    storage.vault.confirm()
+    say("thank you; backups may be taken from now on", colour="green")
+
+
+def _no_directory(target: Path) -> Problem:
+    """A directory made here would be on this server's own disk, where a mounted one was meant."""
+    return Problem(
+        summary=f"there is no directory {target.parent}",
+        evidence=("a disk that is to take the key may not be mounted",),
+        effect="nothing was written, and the key does not count as kept",
+        hint="mount it or correct the path, then again",
+        code="key-not-escrowed",
+    )
 
 
 @contextlib.contextmanager
@@ -348,10 +367,15 @@ def _drill(status: ServiceStatus) -> str:
     following = f"; next {_moment(status.next_drill)}" if status.next_drill else ""
     if status.drill is None:
         return f"never{following}"
-    verdict = "passed" if status.drill.passed else "FAILED"
     promised = f"; promised {show_seconds(status.promised_rto)}" if status.promised_rto else ""
     when = clock.show_time(status.drill.at)[:16]
-    return f"{verdict} {when}, {show_seconds(status.drill.rto)} to restore (RTO{promised}){following}"
+    if not status.drill.passed:
+        return f"FAILED {when}: {_first_line(status.drill)}{following}"
+    return f"passed {when}, {show_seconds(status.drill.rto)} to restore (RTO{promised}){following}"
+
+
+def _first_line(drill: DrillReport) -> str:
+    return next((line for text in drill.lines for line in text.splitlines()), "nothing is known of why")
 
 
 def _moment(at: float | None) -> str:

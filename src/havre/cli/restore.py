@@ -12,8 +12,9 @@ from havre.host import clock
 from havre.model.units import show_bytes, show_seconds
 from havre.workflows.intent import Intent
 from havre.workflows.recovery import recover_to
-from havre.workflows.restore import chosen_snapshot, drop_kept, restore
+from havre.workflows.restore import drop_kept, restore
 from havre.workflows.storage import Storage
+from havre.workflows.which_snapshot import chosen_snapshot
 
 
 @click.command("restore")
@@ -50,6 +51,10 @@ def restore_command(
       havre restore db --at latest
       havre restore db --drop-kept
     """
+    if drop and (given := [name for name, value in _others(snapshot, at, to, only, doubtful=doubtful) if value]):
+        raise click.UsageError(f"--drop-kept only removes, and restores nothing: leave out {', '.join(given)}")
+    if at is not None and doubtful:
+        raise click.UsageError("--doubtful is for snapshots; what --at restores is proven by itself")
     storage, intent = open_storage(chosen)
     if drop:
         confirm(storage.server, yes=yes, what=f"Remove what earlier restores of {service} kept?")
@@ -59,7 +64,8 @@ def restore_command(
     if at is not None:
         _restore_at(storage, intent, service, _moment(at, snapshot), to, only, yes=yes, as_json=as_json)
         return
-    found = chosen_snapshot(storage, intent.app.instance, service, snapshot, doubtful=doubtful)
+    instance = intent.app.instance
+    found = chosen_snapshot(storage.book.snapshots(instance), instance, service, snapshot, doubtful=doubtful)
     taken = f"{clock.show_time(found.started_at)}, {show_bytes(found.size)}"
     if not as_json:
         say(f"{found.id} ({taken}) on {storage.server.machine}", bold=True)
@@ -75,6 +81,13 @@ def restore_command(
         say(f"  verified: {line}")
     if done.kept:
         say(f"  what was live before is kept: {', '.join(done.kept)}")
+
+
+def _others(
+    snapshot: str | None, at: str | None, to: str | None, only: tuple[str, ...], *, doubtful: bool
+) -> tuple[tuple[str, object], ...]:
+    """What says which data to restore, and whether it was given."""
+    return ("SNAPSHOT", snapshot), ("--at", at), ("--to", to), ("--only", only), ("--doubtful", doubtful)
 
 
 def _restore_at(

@@ -143,7 +143,10 @@ def remove_command(chosen: Chosen, name: str) -> None:
 @secrets_command.command("export-key")
 @app_options
 def export_key_command(chosen: Chosen) -> None:
-    """Print this server's key: keep it elsewhere, without it no backup and no secret can be opened."""
+    """Print this server's key: keep it elsewhere, without it no sealed secret can be opened.
+
+    The backups have a key of their own: `havre backup export-key`.
+    """
     click.echo(export_key(open_state(chosen).keys), nl=False)
 
 
@@ -151,7 +154,7 @@ def export_key_command(chosen: Chosen) -> None:
 @click.argument("file", type=click.File("r"))
 @app_options
 def confirm_key_command(chosen: Chosen, file: TextIO) -> None:
-    """Show the copy that you keep elsewhere; needed once before the first backup."""
+    """Show the copy of this server's key that you keep elsewhere; `havre secrets status` says since when."""
     escrow = confirm_escrow(open_state(chosen).keys, file.read(), by=person(), at=clock.now())
     say(f"confirmed: the copy opens what is sealed here ({escrow.public_key})")
 

@@ -26,9 +26,9 @@ from havre.workflows.drill_log import newest_log
 from havre.workflows.intent import Intent
 from havre.workflows.places import ReplicaPlace, data_access
 from havre.workflows.rehearsal import Rehearsal, asserted
-from havre.workflows.restore import chosen_snapshot
 from havre.workflows.room import needed_for, refuse_restore_without_room
 from havre.workflows.storage import Storage
+from havre.workflows.which_snapshot import chosen_snapshot
 
 Progress = Callable[[str], None]
 START_LIMIT = 180.0
@@ -94,7 +94,8 @@ class _Drill:
         )  # fmt: skip
 
     def _newest_snapshot(self) -> Rehearsal:
-        snapshot = chosen_snapshot(self.storage, self.intent.app.instance, self.policy.service, None)
+        instance = self.intent.app.instance
+        snapshot = chosen_snapshot(self.storage.book.snapshots(instance), instance, self.policy.service, None)
         return Rehearsal(
             name=snapshot.id, shown=snapshot.id, taken_at=snapshot.started_at, restore=lambda: self._restore(snapshot)
         )

@@ -25,6 +25,7 @@ from havre.workflows.release_work import note
 from havre.workflows.restore_files import Files, name_taken
 from havre.workflows.room import needed_for, refuse_restore_without_room
 from havre.workflows.storage import Storage
+from havre.workflows.which_snapshot import chosen_snapshot
 
 Progress = Callable[[str], None]
 _REDIS_COPIES = 3
@@ -57,7 +58,9 @@ def restore(
 
     Raises FailedError when anything cannot be restored or verified; then what was live is still live.
     """
-    snapshot = chosen_snapshot(storage, intent.app.instance, service, snapshot_id, doubtful=doubtful)
+    snapshot = chosen_snapshot(
+        storage.book.snapshots(intent.app.instance), intent.app.instance, service, snapshot_id, doubtful=doubtful
+    )
     one = _One(storage=storage, intent=intent, snapshot=_with_only(snapshot, only), progress=progress)
     lock = storage.server.state.lock(intent.app.instance)
     with exclusive(lock, what=f"the instance {intent.app.instance}", doing=f"restore of {service}"):
@@ -70,22 +73,6 @@ def restore(
         kept = f"; kept {', '.join(done.kept)}" if done.kept else ""
         note(storage.server, intent.app.instance, action, f"verified and in use{kept}" if to is None else f"as {to}")
         return done
-
-
-def chosen_snapshot(
-    storage: Storage, instance: str, service: str, snapshot_id: str | None, *, doubtful: bool = False
-) -> Snapshot:
-    """The snapshot with that id, else the newest good one; InputError when there is none."""
-    known = storage.book.snapshots(instance, service)
-    if snapshot_id is None:
-        found = next((one for one in known if one.is_good and one.purpose != "before-restore"), None)
-    else:
-        found = next((snapshot for snapshot in known if snapshot.id == snapshot_id), None)
-    if found is None or not found.parts:
-        raise InputError(_no_snapshot(instance, service, snapshot_id))
-    if not found.is_good and not doubtful:
-        raise InputError(_doubted(found))
-    return found
 
 
 def _with_only(snapshot: Snapshot, names: Collection[str]) -> Snapshot:
@@ -268,25 +255,6 @@ def drop_kept(storage: Storage, intent: Intent, service: str) -> tuple[str, ...]
 def _fits(name: str, ending: str) -> str:
     """PostgreSQL cuts names at 63 bytes; the ending must survive."""
     return name.encode()[: 63 - len(ending)].decode(errors="ignore") + ending
-
-
-def _no_snapshot(instance: str, service: str, snapshot_id: str | None) -> Problem:
-    wanted = f"no snapshot {snapshot_id} of {service}" if snapshot_id else f"no good snapshot of {service}"
-    return Problem(
-        summary=f"there is {wanted}",
-        subject=instance,
-        hint="`havre backup list` shows what there is; `havre backup` takes one",
-        code="snapshot-missing",
-    )
-
-
-def _doubted(snapshot: Snapshot) -> Problem:
-    return Problem(
-        summary=f"the snapshot {snapshot.id} is {snapshot.verdict.value}",
-        evidence=snapshot.reasons,
-        hint="choose a good one (`havre backup list`), or give --doubtful when this is the one you want",
-        code="snapshot-doubtful",
-    )
 
 
 def _no_part(snapshot: Snapshot, missing: Sequence[str], present: Sequence[str]) -> Problem:
