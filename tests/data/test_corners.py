@@ -25,7 +25,7 @@ from havre.workflows.tidying import tidy
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
-UNUSUAL = "größe 1/2 %\"q'"
+UNUSUAL = "größe=1/2 %\"q'\\"
 
 
 def to(stand: Stand, *urls: Path | str, service: str = "db", **more: object) -> Intent:

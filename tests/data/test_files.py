@@ -77,14 +77,18 @@ def test_all_who_write_stand_still_and_content_owners_and_modes_come_back(files:
     intent = kept(files, tmp_path / "repo")
     sh(files, f"{CONTENT}; printf n > /srv/notes/n")
     before, times = sh(files, LISTING), {name: begun(files, name) for name in ("web", "worker", "reader")}
-    [taken] = back_up(files.storage, intent, ["web"])
+    told: list[str] = []
+    [taken] = back_up(files.storage, intent, ["web"], progress=told.append)
+    assert told[0] == "stopping web, worker for the time of it", "nothing leads there, so nothing waits"
+    assert told[-1].startswith("back after ")
     assert (taken.parts[0].name, dict(taken.parts[0].counts)["files"]) == ("uploads", 2)
     assert {name for name, at in times.items() if begun(files, name) != at} == {"web", "worker"}
     sh(
         files,
         "rm -r /srv/uploads/a /srv/uploads/ü; printf x > /srv/uploads/extra; chown 0:0 /srv/uploads; rm /srv/notes/n",
     )
-    restore(files.storage, intent, "web", taken.id)
+    restore(files.storage, intent, "web", taken.id, progress=told.append)
+    assert [line.split()[0] for line in told] == ["stopping", "back"] * 3, "the backup before it, and the change itself"
     assert sh(files, LISTING) == before
     assert sh(files, "cat /var/in/a", "worker") == "a"
     restore(files.storage, intent, "web", taken.id, only=["uploads"], to=f"{files.name}-beside")

@@ -115,12 +115,14 @@ def owner(*command: str) -> tuple[str, ...]:
 
 def query(place: Place, database: str, sql: str) -> str:
     """What one statement answers: rows as lines, columns separated by a tab."""
-    return answered(place, owner(*_PSQL, "-d", database, "-c", sql)).rstrip("\n")
+    return answered(place, owner(*_PSQL, "-d", connection(database), "-c", sql)).rstrip("\n")
 
 
 def execute_sql(place: Place, database: str, script: BinaryIO) -> None:
     """Run a script in one transaction; any error is a failure."""
-    command = owner("psql", "-X", "-q", "-d", database, "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f", "-")
+    command = owner(
+        "psql", "-X", "-q", "-d", connection(database), "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f", "-"
+    )
     answer = place.ask(command, stdin=script)
     if answer.exit_code != 0:
         raise FailedError(command_failed(place, command, answer.exit_code, answer.complaints))
@@ -146,7 +148,7 @@ def restore_into(
 
 
 def _fill(place: Place, database: str, dump: BinaryIO) -> None:
-    command = owner("pg_restore", "--exit-on-error", "--no-password", "-d", database)
+    command = owner("pg_restore", "--exit-on-error", "--no-password", "-d", connection(database))
     done = place.stream(command, stdout=Collected(), stdin=dump)
     if done.exit_code != 0:
         raise FailedError(_restore_failed(place, database, done.exit_code, done.complaints))
@@ -203,7 +205,7 @@ def _rows(place: Place, database: str, tables: Collection[str]) -> Mapping[str, 
         f"SELECT {literal(shown)}, {literal(written)}, count(*) FROM ONLY {written};\n"  # noqa: S608
         for shown, written in present.items()
     )
-    answer = answered(place, owner(*_PSQL, "-d", database, "-f", "-"), stdin=io.BytesIO(script.encode()))
+    answer = answered(place, owner(*_PSQL, "-d", connection(database), "-f", "-"), stdin=io.BytesIO(script.encode()))
     rows = (line.split("\t") for line in answer.splitlines())
     return {shown: (written, int(count)) for shown, written, count in rows}
 
@@ -298,10 +300,16 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def connection(database: str) -> str:
+    """How PostgreSQL's programs are told a database: in a bare name `=` and `://` mean something else to them."""
+    escaped = database.replace("\\", "\\\\").replace("'", "\\'")
+    return f"dbname='{escaped}'"
+
+
 def _dump(place: Place, keep: Keep, database: str) -> tuple[Part, list[str]]:
     reader = ArchiveReader()
     file = f"{database.replace('%', '%25').replace('/', '%2F')}.pgdump{ENDING}"
-    command = owner("pg_dump", "-Fc", "-Z0", "--no-password", "-d", database)
+    command = owner("pg_dump", "-Fc", "-Z0", "--no-password", "-d", connection(database))
     sizes = []
 
     def produce(sink: Writable) -> int:

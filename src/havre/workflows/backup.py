@@ -153,7 +153,9 @@ class _One:
                 lock = self._server.state.lock(instance)
                 stack.enter_context(exclusive(lock, what=f"the instance {instance}", doing="backup", wait=600.0))
             writers = writers_of(self.intent.project, self._service, [path for _, path in kind.paths])
-            stack.enter_context(standing_still(self._server, self.intent.project, instance, writers))
+            stack.enter_context(
+                standing_still(self._server, self.intent.project, instance, writers, progress=self.progress)
+            )
             yield
 
     def _prove_structure(self, place: Place, taken: Taken, opened: OpenPart) -> Taken:

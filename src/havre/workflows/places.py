@@ -12,10 +12,12 @@ from havre.backups.feeding import Writable
 from havre.backups.place import Answer, Collected, Environment
 from havre.engines.base import Context, DataAccess
 from havre.errors import FailedError, Problem, RefusedError
+from havre.host import clock
 from havre.model.backup import Streamed
 from havre.model.observed import ObservedReplica
 from havre.model.plan import RestartReplica, StopReplica
 from havre.model.project import Mount, MountKind, Project, Service
+from havre.model.units import show_seconds
 from havre.workflows.execute import Cancellation
 from havre.workflows.prove import prove
 from havre.workflows.server import Server
@@ -92,6 +94,7 @@ def data_access(server: Server) -> DataAccess:
 def standing_still(
     server: Server, project: Project, instance: str, services: Sequence[Service], *,
     before_stop: Callable[[], None] | None = None, ended_too: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[ReplicaPlace]:  # fmt: skip
     """All running replicas of these services, stopped for the block; gives the first one of the first service.
 
@@ -113,6 +116,8 @@ def standing_still(
     ]
     if before_stop is not None:
         before_stop()
+    began = clock.elapsed()
+    progress(_stopping(services, edge.hold_limit if edge and endpoints else None))
     for name, port in endpoints:
         server.traffic.hold(instance, name, port)
     try:
@@ -127,6 +132,14 @@ def standing_still(
     finally:
         if edge is not None and endpoints:
             server.traffic.apply(edge)
+    progress(f"back after {show_seconds(clock.elapsed() - began)}")
+
+
+def _stopping(services: Sequence[Service], hold: float | None) -> str:
+    """What visitors will notice, where any are led there."""
+    names = ", ".join(service.name for service in services)
+    waiting = "" if hold is None else f"; requests wait up to {show_seconds(hold)}, then get 503"
+    return f"stopping {names} for the time of it{waiting}"
 
 
 def writers_of(project: Project, service: Service, targets: Collection[str]) -> tuple[Service, ...]:

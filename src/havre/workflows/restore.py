@@ -174,7 +174,9 @@ class _One:
             homes.append(redis.set_aside(place, password, mark))
 
         server = self.storage.server
-        with standing_still(server, self.intent.project, self._instance, [service], before_stop=prepare) as place:
+        with standing_still(
+            server, self.intent.project, self._instance, [service], before_stop=prepare, progress=self.progress
+        ) as place:
             redis.put_back(place, self._open(part), part.size, homes[0])
         found = redis.Server(place_of(server, self._instance, service.name), password).await_loaded().keys()
         if found != part.total:
@@ -188,7 +190,7 @@ class _One:
         place, mark = place_of(self.storage.server, self._instance, self._service.name), clock.stamp(clock.now())
         files = Files(
             server=self.storage.server, project=self.intent.project, instance=self._instance, service=self._service,
-            parts=self.snapshot.parts, open=self._open, mark=mark,
+            parts=self.snapshot.parts, open=self._open, mark=mark, progress=self.progress,
         )  # fmt: skip
         for part in self.snapshot.parts:
             refuse_restore_without_room(place, part.target, part.size)
@@ -197,7 +199,9 @@ class _One:
             self._refuse_several()
             files.into_volume(to)
             return self._restored((to,), (), lines)
-        before = back_up(self.storage, self.intent, [self.snapshot.service], purpose="before-restore")
+        before = back_up(
+            self.storage, self.intent, [self.snapshot.service], purpose="before-restore", progress=self.progress
+        )
         files.swap_in()
         into = tuple(part.target for part in self.snapshot.parts)
         return self._restored(into, tuple(one.id for one in before), lines)

@@ -45,6 +45,7 @@ class Files:
     parts: Sequence[Part]
     open: Callable[[Part], AbstractContextManager[BinaryIO]]
     mark: str
+    progress: Callable[[str], None] = lambda _: None
 
     def swap_in(self) -> None:
         """They take the place of the live ones, which are as they were when anything of it fails."""
@@ -80,7 +81,7 @@ class Files:
         writers = writers_of(self.project, self.service, [part.target for part in self.parts])
         swapped: list[Part] = []
         try:
-            with standing_still(self.server, self.project, self.instance, writers):
+            with standing_still(self.server, self.project, self.instance, writers, progress=self.progress):
                 for part in self.parts:
                     self._task(_SWAP, part.target, posixpath.join(self._new, _last(part.target)), self._old)
                     swapped.append(part)

@@ -10,7 +10,8 @@ from havre.model.route_rules import broken_rules
 HASH = "$6$salt$abcdef"
 GOOD = Route(
     host="*.shop.example", path="/api", service="web", port=3000, timeout=5, tunnel_timeout=60, max_body=1,
-    cache_ttl=60, rate_limit=RateLimit(count=1), allow=("10.0.0.5/8", "::1"), basic_auth=(("ann", HASH),), headers=(("X-A", None),),
+    cache_ttl=60, rate_limit=RateLimit(count=1), allow=("10.0.0.5/8", "::1"), basic_auth=(("ann", HASH),),
+    headers=(("X-A", None),),
 )  # fmt: skip
 
 
