@@ -9,11 +9,11 @@ from havre.model.backup import Part, Snapshot, Verdict
 from havre.workflows.which_snapshot import chosen_snapshot, refuse_unknown_service
 
 
-def kept(service: str, day: int, *parts: str, verdict: Verdict = Verdict.GOOD, **more: str) -> Snapshot:
+def kept(service: str, day: int, *parts: str, verdict: Verdict = Verdict.GOOD, purpose: str = "backup") -> Snapshot:
     return Snapshot(
         id=f"{service}-2026112{day}", instance="shop", service=service, kind="postgres", started_at=day * 86400.0,
         verdict=verdict, reasons=() if verdict is Verdict.GOOD else ("its own words",),
-        parts=tuple(Part(name=name, file=name) for name in parts), **more,
+        parts=tuple(Part(name=name, file=name) for name in parts), purpose=purpose,
     )  # fmt: skip
 
 
