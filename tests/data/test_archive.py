@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from command import run_havre
 from data_stand import Stand
+from ending import end_helpers
 from small_disk import small_disk
 
 from havre.backups.archive import Archive, is_archive
@@ -125,4 +128,58 @@ def test_the_whole_app_comes_back_from_an_archive_and_the_key(tmp_path: Path) ->
         revive(storage, intent, record, url, started=started)
         assert stand.redis("GET", "kept") == "yes"
     finally:
+        stand.tear_down()
+
+
+def test_a_recovery_that_fails_in_the_middle_is_gone_on_with(tmp_path: Path) -> None:
+    url = f"age:{tmp_path / 'disk'}"
+    stand = Stand(tmp_path / "server", manifest=f'backups:\n  cache: {{to: ["{url}"]}}\n  db: {{to: ["{url}"]}}\n')
+    new = tmp_path / "new-server"
+    new.mkdir()
+    try:
+        stand.deploy()
+        stand.redis("SET", "session", "open")
+        stand.sql("CREATE TABLE letters AS SELECT g AS id FROM generate_series(1, 4321) g")
+        storage = without(stand)
+        (stand.state.directory / "server.yaml").write_text("reserve: 1\n", encoding="utf-8")
+        _, database = back_up(storage, stand.intent)
+        keep_configuration(storage, stand.intent, "havre.yaml")
+        (tmp_path / "paper.txt").write_text(storage.vault.password(), encoding="utf-8")
+        stand.tear_down()
+        shutil.rmtree(stand.directory)
+        recover = (
+            "recover-server",
+            "--repository",
+            url,
+            "--key-file",
+            str(tmp_path / "paper.txt"),
+            "--engine",
+            "docker",
+        )
+
+        asked = run_havre(new, *recover, check=False)
+        assert (asked.returncode, stand.directory.exists(), (new / "state/keys").exists()) == (2, False, False)
+
+        stream = tmp_path / f"disk/data/{database.parts[0].restic}.zst.age"
+        stream.rename(tmp_path / "away")
+        failed = run_havre(new, *recover, "--yes", check=False)
+        assert (failed.returncode, "the same command goes on from here" in " ".join(failed.stderr.split())) == (1, True)
+        stand.state = State(new / "state")
+        stand.server = stand.new_server()
+        assert stand.redis("GET", "session") == "open"
+        stand.redis("SET", "session", "of a visitor since")
+        corrected = stand.directory / "app/havre.yaml"
+        corrected.write_text(corrected.read_text(encoding="utf-8") + "# corrected\n", encoding="utf-8")
+
+        (tmp_path / "away").rename(stream)
+        told = run_havre(new, *recover, "--yes", "--json")
+        assert [one["snapshot"]["service"] for one in json.loads(told.stdout)["restored"]] == ["db"]
+        assert stand.sql("SELECT count(*) FROM letters") == "4321"
+        assert stand.redis("GET", "session") == "of a visitor since"
+        assert "# corrected" in corrected.read_text(encoding="utf-8")
+        assert (new / "state/server.yaml").read_text(encoding="utf-8") == "reserve: 1\n"
+        again = run_havre(new, *recover, "--yes", check=False)
+        assert (again.returncode, "is known on this server already" in " ".join(again.stderr.split())) == (3, True)
+    finally:
+        end_helpers(new / "state")
         stand.tear_down()

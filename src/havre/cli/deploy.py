@@ -116,10 +116,15 @@ def release_as_proposed(server: Server, proposal: Proposal, *, ask: str, yes: bo
 
 def confirm(server: Server, *, yes: bool, what: str) -> None:
     """Ask, naming the machine; `--yes` answers, and where nobody can answer it is needed."""
+    confirm_here(yes=yes, what=what, where=f" ({server.machine})")
+
+
+def confirm_here(*, yes: bool, what: str, where: str = "") -> None:
+    """The same before anything is known of this machine."""
     if yes:
         return
     if not is_terminal():
-        raise click.UsageError(f"there is no terminal to ask on ({server.machine}): give --yes")
+        raise click.UsageError(f"there is no terminal to ask on{where}: give --yes")
     click.confirm(what, abort=True)
 
 

@@ -19,9 +19,11 @@ from havre.backups.wal import windows
 from havre.backups.wal_book import WalBook, read_archives
 from havre.errors import FailedError, HavreError, InputError, Problem, RefusedError
 from havre.host import clock
+from havre.host.files import write_atomic
 from havre.model.pitr import Archive
 from havre.model.project import MountKind
 from havre.store.state import State
+from havre.workflows.app_record import AppRecord, Recovery, end_recovery, read_recovery, write_recovery
 from havre.workflows.deploy import apply, propose
 from havre.workflows.intent import Intent
 from havre.workflows.recovery import Recovered, recover_to
@@ -30,20 +32,9 @@ from havre.workflows.storage import Storage
 
 Progress = Callable[[str], None]
 RECORD, RECORD_TAG = "app.json", "havre-app"
+SETTINGS, SETTINGS_TAG = "server.yaml", "part=server"
 NOT_CONFIGURATION = (".git", "node_modules", ".venv", "__pycache__", ".next", "dist", "*.log")
 """What is not needed to build and run the app again; data in directories that services write is backed up as data."""
-
-
-class AppRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What a new server must know to put things where they were."""
-
-    id: str
-    instance: str
-    environment: str
-    directory: str
-    manifest: str
-    machine: str
-    at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,23 +90,44 @@ def _keep_in(
     for part, directory in (("keys", state.keys), ("secrets", state.secrets)):
         if directory.is_dir():
             repository.store_directory(directory, [*tags, f"part={part}"])
+    if (settings := state.directory / SETTINGS).is_file():
+        repository.store_small(SETTINGS, [*tags, SETTINGS_TAG], settings.read_bytes())
     repository.store_small(RECORD, [*tags, RECORD_TAG], msgspec.json.encode(record))
 
 
-def fetch(repository: Repository, state: State, instance: str | None, *, directory: Path | None = None) -> AppRecord:
-    """Put the app's directory, the key and the secrets back; refuses to overwrite what an older life left here."""
+def wanted(repository: Repository, state: State, instance: str | None, *, directory: Path | None = None) -> Recovery:
+    """The recovery that is asked for: one that was begun here, or a new one; refuses what an older life left here.
+
+    Nothing is written.
+    """
     record = _newest_record(repository, instance)
+    begun = read_recovery(state, record.instance)
+    if begun is not None and str(directory or begun.record.directory) == begun.record.directory:
+        return begun
     target = directory or Path(record.directory)
     if record.instance in {known.instance for known in state.instances.list()}:
         raise RefusedError(_is_here(record.instance))
     if target.exists() and any(target.iterdir()):
         raise RefusedError(_not_empty(target))
+    return Recovery(record=msgspec.structs.replace(record, directory=str(target)))
+
+
+def fetch(repository: Repository, state: State, instance: str | None, *, directory: Path | None = None) -> AppRecord:
+    """Put the app's directory, the key, the secrets and the server's settings back, once."""
+    recovery = wanted(repository, state, instance, directory=directory)
+    record = recovery.record
+    if recovery.fetched:
+        return record
+    write_recovery(state, recovery)
+    where = {"part=app": Path(record.directory), "part=keys": state.keys, "part=secrets": state.secrets}
     for listed in repository.snapshots([f"backup={record.id}"]):
-        where = {"part=app": target, "part=keys": state.keys, "part=secrets": state.secrets}
         for tag in listed.tags:
             if tag in where:
                 _put_back(repository, listed, where[tag])
-    return msgspec.structs.replace(record, directory=str(target))
+        if SETTINGS_TAG in listed.tags and not (path := state.directory / SETTINGS).exists():
+            write_atomic(path, repository.read_small(listed.id, SETTINGS))
+    write_recovery(state, msgspec.structs.replace(recovery, fetched=True))
+    return record
 
 
 def revive(
@@ -128,7 +140,20 @@ def revive(
     progress: Progress = lambda _: None,
 ) -> Revived:
     """Deploy the app as it was and restore each service: from its kept log, else from its newest good snapshot."""
-    repository = storage.repository(url)
+    recovery = read_recovery(storage.server.state, record.instance) or Recovery(record=record, fetched=True)
+    try:
+        restored = _bring_back(storage, intent, recovery, url, progress)
+    except HavreError as error:
+        raise FailedError([*error.problems, _to_go_on(record)]) from error
+    end_recovery(storage.server.state, record.instance)
+    return Revived(record=record, restored=restored, seconds=clock.elapsed() - started)
+
+
+def _bring_back(
+    storage: Storage, intent: Intent, recovery: Recovery, url: str, progress: Progress
+) -> tuple[Restored | Recovered, ...]:
+    """Whatever is not back yet; each service is remembered when it is."""
+    record, repository = recovery.record, storage.repository(url)
     records, archives = read_records(repository, record.instance), read_archives(repository, record.instance)
     for snapshot in records:
         storage.book.write(snapshot)
@@ -142,6 +167,8 @@ def revive(
     good = [snapshot for snapshot in reversed(records) if snapshot.is_good]
     databases = {*archives, *(snapshot.service for snapshot in good if snapshot.kind == "postgres")}
     for service in dict.fromkeys([*archives, *(snapshot.service for snapshot in good)]):
+        if service in recovery.restored:
+            continue
         snapshots = [snapshot.started_at for snapshot in good if snapshot.service == service]
         if _reaches(archives.get(service)) >= max(snapshots, default=0.0):
             restored.append(recover_to(storage, intent, service, None, progress=progress))
@@ -149,7 +176,9 @@ def revive(
             restored.append(restore(storage, intent, service, progress=progress))
         if service in databases:
             drop_kept(storage, intent, service)  # the empty databases that the first start made
-    return Revived(record=record, restored=tuple(restored), seconds=clock.elapsed() - started)
+        recovery = msgspec.structs.replace(recovery, restored=(*recovery.restored, service))
+        write_recovery(storage.server.state, recovery)
+    return tuple(restored)
 
 
 def _reaches(archive: Archive | None) -> float:
@@ -171,14 +200,18 @@ def _forget_older(repository: Repository, instance: str, *, keep: int = 10) -> N
 
 
 def _newest_record(repository: Repository, instance: str | None) -> AppRecord:
-    tags = [RECORD_TAG, *([f"instance={instance}"] if instance else [])]
-    listed = repository.snapshots(tags)
-    instances = {tag for entry in listed for tag in entry.tags if tag.startswith("instance=")}
+    described = repository.snapshots([RECORD_TAG])
+    listed = [one for one in described if instance is None or f"instance={instance}" in one.tags]
     if not listed:
-        raise InputError(_nothing_there(repository, instance))
-    if len(instances) > 1:
-        raise InputError(_choose(sorted(tag.removeprefix("instance=") for tag in instances)))
+        raise InputError(_nothing_there(repository, instance, _instances(described)))
+    if len(names := _instances(listed)) > 1:
+        raise InputError(_choose(names))
     return msgspec.json.decode(repository.read_small(listed[-1].id, RECORD), type=AppRecord)
+
+
+def _instances(described: Sequence[Listed]) -> list[str]:
+    tags = {tag for entry in described for tag in entry.tags if tag.startswith("instance=")}
+    return sorted(tag.removeprefix("instance=") for tag in tags)
 
 
 def _put_back(repository: Repository, listed: Listed, target: Path) -> None:
@@ -208,10 +241,22 @@ def _not_empty(target: Path) -> Problem:
     )
 
 
-def _nothing_there(repository: Repository, instance: str | None) -> Problem:
+def _to_go_on(record: AppRecord) -> Problem:
+    return Problem(
+        summary=f"{record.instance} is not back as a whole",
+        evidence=(f"its files are in {record.directory}; services whose data is missing run with none",),
+        effect="what was restored stays, and is not restored again",
+        hint="when the cause above is gone, the same command goes on from here",
+        code="recovery-unfinished",
+    )
+
+
+def _nothing_there(repository: Repository, instance: str | None, others: Sequence[str]) -> Problem:
+    hint = "only `havre backup` stores it; check the address"
     return Problem(
         summary=f"{repository.shown} holds no description of {instance or 'any app'}",
-        hint="only `havre backup` stores it; check the address, and the name given with --instance",
+        evidence=(f"it holds those of {', '.join(others)}",) if others else (),
+        hint="give one of these with --instance" if others else hint,
         code="app-record-missing",
     )
 
