@@ -5,7 +5,7 @@ Each snapshot's record is the last thing stored of it: a snapshot without one wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -139,6 +139,12 @@ ALARMING = 0.5
 """A part that lost more than this share of its rows, keys, files or bytes is not believed without a person."""
 SMALL = 20
 """Counts below this may change as they like."""
+
+
+def still_asked_for(previous: Snapshot, names: Collection[str]) -> Snapshot:
+    """An earlier snapshot without the parts that nobody asks for any more: `names` are all wanted, none means all."""
+    parts = tuple(part for part in previous.parts if not names or part.name in names or part.target in names)
+    return replace(previous, parts=parts)
 
 
 def shrinkage(snapshot: Snapshot, previous: Snapshot) -> tuple[str, ...]:

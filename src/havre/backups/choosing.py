@@ -78,6 +78,12 @@ def data_paths(service: Service, policy: BackupPolicy) -> tuple[tuple[str, str],
     )
 
 
+def part_names(service: Service, policy: BackupPolicy) -> frozenset[str]:
+    """What the policy names, as the parts of a snapshot are called; empty where it names nothing: then it is all."""
+    places = [place for place in written_places(service) if set(place) & set(policy.volumes)]
+    return frozenset((*policy.databases, *(name for place in places for name in place if name)))
+
+
 def redis_password(service: Service) -> str | None:
     """What the server asks for: said in its command line, or in its environment."""
     environment = dict(service.environment)

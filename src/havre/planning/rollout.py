@@ -67,6 +67,7 @@ def plan_rollout(
         removed += retiring.remove(orphans, "not in the Compose file any more")
         retiring.remove_networks(project, observed, removed)
     _note_the_rest(draft, project, observed, changes, kept_orphans)
+    _note_the_migration(draft, app, changes)
     return draft.plan()
 
 
@@ -139,3 +140,10 @@ def _note_the_rest(
             draft.note(
                 f"{change.service.name}: failure_action {action} is not followed, a failed release is undone whole"
             )
+
+
+def _note_the_migration(draft: Draft, app: App | None, changes: Mapping[str, Change]) -> None:
+    """Who waits for a migration learns why this release has none."""
+    change = changes.get(app.migration.service) if app and app.migration else None
+    if change is not None and not change.replaced and not draft.is_empty:
+        draft.note(f"the migration does not run: {change.service.name}, whose new image would run it, is not replaced")

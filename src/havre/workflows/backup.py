@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
 from havre.backups import postgres
-from havre.backups.book import judge, store_record, store_record_of, tags_of
-from havre.backups.choosing import kind_of, policies_for
+from havre.backups.book import judge, still_asked_for, store_record, store_record_of, tags_of
+from havre.backups.choosing import kind_of, part_names, policies_for
 from havre.backups.files import Directories
 from havre.backups.place import Kind, Place, Taken
 from havre.backups.reading import OpenPart
@@ -175,7 +175,8 @@ class _One:
             version=taken.version,
         )
         previous = self.storage.book.newest_good(snapshot.instance, snapshot.service, kind=snapshot.kind)
-        return judge(snapshot, previous, taken.doubts)
+        wanted = part_names(self._service, self.policy)
+        return judge(snapshot, still_asked_for(previous, wanted) if previous else None, taken.doubts)
 
     def _copied(self, snapshot: Snapshot, url: str, away: dict[str, HavreError]) -> list[Problem]:
         """Bring a destination what it lacks; says why it cannot be brought, and that is `away` then."""

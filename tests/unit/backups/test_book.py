@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from havre.backups.book import Book, judge, shrinkage
+from havre.backups.book import Book, judge, shrinkage, still_asked_for
 from havre.model.backup import DrillReport, Part, Snapshot, Verdict
 
 
@@ -53,6 +53,15 @@ def test_half_of_the_rows_gone_is_suspicious() -> None:
 
 def test_a_database_that_vanished_is_suspicious() -> None:
     assert shrinkage(snapshot(900, name="other"), snapshot(900)) == ("shop is not there any more",)
+
+
+def test_what_the_policy_leaves_out_since_is_not_missed() -> None:
+    two = replace(snapshot(900), parts=(*snapshot(900).parts, *snapshot(900, name="other").parts))
+    assert shrinkage(snapshot(900), still_asked_for(two, {"shop"})) == ()
+    assert shrinkage(snapshot(900), still_asked_for(two, ())) == ("other is not there any more",)
+    assert shrinkage(snapshot(900, name="new"), still_asked_for(two, {"shop", "new"})) == (
+        "shop is not there any more",
+    )
 
 
 def test_bytes_count_only_where_there_were_some() -> None:

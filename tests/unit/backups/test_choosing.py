@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from havre.backups.choosing import data_paths, kind_of, policies_for, redis_password, runs, unkept
+from havre.backups.choosing import data_paths, kind_of, part_names, policies_for, redis_password, runs, unkept
 from havre.backups.files import Command, Directories
 from havre.backups.postgres import Postgres
 from havre.backups.redis import Redis
@@ -125,3 +125,10 @@ def test_everybody_who_writes_the_same_data_is_found() -> None:
     project = Project(name="shop", services=(inside, beside, reads, whole, WEB))
     assert writers_of(project, whole, ["/data"]) == (whole, inside)
     assert writers_of(project, whole, ["/elsewhere"]) == (whole,)
+
+
+def test_the_parts_that_a_policy_names_are_called_as_in_a_snapshot() -> None:
+    service = Service(name="web", image="shop:1", mounts=(DATA,))
+    assert part_names(service, BackupPolicy(service="web")) == frozenset()
+    assert part_names(service, BackupPolicy(service="web", databases=("shop",))) == {"shop"}
+    assert part_names(service, BackupPolicy(service="web", volumes=("/srv/uploads",))) == {"uploads", "/srv/uploads"}

@@ -226,6 +226,15 @@ def test_only_what_is_named_or_backed_up_is_snapshot() -> None:
     assert covered(migrating(safeguard=False)) == []
 
 
+def test_a_release_that_does_not_replace_the_migrated_service_says_that_no_migration_runs() -> None:
+    made = world(BACKEND, WEB)
+    told = "the migration does not run: backend, whose new image would run it, is not replaced"
+    assert made.propose(project(BACKEND, replace(WEB, image="web:2")), app=migrating()).notes == (told,)
+    assert told not in made.propose(project(replace(BACKEND, image="shop/backend:2"), WEB), app=migrating()).notes
+    assert made.propose(project(BACKEND, WEB), app=migrating()).notes == (), "nothing is released"
+    assert made.propose(project(WEB), app=migrating()).notes == (), "`check` tells of a service that is none"
+
+
 def test_a_migration_of_data_without_a_snapshot_is_said() -> None:
     made = world(BACKEND, POSTGRES)
     wanted = project(replace(BACKEND, image="shop/backend:2"), POSTGRES)
