@@ -55,7 +55,7 @@ def _copied_problem(fact: BuildFact, one: Copied, taken: list[str]) -> Problem:
         subject=fact.service,
         at=Location(fact.dockerfile, one.line),
         effect="whoever gets the image, or a layer of it, has the secrets in it; deleting it later changes nothing",
-        hint=f"add `{posixpath.basename(taken[0])}` to .dockerignore, and rotate what an image already holds",
+        hint=f"add `{posixpath.basename(taken[0])}` to {fact.ignore_file}, and rotate what an image already holds",
     )
 
 

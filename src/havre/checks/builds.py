@@ -102,11 +102,11 @@ def _missing(fact: BuildFact, one: Copied, files: frozenset[str]) -> Problem:
     at = Location(fact.dockerfile, one.line)
     if _is_there(one.source, fact.ignored):
         return Problem(
-            summary=f"COPY {one.source}: .dockerignore keeps it from the builder",
+            summary=f"COPY {one.source}: {fact.ignore_file} keeps it from the builder",
             subject=fact.service,
             at=at,
             effect="the build would fail",
-            hint=f"add `!{one.source}` to .dockerignore, or do not copy it",
+            hint=f"add `!{one.source}` to {fact.ignore_file}, or do not copy it",
         )
     name = posixpath.basename(posixpath.normpath(one.source))
     known = {posixpath.basename(path): path for path in sorted(files, reverse=True)}
@@ -136,6 +136,18 @@ def _of_this_machine(case: Case) -> Iterator[Problem]:
                 break
 
 
+def _state(case: Case) -> Iterator[Problem]:
+    for fact in case.files.builds:
+        if fact.state:
+            yield Problem(
+                summary=f"Havre's own directory {fact.state} lies in the build context",
+                subject=fact.service,
+                at=case.place(f"services.{fact.service}.build"),
+                effect="it changes all the time, so every deploy would build anew; its keys would reach the builder",
+                hint=f"write `{fact.state}` into {fact.ignore_file}, or keep it elsewhere with --state",
+            )
+
+
 def _along(fact: BuildFact, whole: Copied, names: Sequence[str], *, stays: bool) -> Problem:
     """What does not stay in the image matters only where it hides what that stage installs."""
     effects = ["the image is bigger, and another one whenever they change"] if stays else []
@@ -146,8 +158,7 @@ def _along(fact: BuildFact, whole: Copied, names: Sequence[str], *, stays: bool)
         subject=fact.service,
         at=Location(fact.dockerfile, whole.line),
         effect="; ".join(effects),
-        hint=f"write {' and '.join(f'`**/{name}`' for name in names)}, a line each, into "
-        f"{posixpath.join(fact.context, '.dockerignore')}",
+        hint=f"write {' and '.join(f'`**/{name}`' for name in names)}, a line each, into {fact.ignore_file}",
     )
 
 
@@ -221,6 +232,13 @@ CHECKS = (
         title="everything a Dockerfile copies is in its context",
         doc="Every COPY and ADD source that is missing, or kept back by .dockerignore, in one list.",
         find=_sources,
+    ),
+    Check(
+        id="build-holds-state",
+        severity=Severity.WARNING,
+        title="Havre's own directory is in no build context",
+        doc="With `--state` inside the app's directory: its database, keys and backups would go to the builder.",
+        find=_state,
     ),
     Check(
         id="build-of-this-machine",

@@ -54,6 +54,8 @@ class Case:
     """What new images, builds and the next backups will take."""
     refused: tuple[RefusedFile, ...] = ()
     """Mounted configuration files that their image's own program refuses."""
+    certificate: tuple[Problem, ...] = ()
+    """Why the edge would not take the app's own certificate."""
     baked: tuple[tuple[str, str], ...] = ()
     """(service, what it is, in words): secrets that its image holds."""
     changed: frozenset[str] | None = None

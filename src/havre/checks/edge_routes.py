@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from havre.checks.case import Case, Check
@@ -38,6 +39,11 @@ def _loops(case: Case) -> Iterator[Problem]:
                 effect="browsers give up with `too many redirects`",
                 hint="redirect to a host or path that a service answers",
             )
+
+
+def _own_certificate(case: Case) -> Iterator[Problem]:
+    for problem in case.certificate:
+        yield replace(problem, at=case.app.place("tls.certificate"), effect="the edge would refuse it, and the release")
 
 
 def _followed(route: Route, routes: Sequence[Route], ports: Sequence[int | None]) -> tuple[Route, ...]:
@@ -79,5 +85,12 @@ CHECKS = (
         title="redirects lead to something that answers",
         doc="Followed from route to route of this app, with the path that a redirect keeps.",
         find=_loops,
+    ),
+    Check(
+        id="tls-certificate",
+        severity=Severity.ERROR,
+        title="a certificate of one's own can be used",
+        doc="With `mode: own`: both files are there, belong together, in order, name every host and have not ended.",
+        find=_own_certificate,
     ),
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from havre.checks.case import Case, Check
 from havre.checks.reaching import LOOPBACK
 from havre.errors import Problem, Severity
-from havre.model.images import image_name
+from havre.model.images import image_name, known
 from havre.model.project import Service
 
 
@@ -93,7 +93,7 @@ _FIRST: Mapping[str, _FirstLogin] = {
 def _first_logins(case: Case) -> Iterator[Problem]:
     routed = {route.service for route in case.app.routes}
     for service in case.services():
-        first = None if service.build else _FIRST.get(image_name(service.image))
+        first = None if service.build else _FIRST.get(_name(service))
         if first is None or _is_settled(service, first):
             continue
         open_to_all = (port for port in service.ports if port.published and not port.host_ip.startswith(LOOPBACK))
@@ -110,6 +110,12 @@ def _first_logins(case: Case) -> Iterator[Problem]:
             hint=f"`havre secrets generate {first.generated}`, and in its `environment` `{first.lines}`",
             severity=Severity.ERROR if ways and case.is_production else Severity.WARNING,
         )
+
+
+def _name(service: Service) -> str:
+    """Editions of a program start with one login; images of which nothing more is known, by their own name."""
+    facts = known(service)
+    return facts.kind if facts and facts.kind in _FIRST else image_name(service.image)
 
 
 def _is_settled(service: Service, first: _FirstLogin) -> bool:

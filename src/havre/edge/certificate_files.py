@@ -130,6 +130,16 @@ def unload(runtime: Runtime, layout: Layout, file: CertificateFile) -> None:
         _tell(runtime, f"del ssl cert {file.path}", "deleted")
 
 
+def own_problems(app: AppEdge) -> tuple[Problem, ...]:
+    """Why an app's own certificate could not be taken into use; nothing where it has none of its own."""
+    try:
+        if app.tls.mode == "own":
+            _own(app)
+    except RefusedError as error:
+        return tuple(error.problems)
+    return ()
+
+
 def _own(app: AppEdge) -> bytes:
     parts = []
     for what, path in (("certificate", app.tls.certificate), ("key", app.tls.key)):

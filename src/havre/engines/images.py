@@ -81,11 +81,15 @@ def ignore_rules(build: Build) -> IgnoreRules:
     """The rules of `<Dockerfile>.dockerignore`, else of `.dockerignore` in the context; of a source its own."""
     if not has_dockerfile(build):
         return source_rules(Path(build.context))
+    path = ignore_file(build)
+    return IgnoreRules(path.read_text(errors="replace")) if path.is_file() else IgnoreRules()
+
+
+def ignore_file(build: Build) -> Path:
+    """Where a build's ignore rules are, or would be: a file of the Dockerfile's own stands over the context's."""
     own = dockerfile_path(build)
-    for candidate in (own.with_name(own.name + ".dockerignore"), Path(build.context) / ".dockerignore"):
-        if candidate.is_file():
-            return IgnoreRules(candidate.read_text(errors="replace"))
-    return IgnoreRules()
+    own = own.with_name(own.name + ".dockerignore")
+    return own if own.is_file() else Path(build.context) / ".dockerignore"
 
 
 def dockerfile_path(build: Build) -> Path:
@@ -129,7 +133,10 @@ def _describe(entry: os.DirEntry[str], name: str) -> ContextFile | None:
         return ContextFile(name=name, path=path, kind="link")
     if entry.is_dir():
         return ContextFile(name=name, path=path, kind="directory")
-    mode = entry.stat().st_mode
+    try:
+        mode = entry.stat().st_mode
+    except FileNotFoundError:  # gone since the directory was read, as programs that run beside us do with their files
+        return None
     if not stat.S_ISREG(mode):
         return None
     return ContextFile(name=name, path=path, kind="file", executable=bool(mode & 0o111))
@@ -143,6 +150,8 @@ def _content_digest(entry: ContextFile) -> bytes:
     try:
         with entry.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
+    except FileNotFoundError:
+        return b""
     except OSError as error:
         raise InputError(_unreadable(entry, error)) from error
 

@@ -54,6 +54,7 @@ _MYSQL = Known(
     password=("MYSQL_PASSWORD", "MARIADB_PASSWORD"),
 )  # fmt: skip
 _REDIS = Known(kind="redis", program="(?:redis|valkey)-(?:server|sentinel)", port=6379, is_private=True)
+_GRAFANA = Known(kind="grafana", port=3000, speaks_http=True)
 _ELASTIC = Known(kind="elasticsearch", port=9200, is_private=True, speaks_http=True)
 
 KNOWN: Mapping[str, Known] = {
@@ -93,7 +94,9 @@ KNOWN: Mapping[str, Known] = {
         speaks_http=True,
         needs=("PGADMIN_DEFAULT_PASSWORD", "PGADMIN_DEFAULT_PASSWORD_FILE"),
     ),
-    "grafana": Known(kind="grafana", port=3000, speaks_http=True),
+    "grafana": _GRAFANA,
+    "grafana-oss": _GRAFANA,
+    "grafana-enterprise": _GRAFANA,
     "uptime-kuma": Known(kind="uptime-kuma", port=3001, speaks_http=True),
     "keycloak": Known(kind="keycloak", port=8080, speaks_http=True),
     "nginx": Known(kind="nginx", port=80, speaks_http=True),

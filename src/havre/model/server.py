@@ -183,6 +183,10 @@ class BuildFact:
     """As shown to people: relative to the manifest where it lies below it."""
     context: str = ""
     """The context's directory, as shown to people."""
+    ignore_file: str = ".dockerignore"
+    """Where what shall not reach the builder is listed, as shown to people."""
+    state: str = ""
+    """Havre's own directory, where it lies in the context and reaches the builder."""
     of_this_machine: tuple[str, ...] = ()
     """Directories that reach the builder and belong to this machine: the history, installed packages."""
     scripts: tuple[Script, ...] = ()

@@ -24,8 +24,9 @@ from havre.compose.keys import OLDEST_API
 from havre.compose.report import Report as ComposeReport
 from havre.compose.report import compose_report
 from havre.compose.tree import Sources
+from havre.edge.certificate_files import own_problems
 from havre.engines.base import AddressPools
-from havre.engines.images import context_files, dockerfile_path, is_remote
+from havre.engines.images import context_files, dockerfile_path, ignore_file, ignore_rules, is_remote
 from havre.engines.process.known import family_of, known_images
 from havre.errors import HavreError, Problem, Severity
 from havre.host import clock
@@ -42,6 +43,7 @@ from havre.workflows.image_programs import find_programs
 from havre.workflows.image_secrets import find_secrets
 from havre.workflows.intent import Intent
 from havre.workflows.ledger import places_of_data, server_now
+from havre.workflows.routing import Inside, app_edge
 from havre.workflows.server import Server
 from havre.workflows.settings import read_settings
 from havre.workflows.sources import read_script, scripts_among, source_texts
@@ -104,10 +106,13 @@ def gather(server: Server, intent: Intent, observed: Observed) -> Case:
         disk_needs=needs,
         pools=server.engine.address_pools() if isinstance(server.engine, AddressPools) else (),
         observed=observed,
-        files=look_at_files(intent.app, intent.project, from_source=server.engine.name == "process"),
+        files=look_at_files(
+            intent.app, intent.project, from_source=server.engine.name == "process", state=server.state.directory
+        ),
         variables=read_env_files(intent.app),
         has_tool=find_programs(server.engine, intent.project, observed, server.state.directory / PROGRAMS_FILE),
         refused=try_configurations(server, intent.app, intent.project, observed),
+        certificate=own_problems(app_edge(intent.app, intent.project, Inside(), {}, ends_tls=server.ends_tls)),
         baked=find_secrets(server.engine, intent.project, observed, server.state.directory / SECRETS_FILE),
         peaks=_peaks(server, intent),
         **(_without_docker(intent, observed) if server.engine.name == "process" else {}),
@@ -144,7 +149,7 @@ def claims_to_keep(case: Case) -> tuple[StoredClaim, ...]:
     )
 
 
-def look_at_files(app: App, project: Project, *, from_source: bool = False) -> FileFacts:
+def look_at_files(app: App, project: Project, *, from_source: bool = False, state: Path | None = None) -> FileFacts:
     """The files around a project: mounts, build contexts, and what git knows of sensitive ones.
 
     `from_source` is for an engine that needs no Dockerfile to run what lies in a build context.
@@ -154,7 +159,7 @@ def look_at_files(app: App, project: Project, *, from_source: bool = False) -> F
     return FileFacts(
         is_complete=True,
         paths=tuple(_path_fact(Path(path), directory) for path in paths_of(project)),
-        builds=tuple(_build_facts(project, directory, from_source=from_source)),
+        builds=tuple(_build_facts(project, directory, state, from_source=from_source)),
         in_git=in_git,
         tracked=tracked,
         exposed=exposed,
@@ -235,7 +240,7 @@ def _files_below(directory: Path) -> Iterator[Path]:
             return
 
 
-def _build_facts(project: Project, directory: Path, *, from_source: bool) -> Iterator[BuildFact]:
+def _build_facts(project: Project, directory: Path, state: Path | None, *, from_source: bool) -> Iterator[BuildFact]:
     """One for each service that is built here; a context that several share is read once."""
     seen: dict[tuple[str, str, str | None], BuildFact] = {}
     for service in project.services:
@@ -245,7 +250,16 @@ def _build_facts(project: Project, directory: Path, *, from_source: bool) -> Ite
         read = (build.context, build.dockerfile, build.dockerfile_inline)
         if read not in seen:
             seen[read] = _build_fact(service.name, build, directory, from_source=from_source)
-        yield replace(seen[read], service=service.name)
+        yield replace(seen[read], service=service.name, state=_state_within(build, state))
+
+
+def _state_within(build: Build, state: Path | None) -> str:
+    """Where Havre's own directory lies in a context that takes it along; empty otherwise."""
+    context = Path(build.context).absolute()
+    if state is None or not state.absolute().is_relative_to(context):
+        return ""
+    name = state.absolute().relative_to(context).as_posix()
+    return "" if ignore_rules(build).ignores(name) else name
 
 
 def _build_fact(service: str, build: Build, directory: Path, *, from_source: bool) -> BuildFact:
@@ -274,6 +288,7 @@ def _build_fact(service: str, build: Build, directory: Path, *, from_source: boo
         ),
         mentions=mentions_in(text for _, text in sources),
         context="" if context == directory else _shown(context, directory),
+        ignore_file=_shown(ignore_file(build), directory),
         of_this_machine=tuple(name for name in _OF_THIS_MACHINE if any(_lies_in(path, name) for path in sent)),
         scripts=tuple(scripts_among(entries)),
         written=secrets_written(sources, _shown(context, directory)),

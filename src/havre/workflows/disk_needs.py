@@ -38,6 +38,7 @@ def _images(server: Server, intent: Intent, observed: Observed) -> Iterator[Disk
     sizes = _sizes_here(server.engine) if absent else None
     if sizes is None:
         return
+    counted = set[tuple[object, ...]]()
     for image, service in absent.items():
         if service.build is None:
             size, note = sizes.get(image_tag(image)[0], 0), "to pull; as large as the one here"
@@ -45,8 +46,17 @@ def _images(server: Server, intent: Intent, observed: Observed) -> Iterator[Disk
             yield _need(image, size or assumed, note if size else "to pull; assumed")
         elif not is_remote(service.build.context):
             before = sizes.get(image_tag(image)[0], 0)
+            made = _made_of(service.build)
             size, note = _built(service.build, before, sizes, pulls=server.engine.name == "docker")
+            if made in counted:
+                size, note = 0, "layers shared with a build above"
+            counted.add(made)
             yield _need(f"{intent.app.instance}/{service.name}", size, f"to build; {note}")
+
+
+def _made_of(build: Build) -> tuple[object, ...]:
+    """Builds alike in this are made of the same layers, and stored once."""
+    return build.context, build.dockerfile, build.dockerfile_inline, build.target, build.args
 
 
 def _need(name: str, size: int, note: str) -> DiskNeed:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -140,7 +142,24 @@ def _tls(policy: TlsPolicy, app: App) -> Tls:
     mode = policy.mode
     if mode == "auto":
         mode = "self-signed" if all(is_local(route.host) for route in app.routes) else "acme"
-    return Tls(mode=mode, certificate=policy.certificate, key=policy.key, dns_hook=policy.dns_hook)  # type: ignore[arg-type]
+    return Tls(
+        mode=mode,  # type: ignore[arg-type]
+        certificate=_from(app.directory, policy.certificate),
+        key=_from(app.directory, policy.key),
+        dns_hook=_hook(app.directory, policy.dns_hook),
+    )
+
+
+def _from(directory: str, path: str | None) -> str | None:
+    """A path as the manifest means it, wherever a later command or timer is run."""
+    return posixpath.join(directory, path) if path else None
+
+
+def _hook(directory: str, command: str | None) -> str | None:
+    """The same for a command's program; a bare name is one on the PATH."""
+    program = (command or "").partition(" ")[0]
+    is_here = "/" in program and not program.startswith("/")
+    return f"{shlex.quote(directory)}/{command}" if is_here else command
 
 
 def _rolls(service: Service, project: Project) -> bool:

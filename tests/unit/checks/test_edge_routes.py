@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from havre.edge import x509
+from havre.edge.certificate_files import own_problems
+from havre.model.route import AppEdge, Route, Tls
 
 SHOP = "services: {web: {image: 'shop:1', expose: ['3000']}}\n"
 
@@ -53,3 +58,22 @@ def test_a_redirect_that_leaves_the_edge_or_its_own_path_is_no_circle(judge: Any
         ("host: a.org, path: /old, redirect: 'https://a.org/new'",),
     ):
         assert told(judge, "route-loop", *routes) == [], routes
+
+
+def test_a_certificate_that_the_edge_would_refuse_is_told_by_its_line(judge: Any, tmp_path: Path) -> None:
+    pem, other = tmp_path / "shop.pem", tmp_path / "other.pem"
+    pem.write_bytes(x509.self_signed(["a.org"]))
+    other.write_bytes(x509.self_signed(["a.org"]))
+
+    def told(host: str, certificate: Path, key: Path) -> list[str]:
+        tls = Tls(mode="own", certificate=str(certificate), key=str(key))
+        edge = AppEdge(instance="shop", routes=(Route(host=host, service="web", port=3000),), tls=tls)
+        manifest = f"app: shop\ntls: {{mode: own, certificate: {certificate}, key: {key}}}\n"
+        found = judge.problems("tls-certificate", SHOP, manifest, certificate=own_problems(edge))
+        return [f"{one.at.line}:{one.at.column} {one.summary}" for one in found]
+
+    assert told("a.org", pem, pem) == []
+    assert told("a.org", pem, other) == ["2:18 the key does not belong to the certificate"]
+    assert told("a.org", tmp_path / "gone.pem", pem) == [f"2:18 the certificate {tmp_path}/gone.pem cannot be read"]
+    assert len(told("b.org", pem, pem)) == 1
+    assert own_problems(AppEdge(instance="shop", routes=())) == ()

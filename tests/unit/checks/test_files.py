@@ -318,14 +318,19 @@ def test_a_listed_secret_in_the_clear_leads_to_the_sealed_store(judge: Any) -> N
 def test_what_belongs_to_this_machine_is_told_where_everything_is_copied(judge: Any) -> None:
     text = "FROM node:20\nCOPY package.json ./\nCOPY . .\n"
     fact = BuildFact(
-        service="web", dockerfile="web/Dockerfile", context="web", text=text, of_this_machine=(".git", "node_modules")
+        service="web",
+        dockerfile="web/Dockerfile",
+        context="web",
+        ignore_file="web/Dockerfile.dockerignore",
+        text=text,
+        of_this_machine=(".git", "node_modules"),
     )
     (found,) = judge.problems(
         "build-of-this-machine", "services: {web: {build: ./web}}", files=FileFacts(builds=(fact,))
     )
     assert str(found.at) == "web/Dockerfile:3"
     assert found.summary == "COPY . takes .git, node_modules of this machine along"
-    assert found.hint == "write `**/.git` and `**/node_modules`, a line each, into web/.dockerignore"
+    assert found.hint == "write `**/.git` and `**/node_modules`, a line each, into web/Dockerfile.dockerignore"
     staged = "FROM golang:1 AS build\nCOPY . .\nRUN go build -o /a\nFROM scratch\nCOPY --from=build /a /a\n"
     others = (replace(fact, text=staged, of_this_machine=(".git",)), replace(fact, of_this_machine=()))
     for other in (replace(fact, text="FROM node:20\nCOPY src ./\n"), *others):

@@ -17,6 +17,8 @@ def compose(image: str, rest: str = "") -> str:
     ("image", "user", "setting"),
     [
         ("grafana/grafana:11.2", "admin", "GF_SECURITY_ADMIN_PASSWORD"),
+        ("grafana/grafana-oss:11.2", "admin", "GF_SECURITY_ADMIN_PASSWORD"),
+        ("grafana/grafana-enterprise", "admin", "GF_SECURITY_ADMIN_PASSWORD"),
         ("rabbitmq:3-management", "guest", "RABBITMQ_DEFAULT_PASS"),
         ("quay.io/minio/minio:RELEASE.2024", "minioadmin", "MINIO_ROOT_PASSWORD"),
         ("neo4j:5", "neo4j", "NEO4J_AUTH"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from havre.checks.binds import paths_of
 from havre.model.app import App
@@ -147,3 +148,28 @@ def test_a_context_is_shown_with_the_dot_of_its_name(tmp_path: Path) -> None:
     (tmp_path / ".docker").mkdir()
     services = (Service(name="a", image="", build=Build(context=str(tmp_path / where))) for where in ("", ".docker"))
     assert [one.context for one in facts(tmp_path, *services).builds] == ["", ".docker"]
+
+
+def test_the_ignore_file_that_counts_is_named(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM alpine\n")
+    build = Service(name="web", image="w", build=Build(context=str(tmp_path)))
+    assert [one.ignore_file for one in facts(tmp_path, build).builds] == [".dockerignore"]
+    (tmp_path / "Dockerfile.dockerignore").write_text("")
+    assert [one.ignore_file for one in facts(tmp_path, build).builds] == ["Dockerfile.dockerignore"]
+
+
+def test_havres_own_directory_in_a_context_is_told_unless_it_stays_behind(tmp_path: Path, judge: Any) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM alpine\n")
+    app, build = App(name="shop", directory=str(tmp_path)), Build(context=str(tmp_path))
+    project = Project(name="shop", services=(Service(name="web", image="w", build=build),))
+
+    def told(state: Path) -> list[str]:
+        files = look_at_files(app, project, state=state)
+        found = judge.problems("build-holds-state", "services: {web: {build: .}}", files=files)
+        return [f"{one.summary}; {one.hint}" for one in found]
+
+    (within,) = told(tmp_path / "var/state")
+    assert within.startswith("Havre's own directory var/state lies in the build context; write `var/state` into .dock")
+    assert told(tmp_path.parent / "state") == []
+    (tmp_path / ".dockerignore").write_text("var\n")
+    assert told(tmp_path / "var/state") == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from havre.model.app import App
+from havre.model.app import App, TlsPolicy
 from havre.model.health import HealthCheck
 from havre.model.project import Attachment, Mount, MountKind, Port, Project, Service
 from havre.model.route import InsideListener, Route, TcpPort, Upstream
@@ -73,3 +73,16 @@ def test_the_edge_knows_the_replicas_behind_every_endpoint() -> None:
     assert app_edge(local, SHOP, Inside(), {}, ends_tls=True).tls.mode == "self-signed", (
         "no authority would vouch for it"
     )
+
+
+def test_files_of_a_certificate_are_meant_from_the_manifest_wherever_a_timer_runs() -> None:
+    def tls(**said: str) -> tuple[str | None, ...]:
+        app = replace(APP, directory="/srv/my shop", tls=TlsPolicy(mode="own", **said))
+        made = app_edge(app, SHOP, Inside(), {}, ends_tls=True).tls
+        return made.certificate, made.key, made.dns_hook
+
+    own = tls(certificate="tls/shop.pem", key="/etc/ssl/shop.key")
+    assert own == ("/srv/my shop/tls/shop.pem", "/etc/ssl/shop.key", None)
+    assert tls(dns_hook="./dns set")[2] == "'/srv/my shop'/./dns set"
+    assert tls(dns_hook="/opt/dns set")[2] == "/opt/dns set"
+    assert tls(dns_hook="dns-record --zone a/b")[2] == "dns-record --zone a/b"
