@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from havre.checks.case import Case, Check
 from havre.checks.dockerfile import instructions
-from havre.checks.reaching import Target, targets
 from havre.errors import Location, Problem, Severity
+from havre.model.calls import Target, targets
 from havre.model.images import Known, known, listening_ports
 from havre.model.project import Service
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -12,29 +11,17 @@ from havre.checks.passwords import CHECKS as PASSWORD_CHECKS
 from havre.checks.refusals import refusal
 from havre.checks.symptoms import Symptom
 from havre.errors import Problem
+from havre.model.calls import Target, targets
 from havre.model.diagnosis import Facts, ReplicaFacts
 from havre.model.health import HealthState
-from havre.model.images import known, port_number
+from havre.model.images import known
 from havre.model.observed import ReplicaState
-from havre.model.project import Project, Service
 from havre.model.route import InsideListener
 
 YOUNG = 90.0
 """Seconds during which a server may still be initialising."""
 
-_AUTHORITY = re.compile(r"//(?:[^/@\s]*@)?(?P<host>[A-Za-z0-9._-]+)(?::(?P<port>\d+))?")
-_PAIR = re.compile(r"^(?P<host>[A-Za-z0-9._-]+):(?P<port>\d+)$")
-_SCHEMES = {"http": 80, "https": 443}
 LOOPBACK = ("127.", "::1")
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a service connects to by its own configuration; port 0 where that does not say."""
-
-    service: str
-    port: int
-    setting: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +30,6 @@ class Blame:
 
     because: str = ""
     problem: Problem | None = None
-
-
-def targets(project: Project, service: Service) -> tuple[Target, ...]:
-    """The services that a service's environment names, with the ports."""
-    return tuple(dict.fromkeys(_targets(service, project.called)))
 
 
 def blame(facts: Facts, one: ReplicaFacts, symptom: Symptom) -> Blame:
@@ -62,27 +44,6 @@ def blame(facts: Facts, one: ReplicaFacts, symptom: Symptom) -> Blame:
         if found.because or found.problem:
             return found
     return Blame()
-
-
-def _targets(service: Service, names: Mapping[str, Service]) -> Iterator[Target]:
-    values = {name: value for name, value in service.environment if value}
-    for name, value in values.items():
-        for match in _AUTHORITY.finditer(value):
-            if match["host"] in names:
-                other = names[match["host"]]
-                scheme = value.partition("://")[0]
-                yield Target(other.name, int(match["port"] or 0) or _SCHEMES.get(scheme) or _port_of(other), name)
-        pair = _PAIR.match(value)
-        if pair and pair["host"] in names:
-            yield Target(names[pair["host"]].name, int(pair["port"]), name)
-        if value in names and name.endswith(("HOST", "HOSTNAME", "SERVER", "ADDR")):
-            beside = values.get(re.sub(r"(?:HOST|HOSTNAME|SERVER|ADDR)$", "PORT", name), "")
-            yield Target(names[value].name, port_number(beside) or _port_of(names[value]), name)
-
-
-def _port_of(service: Service) -> int:
-    facts = known(service)
-    return facts.port if facts else 0
 
 
 def _meant(facts: Facts, one: ReplicaFacts, symptom: Symptom, declared: list[Target]) -> list[Target]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from havre.checks.finding import Finding, Rank, visit_of, way_to
-from havre.checks.reaching import targets
 from havre.checks.symptoms import read_kind, read_symptom
 from havre.errors import Problem, Severity
+from havre.model.calls import targets
 from havre.model.diagnosis import Busy, Facts, Fill, ReplicaFacts, Visit
 from havre.model.project import Project
 from havre.model.units import show_bytes, show_seconds
