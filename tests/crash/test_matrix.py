@@ -15,7 +15,7 @@ from shop import Shop
 from wreck import Cell, Probe, Result, book, hit, last_step, leftovers, settled, versions, visitors
 
 FULL = os.environ.get("HAVRE_CRASH_MATRIX") == "full"
-STEPS = {"rolling": 12, "stop-first": 19}
+STEPS = {"rolling": 12, "stop-first": 20}
 MOMENTS = ("started", "performed", "done")
 EDGE_BACK = 6.0
 """Seconds within which a running release brings a killed edge back."""
@@ -48,7 +48,7 @@ def chosen_cells() -> Iterator[Cell]:
         (AFTER_ALL, "done", "deploy"),
     ):
         yield Cell(shape="rolling", step=number, moment=moment, fault="havre", then=then)
-    for number, then in ((1, "recover"), (3, "deploy"), (4, "recover")):
+    for number, then in ((1, "recover"), (3, "recover"), (4, "deploy"), (5, "recover"), (7, "deploy")):
         yield Cell(shape="stop-first", step=number, moment="performed", fault="havre", then=then)
     yield Cell(shape="rolling", step=2, moment="performed", fault="edge")
     yield Cell(shape="rolling", step=12, moment="performed", fault="edge")

@@ -19,6 +19,7 @@ from havre.model.plan import (
     Plan,
     PlannedStep,
     RestartReplica,
+    Resume,
     Safeguard,
     StartReplica,
     Step,
@@ -40,6 +41,7 @@ from havre.model.project import (
 )
 from havre.model.release import JournalEntry, StepState
 from havre.planning.facts import EdgeFacts, Slots, ordered
+from havre.planning.reasons import why_stop_first
 from havre.planning.recover import Interrupted, Recovery, decide, plan_finish, plan_undo_interrupted
 from havre.planning.rollout import plan_rollout
 from havre.planning.undo import is_past_return, plan_undo
@@ -117,7 +119,25 @@ class World:
     def facts(self, wanted: Project) -> EdgeFacts:
         """What planning knows of the edge."""
         routed = frozenset(wanted.service_names) & self.led
-        return EdgeFacts(routed=routed, now=ordered(tuple(self.edge.leads_to.items())))
+        return EdgeFacts(routed=routed, now=ordered(tuple(self.edge.leads_to.items())), met=self.met())
+
+    def met(self) -> frozenset[str]:
+        """What rolls, and is led to, is called through the edge inside the app too."""
+        serving = self.served.services if self.served else ()
+        return frozenset(s.name for s in serving if s.name in self.edge.leads_to and not why_stop_first(s))
+
+    def calls(self, plan: Plan, wanted: Project) -> Mapping[str, set[str]]:
+        """What `plan` replaces stop-first, and who serves now and needs it in this release and in the next."""
+        found = {}
+        starting = {step.step.service.name for step in plan.steps if isinstance(step.step, StartReplica)}
+        starting &= {replica.service for replica in self.engine.observe(INSTANCE).replicas if replica.is_running}
+        for name in (s.name for s in wanted.services if s.name in starting and why_stop_first(s)):
+            found[name] = {
+                user
+                for user in self.edge.leads_to
+                if all(_needs(one, user, name, self.met()) for one in (self.served, wanted))
+            }
+        return found
 
     def complaints(self) -> str:
         """What the edge complained about, and how it came to that; empty when all was well."""
@@ -147,6 +167,7 @@ class World:
         """
         plan = self.propose(wanted, **options)
         self.begin()
+        self.edge.expect(self.calls(plan, wanted))
         states = self.run(plan, wanted, kill_at=kill_at, kill_late=kill_late)
         if all(state is StepState.DONE for state in states.values()):
             self.served = wanted
@@ -168,12 +189,14 @@ class World:
 
     def recover(self, wanted: Project, *, kill_at: int | None = None) -> Recovery:
         """What the next command does when it finds a release cut short; that may be killed as well."""
-        cut = Interrupted(release=self.release, entries=tuple(self.journal.values()), targets_before=self.before)
+        entries = tuple(self.journal.values())
+        cut = Interrupted(release=self.release, entries=entries, targets_before=self.before, met=self.met())
         way = decide(cut.entries)
         self.story.append(f"-- recover: {way.value}")
         if way is Recovery.FINISH:
             observed, facts = self.observe(wanted), self.facts(wanted)
             plan = plan_finish(cut, wanted, observed, app=self.app, edge=facts, files={})
+            self.served = wanted
         else:
             plan = plan_undo_interrupted(cut, self.observe(wanted), before=self.served)
         assert_done(self.run(plan, wanted, kill_at=kill_at), plan)
@@ -229,7 +252,7 @@ class World:
         for look in self.seen:
             look(step)
         match step:
-            case Hold() | Switch() | Drain():
+            case Hold() | Resume() | Switch() | Drain():
                 self.edge.perform(step)
             case AwaitHealthy(service=service, slot=slot):
                 self._prove(service, slot, context)
@@ -261,6 +284,14 @@ def world(
     if services:
         assert made.deploy(project(*services)) == "serves"
     return made
+
+
+def _needs(wanted: Project | None, user: str, service: str, met: frozenset[str]) -> bool:
+    """Whether a request for `user` reaches `service`, other than through the door of a third one."""
+    if wanted is None or user not in wanted.service_names or user in wanted.jobs or service in met:
+        return False
+    others = [need.service for need in wanted.service(user).needs]
+    return service in others or any(_needs(wanted, other, service, met) for other in others if other not in met)
 
 
 def assert_done(states: Mapping[int, StepState], plan: Plan) -> None:

@@ -228,6 +228,7 @@ class Shop:
                 part = run(self.load(connections, slice_))
                 total.requests += part.requests
                 total.failed += part.failed
+                total.slowest = max(total.slowest, part.slowest)
                 total.kinds.update(part.kinds)
                 total.examples.extend(part.examples)
 

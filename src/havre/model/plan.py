@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from havre.model.project import Build, Network, Service, Volume
-from havre.model.units import show_seconds
+from havre.model.units import enumerated, show_seconds
 
 
 class Phase(enum.IntEnum):
@@ -180,13 +180,37 @@ class RemoveVolume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Hold new requests for a stop-first service at the edge, at most `limit` seconds."""
+    """Hold new requests at the edge, at most `limit` seconds, while a stop-first service is away.
+
+    Those for `service` itself, or, where `callers` are named, those for them: they reach `service` without the edge,
+    and cannot answer without it. The callers get `limit` seconds to be without requests, then they answer as they can.
+    """
 
     service: str
+    callers: tuple[str, ...] = ()
     limit: float = 15.0
 
     def __str__(self) -> str:
-        return f"hold requests for {self.service}, at most {show_seconds(self.limit)}"
+        call = "calls" if len(self.callers) == 1 else "call"
+        whose = f"{enumerated(self.callers)}, which {call} {self.service}" if self.callers else self.service
+        return f"hold requests for {whose}, at most {show_seconds(self.limit)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """End the holds that a stop-first service needed, before the rest of the release; routes stay as they are.
+
+    What waits for it goes to its replicas in `slots` (none where its own requests are not held, or wait for the
+    switch), what waits for `callers` to where they are. `back` says where the edge led before the release.
+    """
+
+    service: str
+    callers: tuple[str, ...] = ()
+    slots: tuple[int, ...] = ()
+    back: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+    def __str__(self) -> str:
+        return f"resume requests for {enumerated([*([self.service] if self.slots else ()), *self.callers])}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +292,7 @@ EngineStep: TypeAlias = (
     CreateNetwork | CreateVolume | PullImage | BuildImage | TagImage | RunTask | StartReplica
     | RestartReplica | StopReplica | RemoveReplica | RemoveNetwork | RemoveVolume
 )  # fmt: skip
-EdgeStep: TypeAlias = Hold | Switch | Drain
+EdgeStep: TypeAlias = Hold | Resume | Switch | Drain
 WorkflowStep: TypeAlias = AwaitHealthy | Verify | Safeguard | UndoMigration | TryConfiguration
 Step: TypeAlias = EngineStep | EdgeStep | WorkflowStep
 

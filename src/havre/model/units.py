@@ -1,6 +1,8 @@
-"""Sizes and durations as people write and read them (Compose's own rules: base 1024, Go durations)."""
+"""Sizes, durations and lists as people write and read them (Compose's own rules: base 1024, Go durations)."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
@@ -29,3 +31,8 @@ def show_seconds(seconds: float) -> str:
 def _two_parts(whole: int, size: int, name: str, smaller: int, small_name: str) -> str:
     rest = whole % size // smaller
     return f"{whole // size} {name}" + (f" {rest} {small_name}" if rest else "")
+
+
+def enumerated(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

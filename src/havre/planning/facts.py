@@ -28,6 +28,13 @@ class EdgeFacts:
     is_astray: bool = False
     """A replica has another address than the edge leads to."""
     hold_limit: float = 15.0
+    met: frozenset[str] = frozenset()
+    """The services whose callers inside the app come through the edge at present."""
+
+    @property
+    def led(self) -> frozenset[str]:
+        """Every service that it leads to at present."""
+        return frozenset(service for service, slots in self.now if slots)
 
     @property
     def services(self) -> frozenset[str]:

@@ -8,7 +8,7 @@ from havre.model.fingerprint import changed_parts
 from havre.model.health import HealthState
 from havre.model.observed import ObservedReplica, ReplicaState
 from havre.model.project import MountKind, Order, Service
-from havre.model.units import show_seconds
+from havre.model.units import enumerated, show_seconds
 
 STOPPING = 1.0
 STARTING = 2.0
@@ -72,18 +72,29 @@ def why_stop_first(service: Service) -> str:
     return _single_owner(service)
 
 
-def interruption(service: Service, *, is_held: bool) -> str:
-    """The note of a stop-first service: why, for how long, and what happens to requests meanwhile."""
+def interruption(service: Service, *, waiting: Sequence[str], limit: float) -> str:
+    """The note of a stop-first service: why, for how long, and what happens to requests meanwhile.
+
+    Requests for the services in `waiting`, which may be itself, are held for at most `limit` seconds.
+    """
     usual = min(STOPPING, service.stop_grace) + STARTING
     most = max(usual, service.stop_grace + (service.health.patience if service.health else 0.0))
     times = f"about {show_seconds(usual)} without it, at most {show_seconds(most)}"
-    meanwhile = "requests wait" if is_held else "calls to it fail"
+    meanwhile = _meanwhile(service, waiting, limit if limit < most else None)
     return f"{service.name} is stop-first, {why_stop_first(service)}: {times}; {meanwhile}"
 
 
-def enumerated(words: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+def _meanwhile(service: Service, waiting: Sequence[str], limit: float | None) -> str:
+    """What becomes of requests; `limit` where it may be away for longer than they wait."""
+    if not waiting:
+        return "calls to it fail"
+    wait = f"requests for {enumerated(waiting)} wait"
+    if limit is None:
+        return wait
+    callers = [name for name in waiting if name != service.name]
+    go = "goes" if len(callers) == 1 else "go"
+    after = f"{enumerated(callers)} {go} on without it" if callers else "they fail"
+    return f"{wait} at most {show_seconds(limit)}, then {after}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from havre.model.app import App
@@ -11,6 +11,7 @@ from havre.model.observed import Observed, ObservedReplica
 from havre.model.plan import CreateNetwork, Phase, Plan, RestartReplica, StopReplica, Verify
 from havre.model.project import Network, Project
 from havre.model.release import JournalEntry, StepState
+from havre.planning.callers import callers
 from havre.planning.draft import Draft
 from havre.planning.facts import EdgeFacts, Slots
 from havre.planning.removal import plan_stop
@@ -37,6 +38,9 @@ class Interrupted:
     entries: tuple[JournalEntry, ...]
     targets_before: Slots = ()
     kind: str = "deploy"
+    met: frozenset[str] = frozenset()
+    """The services whose callers inside the app came through the edge when it began."""
+    hold_limit: float = 15.0
 
 
 def decide(entries: Sequence[JournalEntry]) -> Recovery:
@@ -83,11 +87,12 @@ def plan_undo_interrupted(interrupted: Interrupted, observed: Observed, *, befor
     """Take back what the release began; `before` is the project that served until then, None for a first release."""
     begun = [entry for entry in interrupted.entries if entry.state in BEGUN]
     texts = {entry.text for entry in begun}
-    edge_touched = any(entry.kind in ("Hold", "Switch") for entry in begun)
+    edge_touched = any(entry.kind in ("Hold", "Resume", "Switch") for entry in begun)
+    stopped = _sorted(r for r in observed.replicas if _was_stopped(r, interrupted.release, texts))
     undo = Undo(
         observed=observed,
         new=_sorted(r for r in observed.replicas if _is_new(r, interrupted.release)),
-        stopped=_sorted(r for r in observed.replicas if _was_stopped(r, interrupted.release, texts)),
+        stopped=stopped,
         failed=set(),
         back=interrupted.targets_before if edge_touched else None,
         is_moved=any(entry.kind == "Switch" and entry.phase == Phase.SWITCH for entry in begun),
@@ -97,8 +102,21 @@ def plan_undo_interrupted(interrupted: Interrupted, observed: Observed, *, befor
         ),
         is_migrated=any(entry.phase == Phase.MIGRATE for entry in begun),
         services={service.name: service for service in (before.services if before else ())},
+        hold_limit=interrupted.hold_limit,
+        callers=_callers(interrupted, stopped, before) if edge_touched else {},
     )
     return undo.plan()
+
+
+def _callers(
+    interrupted: Interrupted, stopped: Sequence[ObservedReplica], before: Project | None
+) -> Mapping[str, tuple[str, ...]]:
+    """Who has to wait while what was stopped is started again."""
+    if before is None:
+        return {}
+    led = [service for service, slots in interrupted.targets_before if slots]
+    names = {replica.service for replica in stopped}
+    return {name: callers(before, name, led=led, met=interrupted.met) for name in sorted(names)}
 
 
 def _verified_first(plan: Plan, checks: int) -> Plan:

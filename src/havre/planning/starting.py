@@ -1,8 +1,9 @@
 """The part of a release in which nothing that serves is given up: snapshot, migrate, start beside, prove.
 
 Services wait only for what they depend on, so independent work runs in parallel. Stop-first services (D11) are the
-exception that the plan names: requests for them are held, the old replica is drained and stopped, the new one
-started and proven; the old one is kept until the release has been verified, so that undoing can start it again.
+exception that the plan names: requests for them and for what calls them are held, the old replica is drained and
+stopped, the new one started and proven; the old one is kept until the release has been verified, so that undoing can
+start it again.
 
 `update_config` counts for updates, not for first releases and added replicas: `parallelism` replicas of a service
 start at a time (0: all), each must stay healthy for `monitor` seconds, and the next ones come `delay` seconds later.
@@ -21,15 +22,16 @@ from havre.model.plan import (
     Drain,
     Hold,
     Phase,
+    Resume,
     RunTask,
     Safeguard,
     StartReplica,
     StopReplica,
-    Switch,
     UndoMigration,
 )
 from havre.model.project import Condition, MountKind, Project, Service
-from havre.planning.compare import Change, Start, needs_of
+from havre.planning.callers import callers
+from havre.planning.compare import Change, Leave, Start, needs_of
 from havre.planning.draft import Draft
 from havre.planning.facts import EdgeFacts, Slots, ordered
 from havre.planning.order import everything_under, left_for_last
@@ -63,12 +65,11 @@ class Starting:
         self._observed = observed
         self._app = app
         self._undo = undo
-        self._led = {service: slots for service, slots in edge.now if slots}
         self._started: dict[str, tuple[int, ...]] = {}
         self._ready: dict[str, tuple[int, ...]] = {}
         self._gate: tuple[int, ...] = ()
         self._snapshot: tuple[int, ...] = ()
-        self._early: tuple[int, ...] = ()
+        self._waiting: dict[str, tuple[str, ...]] = {}
         self.held: set[str] = set()
         """Services whose requests wait for the switch."""
         self.leads_to: Slots = edge.now
@@ -172,7 +173,7 @@ class Starting:
                 self._run_job(change, after)
             elif change.stops_first:
                 self._replace_stopped(change, after)
-                self._lead_early(change)
+                self._resume(change, slots=change.slots if change.service.name in self.held else ())
             elif change.start:
                 self._start_beside(change, after)
 
@@ -182,6 +183,7 @@ class Starting:
             change = self._changes[name]
             after = (*self._prepared.for_service(change.service), *self._gate, *proof)
             self._replace_stopped(change, after)
+            self._resume(change)  # the switch, which comes next, leads to itself
 
     def _run_job(self, change: Change, after: Sequence[int]) -> None:
         for start in change.start:
@@ -225,49 +227,55 @@ class Starting:
     def _replace_stopped(self, change: Change, after: Sequence[int]) -> None:
         """Hold, drain, stop, start, prove. It waits for all images: a failing build must not cost an interruption."""
         service = change.service
+        old = [leave for leave in change.leave if leave.is_alive]
         after = (*after, *self._images(), *self._snapshot)
-        is_led = bool(self._led.get(service.name))
-        if is_led:
-            # A switch ends every hold, so services that get theirs back early take turns.
-            after = (*after, *self._early)
-            hold = Hold(service=service.name, limit=self._edge.hold_limit)
-            after = (self._draft.add(hold, "it stops before its successor starts", phase=Phase.START, after=after),)
-            self.held.add(service.name)
+        if service.name in self._edge.led:
+            after = self._close_its_door(service, old, after)
+        after = self._hold_callers(service, after)
         stopped = []
-        for leave in change.leave:
-            if leave.is_alive:
-                stopped.append(self._stop_old(service, leave.replica.slot, leave.reason, after, is_led=is_led))
-        settle = 0.0 if is_led else service.update.monitor
+        for leave in old:
+            stop = StopReplica(service=service.name, slot=leave.replica.slot, grace=service.stop_grace)
+            stopped.append(self._draft.add(stop, leave.reason, phase=Phase.START, after=after))
+        waiting = (*([service.name] if service.name in self.held else ()), *self._waiting[service.name])
+        settle = 0.0 if waiting else service.update.monitor
         pairs = [self._start_one(change, start, stopped, settle) for start in change.start]
         self._started[service.name] = tuple(number for number, _ in pairs)
         self._ready[service.name] = tuple(number for _, number in pairs)
-        self._draft.note(interruption(service, is_held=is_led))
+        self._draft.note(interruption(service, waiting=waiting, limit=self._edge.hold_limit))
 
-    def _stop_old(self, service: Service, slot: int, reason: str, after: Sequence[int], *, is_led: bool) -> int:
-        if is_led:
-            drain = Drain(service=service.name, slot=slot, limit=service.stop_grace)
-            after = (self._draft.add(drain, reason, phase=Phase.START, after=after),)
-        stop = StopReplica(service=service.name, slot=slot, grace=service.stop_grace)
-        return self._draft.add(stop, reason, phase=Phase.START, after=after)
+    def _close_its_door(self, service: Service, old: Sequence[Leave], after: Sequence[int]) -> tuple[int, ...]:
+        """Hold what comes to it by the edge and drain it, before what calls it has to wait."""
+        hold = Hold(service=service.name, limit=self._edge.hold_limit)
+        held = self._draft.add(hold, "it stops before its successor starts", phase=Phase.START, after=after)
+        self.held.add(service.name)
+        drained = []
+        for leave in old:
+            drain = Drain(service=service.name, slot=leave.replica.slot, limit=service.stop_grace)
+            drained.append(self._draft.add(drain, leave.reason, phase=Phase.START, after=[held]))
+        return tuple(drained)
 
-    def _lead_early(self, change: Change) -> None:
-        """Give a held service its requests back before the rest of the release, which may take long.
+    def _hold_callers(self, service: Service, after: Sequence[int]) -> tuple[int, ...]:
+        """Inside the app a stop-first service is called without the edge: only its callers' requests can wait."""
+        found = callers(self._project, service.name, led=self._edge.led, met=self._edge.met)
+        self._waiting[service.name] = found
+        if not found:
+            return tuple(after)
+        hold = Hold(service=service.name, callers=found, limit=self._edge.hold_limit)
+        reason = f"{service.name} stops before its successor starts"
+        return (self._draft.add(hold, reason, phase=Phase.START, after=after),)
 
-        All other services are led as before, so this is possible only while the routes stay the same.
-        """
+    def _resume(self, change: Change, *, slots: tuple[int, ...] = ()) -> None:
+        """Give requests back before the rest of the release, which may take long; to the service itself in `slots`."""
         name = change.service.name
-        names = self._project.service_names
-        is_same = not self._edge.routes_changed and all(service in names for service in self._led)
-        if name not in self.held or not is_same:
+        found = self._waiting[name]
+        if not (found or slots):
             return
-        back = self.leads_to
-        self.leads_to = ordered((*((s, slots) for s, slots in back if s != name), (name, change.slots)))
-        step = Switch(to=self.leads_to, back=ordered(self._edge.now))
-        reason = f"requests for {name} have waited"
-        after = [*self._ready[name], *self._early]
-        self._early = (self._draft.add(step, reason, phase=Phase.START, after=after),)
-        self._ready[name] = (*self._ready[name], *self._early)
-        self.held.discard(name)
+        step = Resume(service=name, callers=found, slots=slots, back=ordered(self._edge.now))
+        resumed = self._draft.add(step, f"they have waited for {name}", phase=Phase.START, after=self._ready[name])
+        self._ready[name] = (*self._ready[name], resumed)
+        if slots:
+            self.leads_to = ordered((*((s, led) for s, led in self.leads_to if s != name), (name, slots)))
+            self.held.discard(name)
 
     # -- what to wait for ----------------------------------------------------------------------------------------
 

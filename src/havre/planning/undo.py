@@ -7,8 +7,9 @@ been verified there is no way back: what is left of letting go is done instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from havre.model.observed import Observed, ObservedReplica, ReplicaState
 from havre.model.plan import (
@@ -21,6 +22,7 @@ from havre.model.plan import (
     RemoveNetwork,
     RemoveReplica,
     RestartReplica,
+    Resume,
     RunTask,
     StartReplica,
     StopReplica,
@@ -37,6 +39,7 @@ Place = tuple[str, int]
 """A service and a slot."""
 
 UNDONE = "the release is undone"
+BROUGHT_BACK = "until the old one serves again"
 
 BEGUN = frozenset({StepState.STARTED, StepState.DONE, StepState.FAILED, StepState.SKIPPED})
 
@@ -61,6 +64,7 @@ def plan_undo(
         back=_back(plan) if switches or limits else None,
         is_moved=any(step.phase is Phase.SWITCH for step in switches),
         hold_limit=max(limits, default=15.0),
+        callers={hold.service: hold.callers for hold in (step.step for step in begun) if _holds_callers(hold)},
         networks=tuple(step.step.network.name for step in begun if isinstance(step.step, CreateNetwork)),
         is_migrated=any(
             step.phase is Phase.MIGRATE and isinstance(step.step, RunTask | UndoMigration) for step in begun
@@ -89,6 +93,8 @@ class Undo:
     is_moved: bool
     """Traffic may have moved to the new replicas."""
     hold_limit: float = 15.0
+    callers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The services whose requests wait while one is away, as the release had it."""
     networks: tuple[str, ...] = ()
     is_migrated: bool = False
     restarted: tuple[ObservedReplica, ...] = ()
@@ -120,25 +126,31 @@ class Undo:
         return draft.plan()
 
     def _bring_back(self, draft: Draft, service: str) -> list[int]:
-        """The new replica and the old one never run at once; while neither does, requests are held."""
-        held: list[int] = []
+        """The new replica and the old one never run at once; while neither does, requests are held.
+
+        They may be held still, or led to the new replica already: holding what is held is no error.
+        """
+        new = [replica for replica in self.new if replica.service == service and _is_alive(replica)]
+        ahead: list[int] = []
         if service in dict(self.back or ()):
-            # It may be held still, or led to the new replica already: holding what is held is no error.
             hold = Hold(service=service, limit=self.hold_limit)
-            held = [draft.add(hold, "until the old one serves again", phase=Phase.START)]
-        stopped = list(held)
-        for replica in self.new:
-            if replica.service == service and _is_alive(replica):
-                stopped.append(self._stop_new(draft, replica, held, phase=Phase.START, is_led=bool(held)))
+            held = draft.add(hold, BROUGHT_BACK, phase=Phase.START)
+            ahead = [self._drain(draft, replica, [held], phase=Phase.START) for replica in new] or [held]
+        if found := self.callers.get(service, ()):
+            hold = Hold(service=service, callers=found, limit=self.hold_limit)
+            ahead = [draft.add(hold, BROUGHT_BACK, phase=Phase.START, after=ahead)]
+        stopped = [self._stop_new(draft, replica, ahead, phase=Phase.START, is_led=False) for replica in new] or ahead
         return [self._start_again(draft, replica, stopped) for replica in self.stopped if replica.service == service]
 
+    def _drain(self, draft: Draft, replica: ObservedReplica, after: Sequence[int], *, phase: Phase) -> int:
+        drain = Drain(service=replica.service, slot=replica.slot, limit=self._grace(replica.service))
+        return draft.add(drain, UNDONE, phase=phase, after=after)
+
     def _stop_new(self, draft: Draft, replica: ObservedReplica, after: list[int], *, phase: Phase, is_led: bool) -> int:
-        service, slot = replica.service, replica.slot
-        grace = self._grace(service)
         if is_led:
-            drain = Drain(service=service, slot=slot, limit=grace)
-            after = [draft.add(drain, UNDONE, phase=phase, after=after)]
-        return draft.add(StopReplica(service=service, slot=slot, grace=grace), UNDONE, phase=phase, after=after)
+            after = [self._drain(draft, replica, after, phase=phase)]
+        stop = StopReplica(service=replica.service, slot=replica.slot, grace=self._grace(replica.service))
+        return draft.add(stop, UNDONE, phase=phase, after=after)
 
     def _start_again(self, draft: Draft, replica: ObservedReplica, after: list[int]) -> int:
         step = RestartReplica(service=replica.service, slot=replica.slot)
@@ -198,8 +210,12 @@ def _stopped(observed: Observed, places: Iterable[Place]) -> tuple[ObservedRepli
     return tuple(replica for replica in _present(observed, places) if not replica.is_running)
 
 
+def _holds_callers(step: object) -> TypeGuard[Hold]:
+    return isinstance(step, Hold) and bool(step.callers)
+
+
 def _back(plan: Plan) -> Slots:
-    return next((step.step.back for step in plan.steps if isinstance(step.step, Switch)), ())
+    return next((step.step.back for step in plan.steps if isinstance(step.step, Resume | Switch)), ())
 
 
 def _services(plan: Plan, before: Project | None) -> dict[str, Service]:

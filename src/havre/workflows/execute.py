@@ -35,10 +35,28 @@ class Cancellation:
     """Set once, by Ctrl-C or a failing sibling step; steps that wait look at it."""
 
     event: threading.Event = field(default_factory=threading.Event)
+    _alarms: list[threading.Thread] = field(default_factory=list)
 
     def ask(self) -> None:
         """Ask everything that waits to stop waiting."""
         self.event.set()
+
+    def after(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do `act` then, beside the steps, unless all is over or asked to stop before."""
+
+        def alarm() -> None:
+            if not self.event.wait(seconds):
+                act()
+
+        thread = threading.Thread(target=alarm, name="havre-alarm", daemon=True)
+        self._alarms.append(thread)
+        thread.start()
+
+    def end(self) -> None:
+        """All is over: what was to be done later is not done any more, or has been done."""
+        self.event.set()
+        for alarm in self._alarms:
+            alarm.join()
 
     def check(self) -> None:
         """Raise Cancelled once asked."""
@@ -79,6 +97,7 @@ def execute(plan: Plan, perform: Perform, witness: Witness, cancellation: Cancel
             run.drive(pool)
         except KeyboardInterrupt:
             run.interrupt()
+    cancellation.end()
     return run.outcome()
 
 

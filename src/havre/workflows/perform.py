@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 from havre.checks.configurations import refusal
 from havre.engines.base import Context, Progress
@@ -16,9 +17,11 @@ from havre.model.plan import (
     AwaitHealthy,
     CreateNetwork,
     Drain,
+    EdgeStep,
     Hold,
     Phase,
     PlannedStep,
+    Resume,
     RunTask,
     Safeguard,
     StartReplica,
@@ -31,6 +34,7 @@ from havre.model.project import Project, Service
 from havre.model.route import AppEdge, Endpoint, Route, Upstream
 from havre.workflows.configurations import try_configurations
 from havre.workflows.execute import Cancellation
+from havre.workflows.leading import Leading
 from havre.workflows.migrate import Migrating
 from havre.workflows.prove import prove, stay
 from havre.workflows.record import Recorded
@@ -85,18 +89,23 @@ class Performer:
     _meeting: Inside | None = None
     _early: dict[str, set[int]] = field(default_factory=dict)
     _is_open: bool = False
-    _held: set[Endpoint] = field(default_factory=set)
+    _leading: Leading = field(init=False)
     _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self._leading = Leading(
+            traffic=self.server.traffic,
+            instance=self.work.app.instance,
+            before=self.work.before,
+            cancellation=self.cancellation,
+            patience=0.0 if self.work.going_back else OLD_WORKERS_LIMIT,
+        )
 
     def __call__(self, planned: PlannedStep) -> None:
         """Do it; raises HavreErrors, and Cancelled when asked to stop while waiting."""
         match planned.step:
-            case Hold() as step:
-                self._hold(step)
-            case Switch() as step:
-                self._switch(dict(step.to))
-            case Drain() as step:
-                self._drain(step)
+            case Hold() | Resume() | Switch() | Drain() as step:
+                self._lead(step)
             case AwaitHealthy() as step:
                 self._prove(step.service, step.slot, step.settle)
             case Verify():
@@ -172,6 +181,19 @@ class Performer:
     def _address(self, service: str, slot: int) -> str:
         return self.server.engine.address(self.work.service(service), slot, self.context())
 
+    def _lead(self, step: EdgeStep) -> None:
+        match step:
+            case Hold():
+                self._leading.hold(step)
+            case Resume():
+                self._resume(step)
+            case Switch():
+                self._switch(dict(step.to))
+            case Drain():
+                self._drain(step)
+            case _:
+                assert_never(step)
+
     def _switch(self, to: Mapping[str, tuple[int, ...]]) -> None:
         if self.work.going_back:
             self._switch_back(to)
@@ -179,8 +201,7 @@ class Performer:
         wanted = self._everything(to)
         if wanted.endpoints or wanted.routes:
             self.server.traffic.ensure_running()
-            self.server.traffic.apply(wanted)
-            self._held.clear()
+            self._leading.switch(wanted)
             for problem in self.server.traffic.secure(self.work.app.instance):
                 self.work.progress(f"no certificate yet: {problem.summary}; {problem.hint}")
         elif self.server.traffic.read(self.work.app.instance) is not None:
@@ -202,15 +223,15 @@ class Performer:
                     raise
                 return known[upstream_name(service, slot)]
 
-        self.server.traffic.apply(_with(before, upstreams_for(before.endpoints, to, address)))
+        self._leading.switch(_with(before, upstreams_for(before.endpoints, to, address)))
 
-    def _hold(self, step: Hold) -> None:
-        applied = self.server.traffic.read(self.work.app.instance)
-        for service, port in applied.endpoints if applied else ():
-            if service == step.service:
-                with self._lock:  # what is led early meanwhile must know of it
-                    self._held.add((service, port))
-                    self.server.traffic.hold(self.work.app.instance, service, port)
+    def _resume(self, step: Resume) -> None:
+        """A door that the release does not want any more stays closed until the switch, which removes it."""
+        before = self.work.before
+        wanted = set(self._wanted(self._listeners(), {}).endpoints) if step.slots else set()
+        own = [e for e in (before.endpoints if before else ()) if e[0] == step.service and e in wanted]
+        found = upstreams_for(own, {step.service: step.slots}, self._address)
+        self._leading.resume(step.service, step.callers, found)
 
     def _drain(self, step: Drain) -> None:
         instance, name = self.work.app.instance, upstream_name(step.service, step.slot)
@@ -253,8 +274,7 @@ class Performer:
         to = {**serving, **{name: tuple(sorted(slots)) for name, slots in self._early.items()}}
         early = self._only_inside(to)
         if early.inside:
-            self.server.traffic.ensure_running()
-            self.server.traffic.apply(_beside(self.work.before, early), hold=tuple(self._held))
+            self._leading.meet(early)
 
     def _verify_directly(self, service: Service, slot: int) -> None:
         """Ask a new replica what the manifest promises of it, before it gets any traffic."""
@@ -338,14 +358,3 @@ def _without_outside(edge: AppEdge) -> AppEdge:
 
 def _with(edge: AppEdge, upstreams: Mapping[Endpoint, tuple[Upstream, ...]]) -> AppEdge:
     return replace(edge, upstreams=tuple(upstreams.items()))
-
-
-def _beside(before: AppEdge | None, early: AppEdge) -> AppEdge:
-    """What served before, unchanged, plus the new inside listeners and the replicas behind them."""
-    if before is None:
-        return early
-    known = {(listener.address, listener.port) for listener in before.inside}
-    added = tuple(listener for listener in early.inside if (listener.address, listener.port) not in known)
-    served = {endpoint for endpoint, replicas in before.upstreams if replicas}
-    upstreams = dict(before.upstreams) | {k: v for k, v in early.upstreams if k not in served}
-    return replace(before, inside=before.inside + added, upstreams=tuple(sorted(upstreams.items())))

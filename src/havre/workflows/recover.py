@@ -17,7 +17,7 @@ from havre.workflows.intent import Intent
 from havre.workflows.journal import Journal
 from havre.workflows.perform import Performer, Work, no_snapshot
 from havre.workflows.record import Recorded, serving_configuration, unseal_configuration
-from havre.workflows.server import Server, slots_by_service
+from havre.workflows.server import Server, called_through, slots_by_service
 
 
 def recover(server: Server, instance: str, *, witnesses: Sequence[Witness] = (), wait: float = 0.0) -> Release | None:
@@ -56,10 +56,13 @@ def recover_held(server: Server, instance: str, *, witnesses: Sequence[Witness] 
         entries=journal,
         targets_before=tuple(sorted(slots_by_service(before).items())),
         kind=release.kind,
+        met=called_through(before),
+        hold_limit=recorded.app.hold_limit,
     )
     if decide(journal) is Recovery.FINISH:
         facts = release_work.edge_facts(server, intent, observed, work.ports)
         plan = plan_finish(interrupted, intent.project, observed, app=intent.app, edge=facts, files=intent.files)
+        work = replace(work, before=server.traffic.read(instance))  # it has moved: what is left goes on from there
         return _finish(server, intent, release, work, plan, journal, witnesses)
     served = serving_configuration(server, instance)
     undo = plan_undo_interrupted(interrupted, observed, before=served.project if served else None)

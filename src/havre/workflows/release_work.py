@@ -23,7 +23,7 @@ from havre.workflows.migrate import look as look_at_schema
 from havre.workflows.perform import Performer, Work, meet_inside
 from havre.workflows.record import Recorded, pinned_images
 from havre.workflows.routing import app_edge, inside_ports, published
-from havre.workflows.server import Server, led_to_where_they_are, slots_by_service
+from havre.workflows.server import Server, called_through, led_to_where_they_are, slots_by_service
 
 
 def look(server: Server, intent: Intent) -> Observed:
@@ -61,6 +61,7 @@ def edge_facts(server: Server, intent: Intent, observed: Observed, ports: Mappin
         routes_changed=_apart_from_replicas(applied) != _apart_from_replicas(wanted),
         is_astray=_leads_astray(applied, observed),
         hold_limit=app.hold_limit,
+        met=called_through(applied),
     )
 
 

@@ -105,6 +105,11 @@ def slots_by_service(edge: AppEdge | None) -> dict[str, tuple[int, ...]]:
     return {service: tuple(sorted(found)) for service, found in slots.items()}
 
 
+def called_through(edge: AppEdge | None) -> frozenset[str]:
+    """The services whose callers inside the app come through the edge."""
+    return frozenset(listener.service for listener in edge.inside) if edge else frozenset()
+
+
 def upstreams_for(
     endpoints: Sequence[Endpoint], to: Mapping[str, Sequence[int]], address: Callable[[str, int], str]
 ) -> dict[Endpoint, tuple[Upstream, ...]]:

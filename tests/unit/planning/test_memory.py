@@ -22,6 +22,7 @@ from havre.model.plan import (
     RemoveReplica,
     RemoveVolume,
     RestartReplica,
+    Resume,
     RunTask,
     StartReplica,
     StopReplica,
@@ -201,6 +202,29 @@ def test_the_edge_does_not_complain_while_requests_are_held() -> None:
     made.perform(RestartReplica(service="web", slot=1), CONTEXT)
     edge.perform(Switch(to=(("web", (1,)),)))
     assert (edge.complaints, edge.held) == ([], set())
+
+
+def test_the_edge_complains_when_what_a_service_calls_is_away_and_its_requests_do_not_wait() -> None:
+    made = running()
+    edge = MemoryEdge(made, "shop")
+    edge.leads_to = {"api": ()}
+    edge.proven.add(("web", 1))
+    edge.expect({"web": ["api"], "db": ["api"]})
+    edge.perform(Hold(service="web", callers=("api",)))
+    edge.perform(Hold(service="other", callers=("api",)))
+    made.perform(StopReplica(service="web", slot=1), CONTEXT)
+    edge.perform(Resume(service="web", callers=("api",)))
+    assert (edge.complaints, edge.held) == ([], {"api"})
+    edge.perform(Resume(service="other", callers=("api",)))
+    assert edge.complaints == ["web, which api calls, is away"]
+
+
+def test_a_held_service_gets_its_requests_back_where_it_is_now() -> None:
+    edge = MemoryEdge(running(), "shop")
+    edge.proven.add(("web", 1))
+    edge.perform(Hold(service="web"))
+    edge.perform(Resume(service="web", slots=(1,)))
+    assert (edge.held, edge.leads_to, edge.complaints) == (set(), {"web": (1,)}, [])
 
 
 def test_a_world_tells_its_story_when_the_edge_complains() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import cycle
 
 import pytest
 from memory_world import World, project, rolling, stateful, world
@@ -25,8 +26,9 @@ from havre.model.project import (
     Service,
     UpdatePolicy,
 )
+from havre.model.units import enumerated
 from havre.planning.facts import EdgeFacts
-from havre.planning.reasons import counted, enumerated, interruption, why_stop_first
+from havre.planning.reasons import counted, interruption, why_stop_first
 from havre.planning.rollout import plan_rollout
 
 WEB = rolling("web")
@@ -132,12 +134,24 @@ def test_a_service_is_stop_first_exactly_when_two_of_it_cannot_be(service: Servi
 
 def test_the_interruption_is_told_in_seconds() -> None:
     slow = replace(POSTGRES, stop_grace=30.0, health=HealthCheck(test=("true",), interval=10, timeout=5, retries=3))
-    assert interruption(slow, is_held=True) == (
-        "postgres is stop-first, it writes the volume postgresdata: about 3 s without it, at most 1 min 15 s; "
-        "requests wait"
-    )
+    told = "postgres is stop-first, it writes the volume postgresdata: about 3 s without it, at most 1 min 15 s; "
+    assert interruption(slow, waiting=["postgres"], limit=80) == f"{told}requests for postgres wait"
     quick = replace(POSTGRES, stop_grace=0.0)
-    assert interruption(quick, is_held=False).endswith(": about 2 s without it, at most 2 s; calls to it fail")
+    bare = interruption(quick, waiting=(), limit=15)
+    assert bare.endswith(": about 2 s without it, at most 2 s; calls to it fail")
+
+
+@pytest.mark.parametrize(
+    ("waiting", "told"),
+    [
+        (["postgres"], "requests for postgres wait at most 15 s, then they fail"),
+        (["postgres", "web"], "requests for postgres and web wait at most 15 s, then web goes on without it"),
+        (["api", "web"], "requests for api and web wait at most 15 s, then api and web go on without it"),
+    ],
+)
+def test_what_may_take_longer_than_requests_wait_says_what_then(waiting: list[str], told: str) -> None:
+    slow = replace(POSTGRES, stop_grace=30.0)
+    assert interruption(slow, waiting=waiting, limit=15).endswith(f"at most 30 s; {told}")
 
 
 def test_words_are_joined_as_people_do() -> None:
@@ -346,26 +360,32 @@ def test_two_services_of_one_image_fetch_or_build_it_once() -> None:
     assert [str(step.step) for step in plan.steps if "app:1" in str(step.step)] == ["build a as app:1"]
 
 
-def test_two_held_services_get_their_requests_back_one_after_the_other() -> None:
+def test_two_held_services_with_the_same_caller_are_replaced_at_once_and_neither_ends_the_others_hold() -> None:
     first, second = stateful("first"), stateful("second")
     user = rolling("user", "user:1", "first", "second")
     made = world(first, second, user, led=("first", "second", "user"))
     wanted = project(*(replace(service, image=f"{service.name}:2") for service in (first, second, user)))
     plan = made.propose(wanted)
     number = {str(step.step).split(",")[0]: step for step in plan.steps}
-    back = next(step for step in plan.steps if step.reason == "requests for first have waited")
-    assert back.number in number["hold requests for second"].after
+    back = number["resume requests for first and user"]
+    assert back.number not in number["hold requests for second"].after
+    turns = cycle([min, max])
+    made.choose = lambda ready: next(turns)(ready)
     assert made.deploy(wanted) == "serves"
     assert made.complaints() == ""
+    assert made.story.index("stop first.1") < made.story.index("await second.2")
+    assert made.story.index("stop second.1") < made.story.index("await first.2")
 
 
-def test_while_routes_change_requests_are_held_until_the_one_switch() -> None:
+def test_while_routes_change_a_held_service_gets_its_requests_back_before_the_one_switch() -> None:
     database, user = stateful("db"), rolling("user", "user:1", "db")
     made = world(database, user, led=("db", "user"))
     wanted = project(replace(database, image="db:2"), replace(user, image="user:2"))
     facts = replace(made.facts(wanted), routes_changed=True)
     plan = plan_rollout(wanted, made.observe(wanted), app=None, edge=facts, files={})
-    assert sum("route to" in str(step.step) for step in plan.steps) == 1
+    texts = [str(step.step) for step in plan.steps]
+    assert sum("route to" in text for text in texts) == 1
+    assert texts.index("resume requests for db and user") < texts.index("start user.2")
 
 
 def test_a_service_that_did_its_work_is_not_started_again() -> None:

@@ -21,6 +21,7 @@ NEW_BACKEND = replace(BACKEND, image="shop/backend:2")
 NEW_POSTGRES = replace(POSTGRES, image="postgres:17")
 INIT = rolling("init", "shop/backend:1", "postgres")
 AFTER_INIT = replace(BACKEND, needs=(*BACKEND.needs, Dependency(service="init", condition=Condition.COMPLETED)))
+NOTE = "note: postgres is stop-first, it writes the volume postgresdata: about 3 s without it, at most 10 s;"
 MIGRATING = App(
     name="shop",
     migration=Migration(service="backend", run=("alembic", "upgrade", "head")),
@@ -89,34 +90,38 @@ def test_changed_settings_are_named() -> None:
     )
 
 
-def test_a_database_is_replaced_stop_first_and_the_plan_says_why_and_for_how_long() -> None:
+def test_a_database_is_replaced_stop_first_while_requests_for_what_calls_it_wait() -> None:
     plan = world(*SHOP, led=LED).propose(project(FRONTEND, BACKEND, NEW_POSTGRES, REDIS))
     assert (
         str(plan)
-        == """\
+        == f"""\
 1. pull postgres:17: postgres runs it
-2. stop postgres.1: replaced by postgres.2 [after 1]
-3. start postgres.2: image changed [after 2]
-4. await postgres.2: no traffic before [after 3]
-5. remove postgres.1: replaced by postgres.2 [after 4]
-note: postgres is stop-first, it writes the volume postgresdata: about 3 s without it, at most 10 s; calls to it fail"""
+2. hold requests for backend, which calls postgres, at most 15 s: postgres stops before its successor starts [after 1]
+3. stop postgres.1: replaced by postgres.2 [after 2]
+4. start postgres.2: image changed [after 3]
+5. await postgres.2: no traffic before [after 4]
+6. resume requests for backend: they have waited for postgres [after 5]
+7. remove postgres.1: replaced by postgres.2 [after 5, 6]
+{NOTE} requests for backend wait"""
     )
 
 
-def test_requests_for_a_published_database_are_held() -> None:
+def test_requests_for_a_published_database_are_held_and_those_for_what_calls_it_once_it_is_drained() -> None:
     plan = world(*SHOP, led=(*LED, "postgres")).propose(project(FRONTEND, BACKEND, NEW_POSTGRES, REDIS))
     assert (
         str(plan)
-        == """\
+        == f"""\
 1. pull postgres:17: postgres runs it
 2. hold requests for postgres, at most 15 s: it stops before its successor starts [after 1]
 3. drain postgres.1: replaced by postgres.2 [after 2]
-4. stop postgres.1: replaced by postgres.2 [after 3]
-5. start postgres.2: image changed [after 4]
-6. await postgres.2: no traffic before [after 5]
-7. route to backend.1, frontend.1, postgres.2, redis.1: 1 new replica proven [after 6]
-8. remove postgres.1: replaced by postgres.2 [after 7]
-note: postgres is stop-first, it writes the volume postgresdata: about 3 s without it, at most 10 s; requests wait"""
+4. hold requests for backend, which calls postgres, at most 15 s: postgres stops before its successor starts [after 3]
+5. stop postgres.1: replaced by postgres.2 [after 4]
+6. start postgres.2: image changed [after 5]
+7. await postgres.2: no traffic before [after 6]
+8. resume requests for backend: they have waited for postgres [after 7]
+9. route to backend.1, frontend.1, postgres.2, redis.1: 1 new replica proven [after 7, 8]
+10. remove postgres.1: replaced by postgres.2 [after 9]
+{NOTE} requests for postgres and backend wait"""
     )
 
 
@@ -124,24 +129,33 @@ def test_a_held_service_gets_its_requests_back_before_what_depends_on_it_starts(
     plan = world(*SHOP, led=(*LED, "postgres")).propose(project(FRONTEND, NEW_BACKEND, NEW_POSTGRES, REDIS))
     assert (
         str(plan)
-        == """\
+        == f"""\
 1. pull postgres:17: postgres runs it
 2. pull shop/backend:2: backend runs it
 3. hold requests for postgres, at most 15 s: it stops before its successor starts [after 1, 2]
 4. drain postgres.1: replaced by postgres.2 [after 3]
-5. stop postgres.1: replaced by postgres.2 [after 4]
-6. start postgres.2: image changed [after 5]
-7. await postgres.2: no traffic before [after 6]
-8. route to backend.1, frontend.1, postgres.2, redis.1: requests for postgres have waited [after 7]
-9. start backend.2: image changed [after 2, 7, 8]
-10. await backend.2: no traffic before [after 9]
-11. route to backend.2, frontend.1, postgres.2, redis.1: 2 new replicas proven [after 7, 8, 10]
-12. drain backend.1: replaced by backend.2 [after 11]
-13. stop backend.1: replaced by backend.2 [after 12]
-14. remove backend.1: replaced by backend.2 [after 13]
-15. remove postgres.1: replaced by postgres.2 [after 11]
-note: postgres is stop-first, it writes the volume postgresdata: about 3 s without it, at most 10 s; requests wait"""
+5. hold requests for backend, which calls postgres, at most 15 s: postgres stops before its successor starts [after 4]
+6. stop postgres.1: replaced by postgres.2 [after 5]
+7. start postgres.2: image changed [after 6]
+8. await postgres.2: no traffic before [after 7]
+9. resume requests for postgres and backend: they have waited for postgres [after 8]
+10. start backend.2: image changed [after 2, 8, 9]
+11. await backend.2: no traffic before [after 10]
+12. route to backend.2, frontend.1, postgres.2, redis.1: 2 new replicas proven [after 8, 9, 11]
+13. drain backend.1: replaced by backend.2 [after 12]
+14. stop backend.1: replaced by backend.2 [after 13]
+15. remove backend.1: replaced by backend.2 [after 14]
+16. remove postgres.1: replaced by postgres.2 [after 12]
+{NOTE} requests for postgres and backend wait"""
     )
+
+
+def test_nobody_that_the_edge_leads_to_calls_it_so_calls_fail_and_the_plan_says_so() -> None:
+    plan = world(POSTGRES, rolling("worker", "", "postgres"), FRONTEND, led=("frontend",)).propose(
+        project(NEW_POSTGRES, rolling("worker", "", "postgres"), FRONTEND)
+    )
+    assert "hold" not in str(plan)
+    assert str(plan).endswith("about 3 s without it, at most 10 s; calls to it fail")
 
 
 def test_scaling_up_starts_the_missing_ones_at_once() -> None:
@@ -298,18 +312,20 @@ def test_restarting_rolls_what_rolls_and_stops_what_must_stop() -> None:
     plan = world(*SHOP, led=LED).propose(project(*SHOP), force=("postgres", "redis"))
     assert (
         str(plan)
-        == """\
+        == f"""\
 1. start redis.2: asked for
 2. await redis.2: no traffic before [after 1]
-3. stop postgres.1: replaced by postgres.2 [after 2]
-4. start postgres.2: asked for [after 3]
-5. await postgres.2: no traffic before [after 4]
-6. route to backend.1, frontend.1, redis.2: 2 new replicas proven [after 2, 5]
-7. drain redis.1: replaced by redis.2 [after 6]
-8. stop redis.1: replaced by redis.2 [after 7]
-9. remove redis.1: replaced by redis.2 [after 8]
-10. remove postgres.1: replaced by postgres.2 [after 6]
-note: postgres is stop-first, it writes the volume postgresdata: about 3 s without it, at most 10 s; calls to it fail"""
+3. hold requests for backend, which calls postgres, at most 15 s: postgres stops before its successor starts [after 2]
+4. stop postgres.1: replaced by postgres.2 [after 3]
+5. start postgres.2: asked for [after 4]
+6. await postgres.2: no traffic before [after 5]
+7. resume requests for backend: they have waited for postgres [after 6]
+8. route to backend.1, frontend.1, redis.2: 2 new replicas proven [after 2, 6, 7]
+9. drain redis.1: replaced by redis.2 [after 8]
+10. stop redis.1: replaced by redis.2 [after 9]
+11. remove redis.1: replaced by redis.2 [after 10]
+12. remove postgres.1: replaced by postgres.2 [after 8]
+{NOTE} requests for backend wait"""
     )
 
 

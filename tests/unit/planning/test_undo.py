@@ -40,7 +40,8 @@ def cut(made: World, wanted: Project, plan: Plan, done: int) -> None:
 
 
 def interrupted(made: World) -> Interrupted:
-    return Interrupted(release=made.release, entries=tuple(made.journal.values()), targets_before=made.before)
+    entries = tuple(made.journal.values())
+    return Interrupted(release=made.release, entries=entries, targets_before=made.before, met=made.met())
 
 
 def test_before_the_switch_the_old_database_returns_and_what_failed_is_kept() -> None:
@@ -53,14 +54,52 @@ def test_before_the_switch_the_old_database_returns_and_what_failed_is_kept() ->
         == """\
 1. hold requests for postgres, at most 15 s: until the old one serves again
 2. drain postgres.2: the release is undone [after 1]
-3. stop postgres.2: the release is undone [after 2]
-4. start again postgres.1: it served before the release [after 1, 3]
-5. await postgres.1: no traffic before [after 4]
-6. route to backend.1, postgres.1: where it led before the release [after 5]
-7. stop backend.2: the release is undone [after 6]
-8. remove postgres.2: the release is undone [after 6]
+3. hold requests for backend, which calls postgres, at most 15 s: until the old one serves again [after 2]
+4. stop postgres.2: the release is undone [after 3]
+5. start again postgres.1: it served before the release [after 4]
+6. await postgres.1: no traffic before [after 5]
+7. route to backend.1, postgres.1: where it led before the release [after 6]
+8. stop backend.2: the release is undone [after 7]
+9. remove postgres.2: the release is undone [after 7]
 note: backend.2 is kept for inspection: `havre logs --failed backend`"""
     )
+
+
+BACKEND_ALONE = ("backend",)
+OTHER_POSTGRES = project(BACKEND, replace(POSTGRES, image="postgres:17"))
+CALLERS_WAIT = """\
+1. hold requests for backend, which calls postgres, at most 15 s: until the old one serves again
+2. stop postgres.2: the release is undone [after 1]
+3. start again postgres.1: it served before the release [after 2]
+4. await postgres.1: no traffic before [after 3]
+5. route to backend.1: where it led before the release [after 4]
+"""
+
+
+def test_what_calls_a_database_that_nothing_leads_to_waits_until_the_old_one_is_back() -> None:
+    made = world(*SHOP, led=BACKEND_ALONE, behaviour=Behaviour(unhealthy=frozenset({"postgres:17"})))
+    plan = made.propose(OTHER_POSTGRES)
+    assert "route to" not in str(plan)
+    made.begin()
+    undo = plan_undo(plan, made.run(plan, OTHER_POSTGRES), made.observe(OTHER_POSTGRES), before=made.served)
+    assert str(undo).startswith(CALLERS_WAIT)
+
+
+def test_a_crash_while_callers_wait_is_undone_while_they_wait() -> None:
+    made = world(*SHOP, led=BACKEND_ALONE)
+    cut(made, OTHER_POSTGRES, made.propose(OTHER_POSTGRES), 4)
+    assert made.edge.held == {"backend"}
+    undo = plan_undo_interrupted(interrupted(made), made.observe(OTHER_POSTGRES), before=made.served)
+    assert str(undo).startswith(CALLERS_WAIT)
+    made.run(undo, OTHER_POSTGRES)
+    assert (made.edge.held, made.edge.leads_to) == (set(), {"backend": (1,)})
+
+
+def test_a_crash_just_after_callers_were_held_ends_the_hold() -> None:
+    made = world(*SHOP, led=BACKEND_ALONE)
+    cut(made, OTHER_POSTGRES, made.propose(OTHER_POSTGRES), 2)
+    undo = plan_undo_interrupted(interrupted(made), made.observe(OTHER_POSTGRES), before=made.served)
+    assert str(undo) == "1. route to backend.1: where it led before the release"
 
 
 def test_after_the_switch_traffic_goes_back_first_and_the_new_are_kept() -> None:
@@ -138,8 +177,8 @@ note: the release is verified and serves: what is left is finished, not undone""
 def test_a_release_cut_before_its_switch_is_undone_from_the_journal() -> None:
     made = world(*SHOP, led=LED)
     plan = made.propose(NEW)
-    cut(made, NEW, plan, 6)
-    assert str(plan.steps[5].step) == "start postgres.2"
+    cut(made, NEW, plan, 7)
+    assert str(plan.steps[6].step) == "start postgres.2"
     found = interrupted(made)
     assert decide(found.entries) is Recovery.UNDO
     assert (
@@ -147,11 +186,12 @@ def test_a_release_cut_before_its_switch_is_undone_from_the_journal() -> None:
         == """\
 1. hold requests for postgres, at most 15 s: until the old one serves again
 2. drain postgres.2: the release is undone [after 1]
-3. stop postgres.2: the release is undone [after 2]
-4. start again postgres.1: it served before the release [after 1, 3]
-5. await postgres.1: no traffic before [after 4]
-6. route to backend.1, postgres.1: where it led before the release [after 5]
-7. remove postgres.2: the release is undone [after 6]"""
+3. hold requests for backend, which calls postgres, at most 15 s: until the old one serves again [after 2]
+4. stop postgres.2: the release is undone [after 3]
+5. start again postgres.1: it served before the release [after 4]
+6. await postgres.1: no traffic before [after 5]
+7. route to backend.1, postgres.1: where it led before the release [after 6]
+8. remove postgres.2: the release is undone [after 7]"""
     )
 
 

@@ -104,3 +104,29 @@ def test_asking_to_stop_is_an_interruption_not_a_failure() -> None:
     outcome = execute(plan(()), lambda _: cancellation.pause(30), Log(), cancellation)
     assert outcome.interrupted
     assert outcome.error is None
+
+
+def test_what_is_due_later_is_done_beside_a_step_that_lasts_and_never_after_the_end() -> None:
+    cancellation, done = Cancellation(), []
+
+    def perform(step: PlannedStep) -> None:
+        cancellation.after(0.02, lambda: done.append("due"))
+        cancellation.after(0.4, lambda: done.append("too late"))
+        time.sleep(0.2)
+
+    assert execute(plan(()), perform, Log(), cancellation).succeeded
+    assert done == ["due"]
+    time.sleep(0.4)
+    assert done == ["due"]
+
+
+def test_what_is_due_later_is_not_done_once_a_step_has_failed() -> None:
+    cancellation, done = Cancellation(), []
+
+    def perform(step: PlannedStep) -> None:
+        cancellation.after(0.1, lambda: done.append("due"))
+        raise FailedError(Problem(summary="no", hint="try"))
+
+    assert not execute(plan(()), perform, Log(), cancellation).succeeded
+    time.sleep(0.2)
+    assert done == []

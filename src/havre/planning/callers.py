@@ -1,0 +1,53 @@
+"""Who loses requests while a service is away: those that the edge leads to, and that cannot answer without it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from havre.model.calls import targets
+from havre.model.project import Project, Service
+from havre.planning.compare import needs_of
+
+
+def callers(project: Project, service: str, *, led: Collection[str], met: Collection[str]) -> tuple[str, ...]:
+    """The services in `led` whose requests reach `service` directly, or through others on the way to it.
+
+    A service in `met` is called through the edge by others too: their calls wait at its door, so they need not. What
+    `service` depends on itself is left out, for it could not start while that is held.
+    """
+    users = _users(project)
+    seen: set[str] = {service}
+    ahead = [] if service in met else [service]
+    while ahead:
+        for user in users.get(ahead.pop(), ()):
+            if user not in seen:
+                seen.add(user)
+                ahead += [] if user in met else [user]
+    return tuple(sorted((seen & set(led)) - _everything_needed(project, service)))
+
+
+def _users(project: Project) -> dict[str, set[str]]:
+    """For each service, those that depend on it or have its address in their environment; jobs serve nobody."""
+    found: dict[str, set[str]] = {}
+    jobs = project.jobs
+    for user in project.services:
+        if user.name not in jobs:
+            for name in (*_needs(user), *(target.service for target in targets(project, user))):
+                found.setdefault(name, set()).add(user.name)
+    return found
+
+
+def _everything_needed(project: Project, service: str) -> set[str]:
+    """The service, and all that it depends on, directly or not."""
+    needs = {one.name: _needs(one) for one in project.services}
+    found = {service}
+    ahead = [service]
+    while ahead:
+        new = set(needs.get(ahead.pop(), ())) - found
+        found |= new
+        ahead += new
+    return found
+
+
+def _needs(service: Service) -> tuple[str, ...]:
+    return tuple(need.service for need in needs_of(service))
