@@ -85,7 +85,8 @@ def _answering(applied: Applied, route: Route) -> str:
 
 
 def _mark(applied: Applied, route: Route) -> Mark:
-    to_https = route.https_redirect and applied.app.tls.mode != "off"
+    tls = applied.app.tls
+    to_https = route.https_redirect and (tls.mode != "off" or tls.is_in_front)
     if adjusted_headers(route) is not None:
         return Mark.BOTH if to_https else Mark.HEADERS
     return Mark.HTTPS if to_https else Mark.NOTHING

@@ -139,6 +139,8 @@ class Tls:
     certificate: str | None = None
     key: str | None = None
     dns_hook: str | None = None
+    is_in_front: bool = False
+    """Another proxy ends TLS for the whole server: who came without, by its word, is sent to https all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

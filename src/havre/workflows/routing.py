@@ -133,7 +133,7 @@ def app_edge(
         tcp_ports=published(project),
         inside=inside.listeners,
         upstreams=tuple((endpoint, upstreams.get(endpoint, ())) for endpoint in fronted(app, project, inside)),
-        tls=_tls(app.tls, app) if ends_tls else Tls(mode="off"),
+        tls=_tls(app.tls, app) if ends_tls else Tls(mode="off", is_in_front=app.tls.mode != "off"),
         hold_limit=app.hold_limit,
     )
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ import pytest
 from havre.edge import x509
 from havre.edge.front_proxy import Front, caddyfile, nginx_conf
 from havre.host.commands import find_program, run
+from havre.model.app import App, TlsPolicy
+from havre.model.project import Project
 from havre.model.route import AppEdge, Route, Tls
+from havre.workflows.routing import Inside, app_edge
 
 pytestmark = pytest.mark.process
 WEB = ("web", 3000)
@@ -122,8 +126,15 @@ def test_behind_a_proxy_only_its_word_redirects(make_world: Any) -> None:
     world = make_world(trusted_proxies=("127.0.0.1/32",))
     replica = world.replica("web.1")
     routes = (Route(host="shop.example", service="web", port=3000),)
-    tls = Tls(mode="acme")
-    world.edge.apply(AppEdge(instance="shop", routes=routes, upstreams=((WEB, (replica.upstream,)),), tls=tls))
+    app = AppEdge(instance="shop", routes=routes, upstreams=((WEB, (replica.upstream,)),))
+    world.edge.apply(replace(app, tls=behind_a_proxy(TlsPolicy(mode="off"))))
+    assert world.ask(headers={"X-Forwarded-Proto": "http"}).status == 200, "an app that is to be had without TLS"
+    world.edge.apply(replace(app, tls=behind_a_proxy(TlsPolicy())))
     assert world.ask(headers={"X-Forwarded-Proto": "https"}).status == 200
     assert world.ask(headers={"X-Forwarded-Proto": "http"}).status == 301
     assert world.ask().status == 200, "without a word there is no redirect, hence no loop"
+
+
+def behind_a_proxy(policy: TlsPolicy) -> Tls:
+    """What the edge is told of an app's TLS on a server where another proxy ends it."""
+    return app_edge(App(name="shop", tls=policy), Project(name="shop"), Inside(), {}, ends_tls=False).tls
