@@ -191,8 +191,7 @@ class Hold:
     limit: float = 15.0
 
     def __str__(self) -> str:
-        call = "calls" if len(self.callers) == 1 else "call"
-        whose = f"{enumerated(self.callers)}, which {call} {self.service}" if self.callers else self.service
+        whose = _callers_of(self.service, self.callers) if self.callers else self.service
         return f"hold requests for {whose}, at most {show_seconds(self.limit)}"
 
 
@@ -210,7 +209,8 @@ class Resume:
     back: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     def __str__(self) -> str:
-        return f"resume requests for {enumerated([*([self.service] if self.slots else ()), *self.callers])}"
+        own = enumerated([self.service, *self.callers])
+        return f"resume requests for {own if self.slots else _callers_of(self.service, self.callers)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,3 +330,7 @@ class Plan:
 
     def __str__(self) -> str:
         return "\n".join([*map(str, self.steps), *(f"note: {note}" for note in self.notes)])
+
+
+def _callers_of(service: str, callers: tuple[str, ...]) -> str:
+    return f"{enumerated(callers)}, which {'calls' if len(callers) == 1 else 'call'} {service}"

@@ -271,7 +271,7 @@ class Starting:
         if not (found or slots):
             return
         step = Resume(service=name, callers=found, slots=slots, back=ordered(self._edge.now))
-        resumed = self._draft.add(step, f"they have waited for {name}", phase=Phase.START, after=self._ready[name])
+        resumed = self._draft.add(step, f"{name} is proven", phase=Phase.START, after=self._ready[name])
         self._ready[name] = (*self._ready[name], resumed)
         if slots:
             self.leads_to = ordered((*((s, led) for s, led in self.leads_to if s != name), (name, slots)))

@@ -100,7 +100,7 @@ def test_a_database_is_replaced_stop_first_while_requests_for_what_calls_it_wait
 3. stop postgres.1: replaced by postgres.2 [after 2]
 4. start postgres.2: image changed [after 3]
 5. await postgres.2: no traffic before [after 4]
-6. resume requests for backend: they have waited for postgres [after 5]
+6. resume requests for backend, which calls postgres: postgres is proven [after 5]
 7. remove postgres.1: replaced by postgres.2 [after 5, 6]
 {NOTE} requests for backend wait"""
     )
@@ -118,7 +118,7 @@ def test_requests_for_a_published_database_are_held_and_those_for_what_calls_it_
 5. stop postgres.1: replaced by postgres.2 [after 4]
 6. start postgres.2: image changed [after 5]
 7. await postgres.2: no traffic before [after 6]
-8. resume requests for backend: they have waited for postgres [after 7]
+8. resume requests for backend, which calls postgres: postgres is proven [after 7]
 9. route to backend.1, frontend.1, postgres.2, redis.1: 1 new replica proven [after 7, 8]
 10. remove postgres.1: replaced by postgres.2 [after 9]
 {NOTE} requests for postgres and backend wait"""
@@ -138,7 +138,7 @@ def test_a_held_service_gets_its_requests_back_before_what_depends_on_it_starts(
 6. stop postgres.1: replaced by postgres.2 [after 5]
 7. start postgres.2: image changed [after 6]
 8. await postgres.2: no traffic before [after 7]
-9. resume requests for postgres and backend: they have waited for postgres [after 8]
+9. resume requests for postgres and backend: postgres is proven [after 8]
 10. start backend.2: image changed [after 2, 8, 9]
 11. await backend.2: no traffic before [after 10]
 12. route to backend.2, frontend.1, postgres.2, redis.1: 2 new replicas proven [after 8, 9, 11]
@@ -319,7 +319,7 @@ def test_restarting_rolls_what_rolls_and_stops_what_must_stop() -> None:
 4. stop postgres.1: replaced by postgres.2 [after 3]
 5. start postgres.2: asked for [after 4]
 6. await postgres.2: no traffic before [after 5]
-7. resume requests for backend: they have waited for postgres [after 6]
+7. resume requests for backend, which calls postgres: postgres is proven [after 6]
 8. route to backend.1, frontend.1, redis.2: 2 new replicas proven [after 2, 6, 7]
 9. drain redis.1: replaced by redis.2 [after 8]
 10. stop redis.1: replaced by redis.2 [after 9]
