@@ -74,7 +74,7 @@ def test_a_killed_dump_is_a_failed_backup(stand: Stand, tmp_path: Path) -> None:
                 os.kill(found[0], signal.SIGKILL)
                 return
 
-    with meanwhile(kill), pytest.raises(FailedError, match=r"FAILED: `pg_dump` in db\.1 failed: was killed"):
+    with meanwhile(kill), pytest.raises(FailedError, match=r"FAILED: `pg_dump` of 'shop' in db\.1 failed: was killed"):
         back_up(stand.storage, intent, ["db"])
     assert complete(stand.storage, intent.app.backups[0].to[0], stand.name) == {good.id}
     newest, *_ = stand.storage.book.snapshots(stand.name, "db")

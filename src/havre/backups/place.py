@@ -125,15 +125,21 @@ def answered(
     return answer.output
 
 
+DATABASE = "dbname="
+"""How a word begins that tells one of PostgreSQL's programs its database."""
+
+
 def command_failed(place: Place, command: Sequence[str], code: int, complaints: str) -> Problem:
     """A command in a replica ended badly; its own last words are the evidence."""
     words = [word for word in command if "/" not in word[:1]]
     shown = next((word for word in words if word not in ("sh", "-c", "havre") and "\n" not in word), command[0])
     ended = "was killed" if code in (137, -9) else "lost its connection" if code == -1 else f"exit code {code}"
+    told = (word.removeprefix(DATABASE) for word in command if word.startswith(DATABASE))
+    about = next((f" of {word}" for word in told), "")
     return Problem(
-        summary=f"`{shown}` in {place.name} failed: {ended}",
+        summary=f"`{shown}`{about} in {place.name} failed: {ended}",
         evidence=tuple(complaints.strip().splitlines()[-6:]),
-        effect="nothing of it was kept",
+        effect="nothing that is not whole was kept or taken into use",
         hint=f"its own words are above; `havre logs {place.name.rsplit('.', 1)[0]}` may say more",
         code="backup-source-failed",
     )

@@ -13,7 +13,7 @@ from havre.backups.feeding import Writable
 from havre.backups.frames import ENDING, Framed
 from havre.backups.pg_recipe import asking, statements
 from havre.backups.pgarchive import ArchiveError, ArchiveReader
-from havre.backups.place import Collected, Keep, Place, Taken, answered, command_failed, produced
+from havre.backups.place import DATABASE, Collected, Keep, Place, Taken, answered, command_failed, produced
 from havre.errors import FailedError, InputError, Problem
 from havre.model.backup import Part
 
@@ -303,7 +303,7 @@ def literal(text: str) -> str:
 def connection(database: str) -> str:
     """How PostgreSQL's programs are told a database: in a bare name `=` and `://` mean something else to them."""
     escaped = database.replace("\\", "\\\\").replace("'", "\\'")
-    return f"dbname='{escaped}'"
+    return f"{DATABASE}'{escaped}'"
 
 
 def _dump(place: Place, keep: Keep, database: str) -> tuple[Part, list[str]]:
