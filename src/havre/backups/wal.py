@@ -101,11 +101,11 @@ def _is_among(shipment: Shipment, present: Collection[int], begun: Collection[in
     return all(number in present for number in whole) and last in (begun if shipment.is_partial else present)
 
 
-def room_for(archive: Archive, base: Base) -> int:
-    """Bytes that a base takes while its log is replayed: the log lies beside it, and writes as much at the most."""
+def room_for_log(archive: Archive, base: Base) -> int:
+    """Bytes that replaying takes beside a base: the log lies there, and writes as much at the most."""
     first = base.start // base.chain.segment
     last = max((shipment.last for shipment in shipments_for(archive, base)), default=first)
-    return base.size + 2 * (last - first + 1) * base.chain.segment
+    return 2 * (last - first + 1) * base.chain.segment
 
 
 def superseded(archive: Archive, chain: str) -> tuple[Shipment, ...]:

@@ -54,7 +54,7 @@ class _LogDrill:
         with self._volumes() as service:
             workshop = replace(self.workshop, live=service)
             try:
-                workshop.stage(self.base, self.archive)
+                workshop.stage(self.base, None, self.archive)
                 found = workshop.replay(None, self.archive, self.base)
                 wanted = self.policy.databases or postgres.used_databases(workshop.place)
                 last = clock.show_time(found.last_commit or self.base.ended)

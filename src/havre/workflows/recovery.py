@@ -6,7 +6,8 @@ Until the swap nothing of the live server is touched, and what was live is kept 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -99,23 +100,24 @@ class _One:
 
     def run(self, to: str | None) -> Recovered:
         """Choose, stage, replay, prove; then swap, or copy one database."""
-        with wal_lock(self.storage, self._instance):
-            archive = self._newest_archive()
-            base = self._chosen(archive)
+        with wal_lock(self.storage, self._instance), ThreadPoolExecutor(max_workers=1) as aside:
+            known = self.keeper.archive
+            newest = aside.submit(self._newest_archive).result
+            base = base_for(known, self.at) or self._chosen(newest())
             workshop = self._workshop(base)
-            try:
+            with ExitStack() as left:
+                left.callback(workshop.remove)
                 self.progress(f"putting {base.id} and its log beside the live data")
                 spool = spool_of(self.storage.server, self._instance, self.service) / base.chain.id
-                workshop.stage(base, archive, spool)
-                replayed = workshop.replay(self.at, archive, base)
+                workshop.stage(base, self.at, known, newest=newest, spool=spool)
+                replayed = workshop.replay(self.at, newest(), base)
                 self.progress(f"replayed to {_shown(replayed.last_commit, base)}; every database answers")
                 if to is not None:
                     database = self._copy(workshop, to)
                     return self._done(base, replayed, into=(database,))
                 self._swap(workshop)
-                return self._done(base, replayed, into=replayed.databases, kept=(workshop.kept,))
-            finally:
-                workshop.remove()
+                left.pop_all()
+            return self._done(base, replayed, into=replayed.databases, kept=(workshop.kept,))
 
     @property
     def keeper(self) -> Keeper:
@@ -161,7 +163,7 @@ class _One:
         """The live server stops for the time of a few renames."""
         server, live = self.storage.server, self._live_replica()
         self.keeper.end_chain(f"restored to {'the newest' if self.at is None else clock.show_time(self.at)}")
-        workshop.end()
+        workshop.finish()
         with requests_held(server, self._instance):
             self._restarted(live, workshop.swap)
             try:

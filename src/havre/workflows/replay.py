@@ -1,7 +1,8 @@
 """The throw-away server of a point-in-time recovery: staged beside the live data, carried to the moment, asked, ended.
 
 stage    in the volume of the data directory, under names that pg_basebackup leaves out: the base, the log it needs
-serve    a server of the same image and settings replays the log up to the moment, without a network, and opens
+serve    a server of the same image and settings, which has waited for them, replays the log up to the moment, without
+         a network, and opens
 swap     by renaming: the recovered files take the place of the live ones, which stay beside them
 """
 
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 import tarfile
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -22,7 +24,7 @@ from havre.backups.reading import OpenPart
 from havre.backups.replication import BASE_FILE
 from havre.backups.repository import Repository
 from havre.backups.swapping import SCRIPT
-from havre.backups.wal import lsn, not_among, room_for, segments_among, shipments_for
+from havre.backups.wal import lsn, not_among, room_for_log, segments_among, shipments_for
 from havre.engines.base import Context, LogQuery
 from havre.errors import FailedError, Problem
 from havre.host import clock
@@ -30,7 +32,7 @@ from havre.host.piping import written
 from havre.model.pitr import Archive, Base
 from havre.model.plan import RemoveReplica, RunTask, StartReplica, StopReplica
 from havre.model.project import Restart, Service
-from havre.workflows.places import IDLE, ReplicaPlace, data_access
+from havre.workflows.places import ReplicaPlace, data_access
 from havre.workflows.room import refuse_restore_without_room
 from havre.workflows.server import Server
 from havre.workflows.shipping import spooled
@@ -40,6 +42,11 @@ TOLERANCE = 256 * 1024
 _LIVE = f'live="${{PGDATA:-/var/lib/postgresql/data}}"; mark="$1"; shift; new="$live/{postgres.BESIDE}new-$mark"\n'
 _WHERE = 'mkdir -p "$live" && printf "%s %s" "$(id -u)" "$live"'
 _PREPARE = 'mkdir -m 700 "$new" "$new.wal"'
+_WAIT = """
+trap 'exit 0' TERM INT
+until [ -e "$new.wal/go" ]; do sleep 0.1; done
+trap - TERM INT
+"""
 _UNPACK = 'exec tar -x -f - -C "$new$1"'
 _VERIFY = """
 [ -e "$new/backup_manifest" ] || exit 0
@@ -54,6 +61,7 @@ for file in *.partial; do
 done
 : > "$new/recovery.signal"
 if [ "$(id -u)" = 0 ]; then chown -R "$(stat -c %u:%g "$live")" "$new" "$new.wal"; fi
+: > go
 """
 _SERVE = """
 export PGDATA="$new"
@@ -66,6 +74,7 @@ finish() {{ rm -f postmaster.pid; }}
 {SCRIPT}
 rmdir "$new"
 """
+_FORGET = 'rm -rf "$new.wal"'
 _REMOVE = 'rm -rf "$new" "$new.wal"'
 
 
@@ -94,64 +103,45 @@ class Workshop:
         """Where the swap keeps what was live, below the data directory."""
         return f"{postgres.BESIDE}before-{self.mark}"
 
-    def stage(self, base: Base, archive: Archive, spool: Path | None = None) -> None:
-        """The base and all log that follows it, from the repository and from this server's disk.
+    def stage(
+        self, base: Base, at: float | None, archive: Archive, *, newest: Callable[[], Archive] | None = None,
+        spool: Path | None = None,
+    ) -> None:  # fmt: skip
+        """The base and all log that follows it, from the repository and from this server's disk, and a server on them.
 
-        Raises RefusedError before anything is written where the disk has no room for both.
+        `at` is how far that server is to go. `newest` is what the archive has become when the base lies there: log may
+        be brought to it meanwhile. Raises RefusedError before anything is written where the disk has no room.
         """
-        self._run(IDLE)
-        user, _, directory = answered(self.place, self._shell(_WHERE)).partition(" ")
-        refuse_restore_without_room(self.place, directory, room_for(archive, base))
-        self._script(_PREPARE)
-        found = _Stored(self.repository, base)
-        with OpenPart(self.repository)(found.base, BASE_FILE) as source:
-            if user == "0":  # twice as fast as a command in the container, and the files' owners are set after
-                self.place.write_files(f"{directory}/{self._new}", source)
-            else:
-                self._unpack(source, "")
-        answered(self.place, self._shell(_VERIFY))
-        here = segments_among(spooled(spool, base.chain.segment), base.chain.segment) if spool else ()
-        for shipment in not_among(here, shipments_for(archive, base)):
-            with tempfile.TemporaryDirectory(dir=self.server.state.backups) as fetched:
-                self.repository.restore_directory(found[shipment.id], Path(fetched))
-                self._take_log(Path(fetched), base)
-        if spool is not None and here:
-            self._take_log(spool, base)
+        stored = _Stored(self.repository, base)
+        with OpenPart(self.repository)(stored.base, BASE_FILE) as source:  # it takes a moment to begin
+            self._run(_WAIT, at)
+            directory = self._put_base(source, base.size + room_for_log(archive, base))
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            verified = aside.submit(self._script, _VERIFY)
+            if newest is not None:
+                archive = newest()
+                refuse_restore_without_room(self.place, directory, room_for_log(archive, base))
+            self._put_log(base, archive, stored, spool)
+            verified.result()
         self._script(_FINISH)
-        self.end(grace=0.0)
 
     def replay(self, at: float | None, archive: Archive, base: Base) -> Replayed:
-        """Serve, proven to have come to the moment and no further; raises FailedError otherwise."""
+        """What was staged for `at`, proven to have come to the moment and no further; raises FailedError otherwise."""
         end = max((one.position for one in shipments_for(archive, base)), default=0)
-        if self.serve(at):
+        if self._opens():
             found = self.look()
             goal = end if at is None else base.end
         elif at is None:
             raise FailedError(_did_not_replay(self))
         else:  # no transaction was committed after the moment: then all there is, is what was asked for
             self.end()
-            if not self.serve(None):
+            self._run("", None)
+            if not self._opens():
                 raise FailedError(_did_not_replay(self))
             found, goal = self.look(), end
         if found.position < goal - TOLERANCE or (at is not None and (found.last_commit or 0.0) > at):
             raise FailedError(_not_reached(self, found, goal))
         return found
-
-    def serve(self, at: float | None) -> bool:
-        """Replay up to `at` (None: all there is) and open; False when the server ended before it got there."""
-        own = self.live.command or ()
-        settings = {
-            "recovery_target_timeline": "current", "recovery_target_action": "promote", "listen_addresses": "",
-            "archive_mode": "off", **({"recovery_target_time": _utc(at)} if at is not None else {}),
-        }  # fmt: skip
-        command = own if own[:1] == ("postgres",) else ("postgres",)
-        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        self._run(("sh", "-c", _LIVE + _SERVE, "havre", self.mark), (*command, *words))
-        while not self._is_open():
-            if not self._is_running():
-                return False
-            clock.sleep(0.3)
-        return True
 
     def look(self) -> Replayed:
         """Ask the server how far it came, and every database whether it answers."""
@@ -177,6 +167,11 @@ class Workshop:
         step = StopReplica(service=self._name, slot=1, grace=grace)
         self.server.engine.perform(step, self.context)
         self.server.engine.perform(RemoveReplica(service=self._name, slot=1), self.context)
+
+    def finish(self) -> None:
+        """The throw-away server goes, with the log it replayed; its files are ready to be swapped in."""
+        self._script(_FORGET)
+        self.end()
 
     def swap(self) -> None:
         """The recovered files become the live ones, while no server runs on either; all or nothing."""
@@ -204,6 +199,26 @@ class Workshop:
     def _name(self) -> str:
         return f"{self.live.name}-recovery"
 
+    def _put_base(self, source: BinaryIO, needed: int) -> str:
+        """The data directory, with the base beside what is live; `needed` is how many bytes all of it takes."""
+        user, _, directory = answered(self.place, self._shell(_WHERE)).partition(" ")
+        refuse_restore_without_room(self.place, directory, needed)
+        self._script(_PREPARE)
+        if user == "0":  # twice as fast as a command in the container, and the files' owners are set after
+            self.place.write_files(f"{directory}/{self._new}", source)
+        else:
+            self._unpack(source, "")
+        return directory
+
+    def _put_log(self, base: Base, archive: Archive, stored: _Stored, spool: Path | None) -> None:
+        here = segments_among(spooled(spool, base.chain.segment), base.chain.segment) if spool else ()
+        for shipment in not_among(here, shipments_for(archive, base)):
+            with tempfile.TemporaryDirectory(dir=self.server.state.backups) as fetched:
+                self.repository.restore_directory(stored[shipment.id], Path(fetched))
+                self._take_log(Path(fetched), base)
+        if spool is not None and here:
+            self._take_log(spool, base)
+
     def _take_log(self, directory: Path, base: Base) -> None:
         with written(lambda sink: _pack(directory, base, sink)) as source:
             self._unpack(source, ".wal")
@@ -221,9 +236,25 @@ class Workshop:
         task = replace(self._stripped, entrypoint=(*self._shell(script), *words), command=(), user="0")
         self.server.engine.perform(RunTask(service=task, command=(), title="swap", timeout=3600.0), self.context)
 
-    def _run(self, entrypoint: tuple[str, ...], command: Sequence[str] = ()) -> None:
-        service = replace(self._stripped, entrypoint=entrypoint, command=tuple(command))
+    def _run(self, before: str, at: float | None) -> None:
+        """Start a server that does `before`, then replays up to `at` (None: all there is) and opens, or ends."""
+        own = self.live.command or ()
+        settings = {
+            "recovery_target_timeline": "current", "recovery_target_action": "promote", "listen_addresses": "",
+            "archive_mode": "off", **({"recovery_target_time": _utc(at)} if at is not None else {}),
+        }  # fmt: skip
+        command = own if own[:1] == ("postgres",) else ("postgres",)
+        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        service = replace(self._stripped, entrypoint=self._shell(before + _SERVE), command=(*command, *words))
         self.server.engine.perform(StartReplica(service=service, slot=1), self.context)
+
+    def _opens(self) -> bool:
+        """Wait until the server is open; False when it ended before it got there."""
+        while not self._is_open():
+            if not self._is_running():
+                return False
+            clock.sleep(0.1)
+        return True
 
     def _is_open(self) -> bool:
         command = postgres.owner("psql", "-X", "-q", "-A", "-t", "-d", "template1", "-c", "SELECT pg_is_in_recovery()")
