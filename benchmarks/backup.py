@@ -1,6 +1,8 @@
 """A large database with JSON documents: Havre's backup and restore against `pg_dump | gzip` and `gunzip | psql`.
 
 The base restore is that of the point-in-time tier: a base backup and its log, proven beside the live data and swapped.
+Both ways of restoring are measured twice: with a primary key alone, and with the indexes that make documents
+searchable, which a dump only names and a base holds.
 
 Runs are interleaved. CPU is that of everything involved: the database server and its tools (the container's CPU
 accounting), Havre, restic and gzip (this process' children). Sizes can be given: `backup.py [MEGABYTES] [RUNS]`.
@@ -17,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,6 +38,7 @@ from havre.workflows.wal import keep_wal
 MEGABYTES = int(sys.argv[1]) if len(sys.argv) > 1 else 1024
 RUNS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
 TARGETS = {"backup_time": 0.7, "backup_cpu": 0.6, "base_restore_time": 0.4, "memory_mb": 60.0}
+INDEXED = ", indexed"
 MANIFEST = "backups:\n  db: {pitr: true}\n"
 FILL = """
 CREATE TABLE documents AS
@@ -49,6 +52,13 @@ SELECT g AS id, now() - g * interval '1 minute' AS at,
        ) AS body
 FROM generate_series(1, {rows}) g
 """
+
+INDEXES = (
+    "CREATE INDEX ON documents USING gin (body jsonb_path_ops)",
+    "CREATE INDEX ON documents (at)",
+    "CREATE INDEX ON documents ((body #>> '{customer,id}'), at)",
+)
+RESTORES = ("gzip restore", "base restore")
 
 
 @dataclass
@@ -125,7 +135,7 @@ def _run(stand: Stand, directory: Path) -> int:
     machine, plain = Machine(container), directory / "plain.sql.gz"
     dump = f"docker exec {container} pg_dump -U shop shop | gzip > {plain}"
     load = f"gunzip -c {plain} | docker exec -i {container} psql -q -U shop -v ON_ERROR_STOP=1 -d plain"
-    figures = {name: Figures() for name in ("gzip", "havre", "gzip restore", "havre restore", "base restore")}
+    figures = {name: Figures() for name in ("gzip", "havre", "havre restore", *_restores(""), *_restores(INDEXED))}
     first = Figures()
     with watched_memory() as peak:
         machine.measure(lambda: back_up(stand.storage, stand.intent, ["db"]), first)
@@ -133,18 +143,41 @@ def _run(stand: Stand, directory: Path) -> int:
             machine.measure(lambda: _shell(dump), figures["gzip"])
             _forget_everything(stand, directory)
             machine.measure(lambda: back_up(stand.storage, stand.intent, ["db"]), figures["havre"])
-            stand.sql("CREATE DATABASE plain", "postgres")
-            machine.measure(lambda: _shell(load), figures["gzip restore"])
-            stand.sql("DROP DATABASE plain", "postgres")
             name = f"again{number}"
             machine.measure(partial(_restore, stand, name), figures["havre restore"])
             stand.sql(f"DROP DATABASE {name}", "postgres")
-        for _ in range(RUNS):
-            _forget_everything(stand, directory)
-            keep_wal(stand.storage, stand.intent, base=True)
-            figures["base restore"].seconds.append(recover_to(stand.storage, stand.intent, "db", None).seconds)
-            drop_kept(stand.storage, stand.intent, "db")
-    return _report(stand, figures, peak[0] / 1024, plain, directory)
+        repository = directory / "state/backups/repo"
+        stored = sum(file.stat().st_size for file in repository.rglob("*") if file.is_file())
+        sizes = [_size(stand)]
+        _restore_both_ways(stand, directory, machine, load, [figures[name] for name in _restores("")])
+        for index in INDEXES:
+            stand.sql(index)
+        sizes.append(_size(stand))
+        _shell(dump)
+        _restore_both_ways(stand, directory, machine, load, [figures[name] for name in _restores(INDEXED)])
+    return _report(sizes, stored, figures, peak[0] / 1024, plain)
+
+
+def _restores(kind: str) -> list[str]:
+    return [name + kind for name in RESTORES]
+
+
+def _restore_both_ways(
+    stand: Stand, directory: Path, machine: Machine, load: str, figures: Sequence[Figures]
+) -> None:  # fmt: skip
+    by_dump, by_base = figures
+    for _ in range(RUNS):
+        stand.sql("CREATE DATABASE plain", "postgres")
+        machine.measure(lambda: _shell(load), by_dump)
+        stand.sql("DROP DATABASE plain", "postgres")
+        _forget_everything(stand, directory)
+        keep_wal(stand.storage, stand.intent, base=True)
+        by_base.seconds.append(recover_to(stand.storage, stand.intent, "db", None).seconds)
+        drop_kept(stand.storage, stand.intent, "db")
+
+
+def _size(stand: Stand) -> int:
+    return int(stand.sql("SELECT pg_database_size('shop')"))
 
 
 def _restore(stand: Stand, name: str) -> None:
@@ -162,25 +195,29 @@ def _shell(command: str) -> None:
     subprocess.run(["bash", "-o", "pipefail", "-c", command], check=True)
 
 
-def _report(stand: Stand, figures: dict[str, Figures], memory: float, plain: Path, directory: Path) -> int:
-    size = int(stand.sql("SELECT pg_database_size('shop')")) / 1e6
-    stored = sum(file.stat().st_size for file in (directory / "state/backups/repo").rglob("*") if file.is_file())
-    print(f"database {size:.0f} MB; gzip {plain.stat().st_size / 1e6:.0f} MB, repository {stored / 1e6:.0f} MB")
+def _report(sizes: Sequence[int], stored: int, figures: dict[str, Figures], memory: float, plain: Path) -> int:
+    shown = ", indexed ".join(f"{size / 1e6:.0f} MB" for size in sizes)
+    print(f"database {shown}; gzip {plain.stat().st_size / 1e6:.0f} MB, repository {stored / 1e6:.0f} MB")
     for name, found in figures.items():
         seconds, cpu = found.median
-        print(f"{name:>14}: {seconds:6.1f} s, CPU {cpu:6.1f} s")
+        print(f"{name:>23}: {seconds:6.1f} s, CPU {cpu:6.1f} s")
     (gzip_s, gzip_c), (havre_s, havre_c) = figures["gzip"].median, figures["havre"].median
     measured = {
         "backup_time": round(havre_s / gzip_s, 3),
         "backup_cpu": round(havre_c / gzip_c, 3),
         "memory_mb": round(memory, 1),
-        "restore_time": round(figures["havre restore"].median[0] / figures["gzip restore"].median[0], 3),
-        "base_restore_time": round(figures["base restore"].median[0] / figures["gzip restore"].median[0], 3),
-        "database_mb": round(size),
+        "restore_time": _ratio(figures, "havre restore", "gzip restore"),
+        "base_restore_time": _ratio(figures, "base restore", "gzip restore"),
+        "indexed_base_restore_time": _ratio(figures, "base restore" + INDEXED, "gzip restore" + INDEXED),
+        "database_mb": [round(size / 1e6) for size in sizes],
     }
     missed = {name: target for name, target in TARGETS.items() if measured[name] > target}
     print(json.dumps({"benchmark": "backup", "measured": measured, "targets": TARGETS, "missed": sorted(missed)}))
     return 1 if missed else 0
+
+
+def _ratio(figures: dict[str, Figures], ours: str, theirs: str) -> float:
+    return round(figures[ours].median[0] / figures[theirs].median[0], 3)
 
 
 if __name__ == "__main__":
