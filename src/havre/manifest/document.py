@@ -17,6 +17,7 @@ What Compose cannot say about an app. Only `app` is required; `havre init` write
 `havre schema` prints the JSON Schema for editors. Every problem in the file is reported at once, with its line.
 
 Keys that begin with `x-` are yours. Where a mapping is expected and a *short form* is named, its value alone will do.
+A duration has its unit, as in Compose files (`90s`, `5m`, `24h`, `7d`); a number alone is refused, but for `0`.
 """
 
 

@@ -51,8 +51,15 @@ ROUTE = Record(
         "websocket_timeout": Key(DURATION, "How long an open websocket may be silent.", default="1h"),
         "balance": Key(choice("leastconn", "roundrobin"), "How replicas take turns.", default="leastconn"),
         "sticky": Key(FLAG, "Keep a browser on the replica that answered it first.", default="false"),
-        "basic_auth": Key(Named(HASH, "user"), "Users who may enter, with the hash of their password."),
-        "allow": Key(Items(NETWORK, one_ok=True), "Addresses or networks that may use the route.", default="everybody"),
+        "basic_auth": Key(
+            Named(HASH, "user", when_empty="let everybody in without a login"),
+            "Users who may enter, with the hash of their password.",
+        ),
+        "allow": Key(
+            Items(NETWORK, one_ok=True, when_empty="let everybody in"),
+            "Addresses or networks that may use the route.",
+            default="everybody",
+        ),
         "headers": Key(Named(TEXT, "header", empty_ok=True), "Answer headers to set; an empty one removes a default."),
         "cache": Key(DURATION, "Keep answers that allow it for so long, at the edge.", example="5m"),
         "compress": Key(FLAG, "Compress answers that are text.", default="false"),

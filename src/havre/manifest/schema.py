@@ -33,13 +33,15 @@ def _schema(shape: Shape, *, partial: bool = False) -> dict[str, Any]:
         case Scalar():
             return dict(shape.schema)
         case Items():
-            items = {"type": "array", "items": _schema(shape.of)}
+            least = {"minItems": 1} if shape.when_empty else {}
+            items = {"type": "array", "items": _schema(shape.of), **least}
             return {"anyOf": [items, _schema(shape.of)]} if shape.one_ok else items
         case Named():
             value = _schema(shape.of, partial=partial or shape.of is ENVIRONMENT)
             if shape.empty_ok:
                 value = {"anyOf": [value, {"type": "null"}]}
-            return {"type": "object", "additionalProperties": value}
+            least = {"minProperties": 1} if shape.when_empty else {}
+            return {"type": "object", "additionalProperties": value, **least}
         case Record():
             return _record(shape, partial=partial)
 

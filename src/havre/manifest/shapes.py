@@ -35,6 +35,8 @@ class Items:
 
     of: Shape
     one_ok: bool = False
+    when_empty: str = ""
+    """What an empty one would do, where nobody who writes one means that: then it is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Named:
     names: str = "name"
     empty_ok: bool = False
     """A name without a value means: everything at its default."""
+    when_empty: str = ""
+    """As for a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +150,11 @@ def _read_size(value: Any) -> int:
 
 
 def _read_duration(value: Any) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-        return float(value)
+    """Seconds. Like Compose and Go it asks for the unit: who writes `24` for a day must not get 24 seconds."""
+    if str(value) == "0":
+        return 0.0
+    if re.fullmatch(r"[0-9]*\.?[0-9]+", str(value)):
+        raise ValueError(f"`{value}` has no unit, so it is not a duration")
     try:
         nanoseconds = parse_duration(value if isinstance(value, str) else "?")
     except ValueError:
@@ -281,7 +288,10 @@ TEXT = Scalar(name="text", read=read_text, schema={"type": ["string", "number"]}
 FLAG = Scalar(name="true or false", read=_read_flag, schema={"type": "boolean"})
 SIZE = Scalar(name="size", read=_read_size, schema={"type": ["string", "integer"]}, example="`20MB`")
 DURATION = Scalar(
-    name="duration", read=_read_duration, schema={"type": ["string", "number"]}, example="`30s` or `1m30s`"
+    name="duration",
+    read=_read_duration,
+    schema={"anyOf": [{"type": "string", "pattern": "(^0|[a-z])$"}, {"const": 0}]},
+    example="`30s`, `5m` or `24h`",
 )
 COMMAND = Scalar(name="command", read=_read_command, schema=_STRING)
 RATE = Scalar(name="rate", read=_read_rate, schema=_STRING, example="`100/minute`, `5/second` or `10/15m`")

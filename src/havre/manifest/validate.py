@@ -21,6 +21,9 @@ class Reading:
 
     def value(self, shape: Shape, value: Any, path: Path, spot: int) -> Any:
         """The value as the model wants it; None where a problem was recorded."""
+        if not value and (effect := _when_empty(shape)):
+            self._empty(effect, path, spot)
+            return None
         match shape:
             case Scalar():
                 return self._scalar(shape, value, path, spot)
@@ -75,7 +78,11 @@ class Reading:
             return None
         self._unknown_keys(shape, value, path)
         self._missing_keys(shape, value, path, spot)
-        known = {name: item for name, item in value.items() if name in shape.keys and item is not None}
+        known = {
+            name: item
+            for name, item in value.items()
+            if name in shape.keys and (item is not None or self._is_refused_empty(shape.keys[name].shape))
+        }
         return {
             name: self.value(shape.keys[name].shape, item, (*path, name), spot_of(value, name) or spot)
             for name, item in known.items()
@@ -107,9 +114,21 @@ class Reading:
             hint = f"keep one of them: {', '.join(shape.one_of)}"
             self._findings.error(summary, hint=hint, spot=spot, path=path, code="manifest-missing")
 
+    def _is_refused_empty(self, shape: Shape) -> bool:
+        """In an environment a key without a value takes away what the manifest says; elsewhere it is an empty one."""
+        return not self._partial and bool(_when_empty(shape))
+
+    def _empty(self, effect: str, path: Path, spot: int) -> None:
+        summary, hint = f"is empty, which would {effect}", "fill it, or remove it where that is meant"
+        self._findings.error(summary, hint=hint, spot=spot, path=path, code="manifest-value")
+
     def _wrong_kind(self, wanted: str, value: Any, path: Path, spot: int, hint: str) -> None:
         summary = f"must be {wanted}, not {kind_of(value)}"
         self._findings.error(summary, hint=hint, spot=spot, path=path, code="manifest-value")
+
+
+def _when_empty(shape: Shape) -> str:
+    return shape.when_empty if isinstance(shape, Items | Named) else ""
 
 
 def _nearest(name: str, shape: Record) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from difflib import get_close_matches
-from ipaddress import ip_address, ip_network
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
-import msgspec
-
-from havre.errors import InputError, Location, Problem
+from havre.compose.findings import Findings, fail
+from havre.compose.tree import Map, Sources, spot_at, spot_base, spot_of
+from havre.compose.yamltext import parse_documents
+from havre.errors import InputError, Location
+from havre.manifest.shapes import NETWORK, SIZE, TEXT, Items, Key, Record, Scalar, whole
+from havre.manifest.validate import Reading
 from havre.model.route import EdgeSettings
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
@@ -58,80 +61,102 @@ class ServerSettings:
 
 
 def read_settings(directory: Path) -> ServerSettings:
-    """`server.yaml`, or the defaults without it; raises InputError with the place of what is wrong."""
+    """`server.yaml`, or the defaults without it; raises InputError with the place of everything that is wrong."""
     path = directory / "server.yaml"
     if not path.is_file():
         return ServerSettings()
-    import yaml
-
+    findings = Findings(Sources())
     try:
-        content = yaml.safe_load(path.read_text()) or {}
-        known = set(ServerSettings.__dataclass_fields__)
-        if isinstance(content, dict) and (unknown := [key for key in content if key not in known]):
-            raise InputError([_unknown_key(path, str(key), known) for key in unknown])
-        settings = msgspec.convert(content, ServerSettings)
-    except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise InputError(_invalid(path, str(error))) from error
-    if found := [_bad_value(path, name, value, wanted) for name, value, wanted in _bad_values(settings)]:
-        raise InputError(found)
-    return settings
+        values = _values(path, findings)
+        findings.stop_on_errors()
+    except InputError as error:
+        raise InputError([replace(problem, effect=_EFFECT) for problem in error.problems]) from error
+    return ServerSettings(**values)
 
 
-def _bad_values(settings: ServerSettings) -> Iterator[tuple[str, object, str]]:
-    """(key, value, what it should be): one wrong word here would keep the edge of all apps from starting."""
-    ports = {"http_port": settings.http_port, "https_port": settings.https_port or None}
-    for name, port in ports.items():
-        if port is not None and not 0 < port < 65536:
-            yield name, port, "a port from 1 to 65535"
-    if settings.http_port and settings.http_port == settings.https_port:
-        yield "https_port", settings.https_port, "another port than `http_port`"
-    for value in settings.trusted_proxies:
-        if not _is(ip_network, value):
-            yield "trusted_proxies", value, "an address or network such as `10.0.0.0/8`"
-    for name, values in (("bind", settings.bind), ("addresses", settings.addresses)):
-        for value in values:
-            if not _is(ip_address, value):
-                yield name, value, "an address such as `203.0.113.7`"
-    host, _, number = (settings.metrics or "127.0.0.1:1").rpartition(":")
-    if not _is(ip_address, host.strip("[]")) or not number.isdigit():
-        yield "metrics", settings.metrics, "an address and port such as `127.0.0.1:9101`"
-    if settings.acme_directory != "staging" and not settings.acme_directory.startswith("https://"):
-        yield "acme_directory", settings.acme_directory, "`staging` or an https address"
+def _values(path: Path, findings: Findings) -> Mapping[str, Any]:
+    """What is written there, as the settings want it."""
+    documents = parse_documents(path.read_bytes(), str(path), findings.sources, findings)
+    if not documents:
+        return {}
+    root = documents[0].root
+    if len(documents) > 1 or not isinstance(root, Map):
+        hint = f"write `key: value` lines; its keys are {', '.join(SETTINGS.keys)}"
+        raise fail(
+            "must be one mapping of keys to values", hint=hint, at=Location(str(path), 1, 1), code="server-settings"
+        )
+    values: Mapping[str, Any] = Reading(findings).value(SETTINGS, root, (), spot_at(spot_base(1), 0, 0))
+    _one_port_each(values, root, findings)
+    return values
 
 
-def _is(kind: Callable[..., object], text: str) -> bool:
+def _one_port_each(values: Mapping[str, Any], root: Map, findings: Findings) -> None:
+    port = values.get("http_port")
+    if port is not None and port == values.get("https_port"):
+        summary, hint = f"`{port}` is the port of `http_port` already", "give one of them another port"
+        spot = spot_of(root, "https_port")
+        findings.error(summary, hint=hint, spot=spot, path=("https_port",), code="manifest-rule")
+
+
+def _read_address(value: Any) -> str:
     try:
-        kind(text, strict=False) if kind is ip_network else kind(text)
+        ip_address(str(value))
     except ValueError:
-        return False
-    return True
+        raise ValueError(f"`{value}` is not an address") from None
+    return str(value)
 
 
-def _bad_value(path: Path, name: str, value: object, wanted: str) -> Problem:
-    return Problem(
-        summary=f"`{name}`: `{value}` does not fit",
-        at=Location(str(path)),
-        effect="nothing was changed: the edge of all apps is made with this file",
-        hint=f"write {wanted}",
-        code="server-bad-value",
-    )
+def _read_network(value: Any) -> str:
+    NETWORK.read(value)
+    return str(value)
 
 
-def _unknown_key(path: Path, key: str, known: set[str]) -> Problem:
-    close = get_close_matches(key, known, n=1)
-    return Problem(
-        summary=f"unknown key `{key}`",
-        at=Location(str(path)),
-        hint=f"did you mean `{close[0]}`?" if close else f"known keys: {', '.join(sorted(known))}",
-        code="server-unknown-key",
-    )
+def _read_listener(value: Any) -> str:
+    host, _, number = str(value).rpartition(":")
+    try:
+        ip_address(host.strip("[]"))
+        _PORT.read(int(number))
+    except ValueError:
+        raise ValueError(f"`{value}` is not an address and a port") from None
+    return str(value)
 
 
-def _invalid(path: Path, error: str) -> Problem:
-    return Problem(
-        summary="the server's settings cannot be read",
-        at=Location(str(path)),
-        evidence=tuple(error.splitlines()),
-        hint=f"correct that file; its keys are {', '.join(sorted(ServerSettings.__dataclass_fields__))}",
-        code="server-settings",
-    )
+def _read_authority(value: Any) -> str:
+    if isinstance(value, str) and (value == "staging" or value.startswith("https://")):
+        return value
+    raise ValueError(f"`{value}` is neither `staging` nor an https address")
+
+
+def _read_reserve(value: Any) -> int:
+    return 0 if str(value) == "0" else int(SIZE.read(value))
+
+
+_EFFECT = "nothing was changed: the edge of all apps is made with this file"
+_TEXT = {"type": "string"}
+_PORT = replace(whole(1, 65535), example="`8080`")
+_TLS_PORT = replace(whole(0, 65535), example="`443`, or `0` where another proxy ends TLS")
+_NETWORK = replace(NETWORK, read=_read_network)
+_ADDRESS = Scalar(name="address", read=_read_address, schema=_TEXT, example="`203.0.113.7`")
+_LISTENER = Scalar(name="address and port", read=_read_listener, schema=_TEXT, example="`127.0.0.1:9101`")
+_AUTHORITY = Scalar(
+    name="authority", read=_read_authority, schema=_TEXT, example="`staging` or `https://ca.example.org/directory`"
+)
+_RESERVE = Scalar(name="size", read=_read_reserve, schema=SIZE.schema, example="`1GB`")
+SETTINGS = Record(
+    title="server",
+    keys={
+        "http_port": Key(_PORT, "Where the edge listens for HTTP."),
+        "https_port": Key(_TLS_PORT, "Where it listens for TLS; 0: another proxy ends TLS."),
+        "bind": Key(Items(_ADDRESS, one_ok=True), "The addresses it listens on."),
+        "trusted_proxies": Key(Items(_NETWORK, one_ok=True), "Whose `X-Forwarded-*` headers are believed."),
+        "metrics": Key(_LISTENER, "Where Prometheus reads."),
+        "acme_email": Key(TEXT, "Whom the certificate authority writes to."),
+        "acme_directory": Key(_AUTHORITY, "Another certificate authority."),
+        "acme_ca_file": Key(TEXT, "Trust this authority for the ACME directory itself."),
+        "reserve": Key(_RESERVE, "Memory kept free of apps."),
+        "backup_to": Key(Items(TEXT, one_ok=True), "Where backups of all apps go."),
+        "addresses": Key(Items(_ADDRESS, one_ok=True), "Public addresses that lead here from elsewhere."),
+        "resolvers": Key(Items(TEXT, one_ok=True), "DNS servers to ask for the hosts of routes."),
+    },
+)
+"""What may stand in `server.yaml`."""

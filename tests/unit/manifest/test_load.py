@@ -36,6 +36,9 @@ environments:
 """
 
 
+LETS_IN = "is empty, which would let everybody in"
+
+
 def problems(text: str, environment: str = "production") -> list[str]:
     with pytest.raises(InputError) as caught:
         parse_app(text, environment=environment)
@@ -277,6 +280,12 @@ def test_keys_that_begin_with_x_are_the_users_own() -> None:
         ("backups: {db: {keep: {daily: -1}}}", "backups.db.keep.daily: must be a whole number of 0 or more, not `-1`"),
         ("hold: soon", "hold: `soon` is not a duration"),
         ("hold: [1]", "hold: `[1]` is not a duration"),
+        ("hold: 15", "hold: `15` has no unit, so it is not a duration"),
+        ("hold: 1.5", "hold: `1.5` has no unit, so it is not a duration"),
+        ("hold: '15'", "hold: `15` has no unit, so it is not a duration"),
+        ("hold: -15", "hold: `-15` is not a duration"),
+        ("hold: false", "hold: `False` is not a duration"),
+        ("backups: {db: {rpo: 24}}", "backups.db.rpo: `24` has no unit, so it is not a duration"),
         ("compose: ''", "compose: is empty"),
         ("compose: {a: b}", "compose: must be a list, not a mapping"),
         ("compose: [[a]]", "compose[0]: must be text, not a list"),
@@ -330,6 +339,13 @@ def test_keys_that_begin_with_x_are_the_users_own() -> None:
         ("routes: [{host: a, to: 'b:1', max_body: big}]", "routes[0].max_body: `big` is not a size"),
         ("routes: [{host: a, to: 'b:1', max_body: 0}]", "routes[0].max_body: `0` is not a size"),
         ("routes: [{host: a, to: 'b:1', allow: me}]", "routes[0].allow: `me` is not an address or network"),
+        ("routes: [{host: a, to: 'b:1', allow: []}]", f"routes[0].allow: {LETS_IN}"),
+        ("routes: [{host: a, to: 'b:1', allow: }]", f"routes[0].allow: {LETS_IN}"),
+        ("routes: [{host: a, to: 'b:1', basic_auth: {}}]", f"routes[0].basic_auth: {LETS_IN} without a login"),
+        (
+            "environments: {qa: {routes: [{host: a, to: 'b:1', allow: }]}}",
+            f"environments.qa.routes[0].allow: {LETS_IN}",
+        ),
         (
             "routes: [{host: a, to: 'b:1', redirect: 'http://c'}]",
             "routes[0]: a route has exactly one of to, redirect; here: `to` and `redirect`",

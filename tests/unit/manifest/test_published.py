@@ -30,7 +30,7 @@ env_file: .env
 profiles: [x]
 routes:
   - {host: a.org, path: /a, to: 'web:80', strip: true, rate_limit: 5/s, max_body: 20MB, timeout: 5s,
-     websocket_timeout: 60, balance: roundrobin, sticky: true, basic_auth: {ann: $6$salt$hashhashhash},
+     websocket_timeout: 60s, balance: roundrobin, sticky: true, basic_auth: {ann: $6$salt$hashhashhash},
      allow: 10.0.0.0/8, headers: {X-A: b, X-B: }, cache: 5m, compress: true, maintenance: false, https_redirect: true}
   - {host: '*.b.org', redirect: 'https://a.org'}
 release:
@@ -75,6 +75,8 @@ WRONG = [
     "app: a\nrelease: {verify: [{host: a}]}", "app: a\nwaivers: [{check: a}]", "app: a\nbackups: {d: {keep: 3}}",
     "app: a\nroutes: [{host: a, to: 'b:1', basic_auth: {u: clear}}]",
     "app: a\nroutes: [{host: a, to: 'b:1', sticky: 1}]",
+    "app: a\nroutes: [{host: a, to: 'b:1', allow: []}]", "app: a\nroutes: [{host: a, to: 'b:1', allow: }]",
+    "app: a\nroutes: [{host: a, to: 'b:1', basic_auth: {}}]", "app: a\nhold: 15", "app: a\nhold: '15'",
     "app: a\nenvironments: {s: {app: b}}", "app: a\nsecrets: [1A]", "app: a\nroutes: [{host: a, to: 'b:1', path: x}]",
 ]  # fmt: skip
 
