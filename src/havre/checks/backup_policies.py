@@ -12,6 +12,7 @@ from havre.model.backup import BackupPolicy
 from havre.model.backup_kinds import READ_BY, image_kind, kind_named, written_places
 from havre.model.images import known
 from havre.model.project import Service
+from havre.model.units import show_seconds
 
 _SCHEMES = ("age", "s3", "sftp", "rest", "b2", "azure", "gs", "swift", "rclone", "local")
 """What a destination may begin with: the archive's own, and restic's."""
@@ -109,6 +110,33 @@ def _destinations(case: Case) -> Iterator[Problem]:
                 )
 
 
+def _promises(case: Case) -> Iterator[Problem]:
+    between = dict(case.between_backups)
+    for policy, service in _policies(case):
+        if policy.rpo is None:
+            continue
+        key, value, least = (
+            ("pitr.ship", show_seconds(policy.pitr.ship), policy.pitr.ship)
+            if policy.pitr
+            else ("schedule", policy.schedule or "", between.get(service.name, 0.0))
+        )
+        if policy.rpo < least:
+            yield Problem(
+                summary=f"`rpo` promises {show_seconds(policy.rpo)}, and up to {show_seconds(least)} can be lost",
+                subject=service.name,
+                at=case.app.place(f"backups.{service.name}.rpo"),
+                evidence=(f"`{key}` is {value}: so long nothing new is kept",),
+                effect="`havre backup status` would tell it as broken while everything works",
+                hint=_TO_KEEP_IT[key],
+            )
+
+
+_TO_KEEP_IT = {
+    "schedule": "back up more often (`schedule`), keep the log of a PostgreSQL (`pitr: true`), or promise less",
+    "pitr.ship": "ship the log more often (`pitr: {ship: …}`), or promise less",
+}
+
+
 def _policies(case: Case) -> Iterator[tuple[BackupPolicy, Service]]:
     by_name = {service.name: service for service in case.project.services}
     for policy in case.app.backups:
@@ -144,5 +172,12 @@ CHECKS = (
         title="backups go where something can take them",
         doc="A directory of this machine, or an address that begins with what restic or the archive knows.",
         find=_destinations,
+    ),
+    Check(
+        id="backup-rpo",
+        severity=Severity.WARNING,
+        title="the promised `rpo` can be kept",
+        doc="Compared with the longest time between two moments of its `schedule`, or with `pitr`'s `ship`.",
+        find=_promises,
     ),
 )

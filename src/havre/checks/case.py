@@ -52,6 +52,8 @@ class Case:
     """(range, bits): what the engine takes the subnets of new networks from."""
     disk_needs: tuple[DiskNeed, ...] = ()
     """What new images, builds and the next backups will take."""
+    between_backups: tuple[tuple[str, float], ...] = ()
+    """(service, seconds): the longest time between two backups that its schedule leaves."""
     refused: tuple[RefusedFile, ...] = ()
     """Mounted configuration files that their image's own program refuses."""
     certificate: tuple[Problem, ...] = ()

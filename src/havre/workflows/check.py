@@ -31,6 +31,7 @@ from havre.engines.process.known import family_of, known_images
 from havre.errors import HavreError, Problem, Severity
 from havre.host import clock
 from havre.host.commands import find_program, run
+from havre.host.schedule import longest_gap
 from havre.model.app import App
 from havre.model.fingerprint import fingerprint
 from havre.model.observed import Observed
@@ -115,11 +116,21 @@ def gather(server: Server, intent: Intent, observed: Observed) -> Case:
         certificate=own_problems(app_edge(intent.app, intent.project, Inside(), {}, ends_tls=server.ends_tls)),
         baked=find_secrets(server.engine, intent.project, observed, server.state.directory / SECRETS_FILE),
         peaks=_peaks(server, intent),
+        between_backups=_between_backups(intent.app),
         **(_without_docker(intent, observed) if server.engine.name == "process" else {}),
         edge_address=address,
         edge_ports=(http, https) if https else (http,),
         reserve=read_settings(server.state.directory).reserve,
         changed=frozenset(_replaced(intent, observed)),
+    )
+
+
+def _between_backups(app: App) -> tuple[tuple[str, float], ...]:
+    now = clock.now()
+    return tuple(
+        (policy.service, longest_gap(policy.schedule, now))
+        for policy in app.backups
+        if policy.schedule and policy.rpo is not None
     )
 
 

@@ -14,13 +14,13 @@ services:
   proxy: {image: 'nginx:1'}
 volumes: {data: , uploads: }
 """
-ALL = ("backup-key-unread", "backup-kind", "backup-volume", "backup-destination")
+ALL = ("backup-key-unread", "backup-kind", "backup-volume", "backup-destination", "backup-rpo")
 
 
-def said(judge: Any, policy: str) -> list[str]:
+def said(judge: Any, policy: str, **facts: Any) -> list[str]:
     """Everything the family says of one policy: place, summary and next step."""
     manifest = f"app: shop\nbackups:\n  {policy}\n"
-    found = [one for check in ALL for one in judge.problems(check, SHOP, manifest)]
+    found = [one for check in ALL for one in judge.problems(check, SHOP, manifest, **facts)]
     return [f"{one.at.line}:{one.at.column} {one.summary}; {one.hint}" for one in found]
 
 
@@ -87,3 +87,30 @@ def test_what_would_be_passed_over_or_fail_at_night_is_told_by_its_place(
     judge: Any, policy: str, place: str, summary: str, hint: str
 ) -> None:
     assert said(judge, policy) == [f"{place} {summary}; {hint}"]
+
+
+MORE_OFTEN = "back up more often (`schedule`), keep the log of a PostgreSQL (`pitr: true`), or promise less"
+SHIP_MORE = "ship the log more often (`pitr: {ship: …}`), or promise less"
+DAILY = (("db", 86400.0),)
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("db: {schedule: 0 2 * * *, rpo: 24s}", f"3:29 `rpo` promises 24 s, and up to 1 d can be lost; {MORE_OFTEN}"),
+        ("db: {schedule: 0 2 * * *, rpo: 23h}", f"3:29 `rpo` promises 23 h, and up to 1 d can be lost; {MORE_OFTEN}"),
+        ("db: {schedule: 0 2 * * *, rpo: 24h}", ""),
+        ("db: {schedule: 0 2 * * *, rpo: 10m, pitr: true}", ""),
+        ("db: {schedule: 0 2 * * *}", ""),
+        (
+            "db: {schedule: 0 2 * * *, pitr: {ship: 15m}, rpo: 10m}",
+            f"3:48 `rpo` promises 10 min, and up to 15 min can be lost; {SHIP_MORE}",
+        ),
+    ],
+)
+def test_a_promise_that_the_schedule_cannot_keep_is_told(judge: Any, policy: str, told: str) -> None:
+    assert said(judge, policy, between_backups=DAILY) == ([told] if told else [])
+
+
+def test_without_a_schedule_no_promise_is_judged(judge: Any) -> None:
+    assert said(judge, "db: {rpo: 1m}") == []
