@@ -507,8 +507,9 @@ def test_exec_in_what_does_not_run_says_so(world: World) -> None:
     world.start_healthy(web)
     world.stop(web)
 
-    with pytest.raises(FailedError, match=r"web\.1:? does not run"):
+    with pytest.raises(FailedError, match=r"web\.1:? does not run") as stopped:
         world.engine.execute(world.instance, "web", 1, ("true",))
+    assert "`havre start web`" in stopped.value.problems[0].hint
 
 
 def test_hooks_run_after_the_start_and_before_the_stop(world: World) -> None:
@@ -648,8 +649,9 @@ def test_this_machine_reaches_a_replica_at_its_address(world: World) -> None:
 
 
 def test_the_address_of_what_does_not_run_is_an_error(world: World) -> None:
-    with pytest.raises(FailedError, match=r"web\.1:? does not run"):
+    with pytest.raises(FailedError, match=r"web\.1:? does not run") as never:
         world.engine.address(world.bench.serving(), 1, world.context())
+    assert "`havre deploy`" in never.value.problems[0].hint, "there is nothing to start"
 
 
 def test_a_volume_keeps_its_data_when_its_replica_goes(world: World) -> None:

@@ -143,7 +143,7 @@ class MemoryEngine:
         """The replica's address; raises FailedError when it does not run."""
         replica = self._replicas.get((context.instance, service.name, slot))
         if replica is None or not replica.is_running:
-            raise FailedError(_not_running(service.name, slot))
+            raise FailedError(_not_running(service.name, slot, replica))
         return replica.addresses[0][1]
 
     def meeting_point(self, service: Service, caller: Service, context: Context, observed: Observed) -> str | None:
@@ -174,7 +174,7 @@ class MemoryEngine:
         del stdin, environment, user, timeout
         replica = self._replicas.get((instance, service, slot))
         if replica is None or not replica.is_running:
-            raise FailedError(_not_running(service, slot))
+            raise FailedError(_not_running(service, slot, replica))
         words = tuple(command)
         return self.behaviour.answers.get(words, Executed(exit_code=0, output=" ".join(words)))
 
@@ -389,8 +389,8 @@ def _missing(kind: str, name: str, service: Service) -> Problem:
     return Problem(summary=f"the {kind} {name} is not here", subject=service.name, hint=hint, code=f"{kind}-missing")
 
 
-def _not_running(service: str, slot: int) -> Problem:
-    hint = f"start it with `havre start {service}`"
+def _not_running(service: str, slot: int, found: ObservedReplica | None) -> Problem:
+    hint = f"start it with `havre start {service}`" if found else "`havre deploy` makes what is missing"
     return Problem(summary="does not run", subject=f"{service}.{slot}", hint=hint, code="not-running")
 
 

@@ -16,6 +16,7 @@ from havre.engines.docker import addresses, labels
 from havre.engines.docker.client import DockerClient
 from havre.engines.docker.execution import run_in
 from havre.engines.docker.mounts import PlacedFile, placed_files
+from havre.engines.docker.snapshot import seconds
 from havre.engines.docker.sources import refuse_missing_sources, seccomp_profiles
 from havre.engines.docker.translate import Placement, container_body, endpoints, services_joined
 from havre.engines.hooks import POST_START, Hook, hooks_text, run_hooks
@@ -28,6 +29,11 @@ Json = Mapping[str, Any]
 _START_AGAIN_AFTER = (0.2, 1.0)
 _REMOVAL_LIMIT = 30.0
 """Seconds that the engine may take to remove a container somebody else asked it to remove."""
+
+_KILLED = 137
+_JUST_NOW = 2.0
+_REASON_LIMIT = 0.5
+"""Seconds within which the engine learns why a process was killed; after that nobody will say."""
 
 
 class Containers:
@@ -51,6 +57,14 @@ class Containers:
     def inspect(self, container: str, *, doing: str) -> Json | None:
         """Everything about one container, or None when it is gone."""
         found: Json | None = self._client.find(f"/containers/{container}/json", doing=doing)
+        return found
+
+    def ended(self, container: str, *, doing: str) -> Json | None:
+        """The same of one that may have ended just now: the engine hears of a kill for memory after the exit itself."""
+        found, deadline = self.inspect(container, doing=doing), clock.elapsed() + _REASON_LIMIT
+        while found is not None and _lacks_reason(found["State"]) and clock.elapsed() < deadline:
+            clock.sleep(0.1)
+            found = self.inspect(container, doing=doing)
         return found
 
     def running(self, instance: str, service: str, slot: int) -> Json:
@@ -260,6 +274,13 @@ def _tar(files: Sequence[PlacedFile]) -> bytes:
     return buffer.getvalue()
 
 
+def _lacks_reason(state: Json) -> bool:
+    """Killed a moment ago, and nothing says yet by whom."""
+    if state.get("Status") != "exited" or state.get("ExitCode") != _KILLED or state.get("OOMKilled"):
+        return False
+    return abs(clock.now() - seconds(state.get("FinishedAt", ""))) < _JUST_NOW
+
+
 def _not_running(instance: str, service: str, slot: int, found: Json | None) -> Problem:
     state = found["State"] if found else None
     told = f"it is {state['Status']}, exit code {state.get('ExitCode')}" if state else "there is no such replica"
@@ -267,7 +288,9 @@ def _not_running(instance: str, service: str, slot: int, found: Json | None) -> 
         summary=f"{service}.{slot} does not run",
         subject=instance,
         evidence=(told,),
-        hint=f"`havre ps` shows all replicas; `havre logs {service}` its last words",
+        hint=f"`havre logs {service}` shows its last words, `havre start {service}` starts it again"
+        if state
+        else "`havre deploy` makes what is missing; `havre ps` shows all replicas",
         code="not-running",
     )
 

@@ -335,7 +335,7 @@ class DockerEngine:
         listed = snapshot.replica(entry)
         if snapshot.is_plainly_running(entry, now):
             return listed
-        found = self._containers.inspect(entry["Id"], doing=f"look at {listed.name}")
+        found = self._containers.ended(entry["Id"], doing=f"look at {listed.name}")
         return replace(snapshot.inspected_replica(found), image=listed.image) if found else None
 
     def _try_port(self, service: Service, found: Any) -> ProbeResult:

@@ -107,7 +107,7 @@ class Tasks:
         """Its final state; output ends a moment before the process, and early when the engine restarts."""
         give_up = max(deadline, clock.elapsed()) + _STOP_GRACE + 5
         while True:
-            found = self._containers.inspect(container, doing=f"see how {step.title} {step.service.name} ended")
+            found = self._containers.ended(container, doing=f"see how {step.title} {step.service.name} ended")
             if found is None:
                 raise FailedError(_vanished(step))
             state: Json = found["State"]

@@ -210,7 +210,9 @@ def _not_running(instance: str, service: str, slot: int, found: Found | None) ->
         summary=f"{service}.{slot} does not run",
         subject=instance,
         evidence=seen,
-        hint=f"see `havre ps`, and `havre logs {service}` for why",
+        hint=f"`havre logs {service}` shows its last words, `havre start {service}` starts it again"
+        if found
+        else "`havre deploy` makes what is missing; `havre ps` shows all replicas",
         code="replica-not-running",
     )
 
