@@ -16,7 +16,7 @@ from small_disk import small_disk
 
 from havre.backups.archive import Archive, is_archive
 from havre.backups.book import read_records
-from havre.errors import FailedError, UnavailableError
+from havre.errors import FailedError, InputError, UnavailableError
 from havre.model.backup import BackupPolicy, Retention
 from havre.store.state import State
 from havre.workflows.backup import back_up
@@ -54,6 +54,15 @@ def test_database_and_redis_are_kept_restored_and_drilled(stand: Stand, tmp_path
     assert all(one.is_good for one in taken)
     assert is_archive(tmp_path / "repo")
     assert {one.id for one in read_records(storage.repository(url))} == {one.id for one in taken}
+    with pytest.raises(InputError, match="--to names a database or a volume") as refused:
+        restore(storage, intent, "cache", to="beside")
+    keys = next(one for one in taken if one.service == "cache").parts[0].restic
+    assert (
+        f"`age -d -i identity {tmp_path}/repo/data/{keys}.zst.age | zstd -d > dump.rdb`"
+        in refused.value.problems[0].hint
+    )
+    assert (tmp_path / f"repo/data/{keys}.zst.age").exists()
+    assert "restic" not in refused.value.problems[0].hint
     stand.sql("DROP TABLE letters")
     stand.redis("FLUSHALL")
     for service in ("db", "cache"):

@@ -37,3 +37,24 @@ def test_an_assertion_that_does_not_hold_fails_the_drill(stand: Stand) -> None:
     with pytest.raises(FailedError, match="an assertion about shop does not hold"):
         refuse_failed(reports)
     assert stand.storage.book.drills(stand.name)[0].passed is False
+
+
+def test_a_throw_away_replica_that_fails_is_told_in_its_own_words_and_by_the_name_of_its_service(stand: Stand) -> None:
+    policy = BackupPolicy(service="db", assertions=("SELECT nonsense",))
+    intent = replace(stand.intent, app=replace(stand.intent.app, backups=(policy,)))
+    [asked] = drill(stand.storage, intent, ["db"])
+    text = "\n".join(asked.lines)
+    assert "`psql` of 'shop__drill' in a throw-away replica of db failed: exit code 1" in text
+    assert 'ERROR:  column "nonsense" does not exist' in text, "what psql wrote"
+    assert "STATEMENT:  SELECT nonsense" in text, "what the replica itself wrote, which nobody can read later"
+    assert "havre logs" not in text
+
+    services = tuple(
+        replace(one, command=("postgres", "-c", "nonsense=1")) if one.name == "db" else one
+        for one in intent.project.services
+    )
+    [ended] = drill(stand.storage, replace(intent, project=replace(intent.project, services=services)), ["db"])
+    text = "\n".join(ended.lines)
+    assert "a throw-away replica of db ended by itself with exit code 1" in text
+    assert 'unrecognized configuration parameter "nonsense"' in text
+    assert "hint: its own words are above" in text

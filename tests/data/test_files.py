@@ -10,6 +10,7 @@ import pytest
 from data_stand import Stand, docker
 
 from havre.errors import FailedError, HavreError, InputError
+from havre.host import clock
 from havre.model.backup import BackupPolicy
 from havre.workflows.backup import back_up
 from havre.workflows.intent import Intent
@@ -30,7 +31,7 @@ services:
     volumes: ["uploads:/srv/uploads", "./notes:/srv/notes"]
   worker:
     <<: *common
-    command: ["sleep", "600"]
+    command: ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"]
     volumes: ["uploads:/var/in", "./notes:/notes:ro"]
   reader:
     <<: *common
@@ -78,7 +79,9 @@ def test_all_who_write_stand_still_and_content_owners_and_modes_come_back(files:
     sh(files, f"{CONTENT}; printf n > /srv/notes/n")
     before, times = sh(files, LISTING), {name: begun(files, name) for name in ("web", "worker", "reader")}
     told: list[str] = []
+    began = clock.elapsed()
     [taken] = back_up(files.storage, intent, ["web"], progress=told.append)
+    assert clock.elapsed() - began < 25, "the worker ignores the signal, and has a second to stop"
     assert told[0] == "stopping web, worker for the time of it", "nothing leads there, so nothing waits"
     assert told[-1].startswith("back after ")
     assert (taken.parts[0].name, dict(taken.parts[0].counts)["files"]) == ("uploads", 2)

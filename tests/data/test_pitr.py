@@ -14,8 +14,11 @@ from data_stand import Stand, docker
 from pitr_stand import MANIFEST, archive_of, deployed, eventually, keep, problems, ready, tear_down
 
 from havre.backups.wal_book import WalBook
+from havre.engines.base import LogQuery
 from havre.errors import FailedError, InputError, RefusedError
 from havre.host import clock
+from havre.model.backup import BackupPolicy
+from havre.workflows import replay
 from havre.workflows.backup import back_up
 from havre.workflows.backup_status import status_of
 from havre.workflows.boot import come_back
@@ -135,13 +138,50 @@ def test_any_moment_is_restored_and_what_was_live_is_kept(stand: Stand) -> None:
 
 def test_a_moment_that_is_not_kept_is_refused_with_what_is(stand: Stand) -> None:
     unknown = replace(stand.intent, app=replace(stand.intent.app, name=f"{stand.name}-other"))
-    with pytest.raises(InputError, match="nothing is kept yet"):
+    with pytest.raises(InputError, match="nothing is kept yet") as refused:
         recover_to(stand.storage, unknown, "db", None)
+    assert refused.value.problems[0].hint.startswith("`havre backup wal` takes the first base backup;"), "it has `pitr`"
+    without = replace(unknown, app=replace(unknown.app, backups=()))
+    with pytest.raises(InputError, match="nothing is kept yet") as refused:
+        recover_to(stand.storage, without, "db", None)
+    assert refused.value.problems[0].hint.startswith("add `pitr: true` under `backups.db`, then `havre backup wal`")
+    other = replace(unknown, app=replace(unknown.app, backups=(BackupPolicy(service="db", kind="volume"),)))
+    with pytest.raises(InputError, match="nothing is kept yet") as refused:
+        recover_to(stand.storage, other, "db", None)
+    assert refused.value.problems[0].hint.startswith(
+        "only PostgreSQL's moments are kept, and it is backed up as volume"
+    )
     archive = keep(stand)
     for at in (archive.bases[0].ended - 60, time.time() + 3600):
         with pytest.raises(InputError, match="that is not kept") as refused:
             recover_to(stand.storage, stand.intent, "db", at)
         assert f"kept: {clock.show_time(archive.bases[0].ended)} to" in str(refused.value.problems[0])
+
+
+def test_a_recovery_that_fails_speaks_of_the_service_and_never_of_its_throw_away_replica(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(stand)
+    monkeypatch.setattr(replay, "_VERIFY", "echo 'no page is whole' >&2; exit 3")
+    with pytest.raises(FailedError) as failed:
+        recover_to(stand.storage, stand.intent, "db", None)
+    text = str(failed.value.problems[0])
+    assert "in a throw-away replica of db failed: exit code 3\n    no page is whole" in text
+    assert "db-recovery" not in text
+    assert "havre logs" not in text, "it is gone, and its log with it"
+    monkeypatch.undo()
+    monkeypatch.setattr(replay, "_SWAP", "echo 'not today' >&2; exit 7")
+    with pytest.raises(FailedError) as failed:
+        recover_to(stand.storage, stand.intent, "db", None)
+    text = str(failed.value.problems[0])
+    assert "not today" in text
+    assert "`havre logs --failed db` shows all it said" in text
+    kept = list(stand.server.engine.logs(stand.name, LogQuery(services=("db",), failed=True)))
+    assert "not today" in [line.text for line in kept]
+    failed_task = [one for one in stand.server.engine.observe(stand.name).replicas if one.role == "task"]
+    assert [one.service for one in failed_task] == ["db"]
+    docker("rm", "-f", failed_task[0].id)
+    eventually(lambda: ready(stand))
 
 
 def test_a_kept_log_is_drilled_from_the_repository_as_a_snapshot_is(stand: Stand) -> None:

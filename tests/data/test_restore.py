@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from data_stand import Stand, docker
@@ -97,6 +99,23 @@ def test_redis_with_an_append_only_file_gets_its_keys_back(stand: Stand) -> None
     dropped = drop_kept(stand.storage, stand.intent, "cache")
     assert {name.partition(".before-")[0] for name in dropped} == {"dump.rdb", "appendonlydir"}, dropped
     assert drop_kept(stand.storage, stand.intent, "cache") == ()
+
+
+def test_what_cannot_be_put_beside_is_taken_out_by_the_very_command_that_the_hint_gives(
+    stand: Stand, tmp_path: Path
+) -> None:
+    stand.redis("SET", "by hand", "yes")
+    [snapshot] = back_up(stand.storage, stand.intent, ["cache"])
+    with pytest.raises(InputError, match="--to names a database or a volume") as refused:
+        restore(stand.storage, stand.intent, "cache", snapshot.id, to="beside")
+    command = refused.value.problems[0].hint.split("`")[1]
+    where = f"{Path(stand.variables['HAVRE_RESTIC']).parent}:{stand.variables['PATH']}"
+    key = stand.storage.vault.password()
+    subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, check=True,
+        env={**stand.variables, "PATH": where, "RESTIC_PASSWORD": key, "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert b"by hand" in (tmp_path / "dump.rdb").read_bytes()
 
 
 def test_a_volume_gets_back_exactly_its_files(stand: Stand) -> None:

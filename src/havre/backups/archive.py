@@ -17,6 +17,7 @@ import functools
 import math
 import os
 import secrets
+import shlex
 import tarfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -197,6 +198,14 @@ class Archive:
         worker.join()
         if to_end and (failures or counted.size != entry.size):
             raise FailedError(_damaged(self.shown, snapshot, failures, counted.size, entry.size))
+
+    def by_hand(self, snapshot: str, name: str) -> str:
+        """With age and zstd; the key of the archive is sealed with the recovery key."""
+        key, data = self._directory / "key.age", self._directory / "data" / f"{snapshot}.zst.age"
+        return (
+            f"`age -d -o identity {shlex.quote(str(key))}` (it asks for the recovery key), "
+            f"then `age -d -i identity {shlex.quote(str(data))} | zstd -d > {shlex.quote(name.removesuffix(ENDING))}`"
+        )
 
     def read_small(self, snapshot: str, name: str) -> bytes:
         """One small stream."""

@@ -29,7 +29,16 @@ class Place(Protocol):
 
     @property
     def name(self) -> str:
-        """`postgres.1`."""
+        """`postgres.1`, or `a throw-away replica of postgres`."""
+        ...
+
+    @property
+    def log(self) -> str:
+        """The command that shows what it wrote; empty for a throw-away replica, whose log goes with it."""
+        ...
+
+    def last_words(self) -> tuple[str, ...]:
+        """The end of what a throw-away replica wrote; nothing of one that stays, for its log can be read."""
         ...
 
     def ask(self, command: Sequence[str], *, environment: Environment = (), stdin: BinaryIO | None = None) -> Answer:
@@ -125,6 +134,10 @@ def answered(
     return answer.output
 
 
+OWN_WORDS = "its own words are above: correct what they name, then try again"
+"""The next step where nothing but the evidence is left of a replica."""
+ENDED = "throw-away-ended"
+"""The code of the problem that a throw-away replica is not there any more: waiting for it is in vain."""
 DATABASE = "dbname="
 """How a word begins that tells one of PostgreSQL's programs its database."""
 
@@ -138,8 +151,8 @@ def command_failed(place: Place, command: Sequence[str], code: int, complaints: 
     about = next((f" of {word}" for word in told), "")
     return Problem(
         summary=f"`{shown}`{about} in {place.name} failed: {ended}",
-        evidence=tuple(complaints.strip().splitlines()[-6:]),
+        evidence=(*complaints.strip().splitlines()[-6:], *place.last_words()),
         effect="nothing that is not whole was kept or taken into use",
-        hint=f"its own words are above; `havre logs {place.name.rsplit('.', 1)[0]}` may say more",
+        hint=f"its own words are above; `{place.log}` may say more" if place.log else OWN_WORDS,
         code="backup-source-failed",
     )

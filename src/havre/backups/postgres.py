@@ -343,7 +343,7 @@ def _not_whole(place: Place, database: str, error: ArchiveError) -> Problem:
         summary=f"the dump of {database} is not whole: {error}",
         subject=place.name,
         effect="it does not count as a backup",
-        hint="back up again; `havre logs` of the database says what happened to it meanwhile",
+        hint=f"back up again; `{place.log}` says what happened to it meanwhile",
         code="backup-structure",
     )
 

@@ -6,7 +6,6 @@ what every version from 4 on does load (a preamble), so a restore writes both an
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
 import shutil
@@ -16,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from havre.backups.place import Answer, Environment, Keep, Place, Taken, answered, command_failed, produced
+from havre.backups.place import ENDED, Answer, Environment, Keep, Place, Taken, answered, command_failed, produced
 from havre.errors import FailedError, Problem
 from havre.host import clock
 from havre.model.backup import Part
@@ -156,9 +155,12 @@ class Server:
         """Wait until it has read its files."""
         deadline = clock.elapsed() + limit
         while clock.elapsed() < deadline:
-            with contextlib.suppress(FailedError):
+            try:
                 if self.info("loading") == "0":
                     return self
+            except FailedError as error:
+                if error.problems[0].code == ENDED:
+                    raise
             clock.sleep(0.2)
         raise FailedError(_refused(self._place, ("INFO",), Answer(exit_code=1, output="it is still loading")))
 
@@ -259,10 +261,12 @@ def _refused(place: Place, words: tuple[str, ...], answer: Answer) -> Problem:
 
 
 def _save_failed(place: Place) -> Problem:
+    says = f"`{place.log}` says why" if place.log else "what it wrote says why"
     return Problem(
         summary=f"Redis in {place.name} could not write its data to disk",
+        evidence=place.last_words(),
         effect="no fresh snapshot exists, so none was kept",
-        hint="`havre logs` says why (often: no room on the disk, or no memory to fork)",
+        hint=f"{says} (often: no room on the disk, or no memory to fork)",
         code="backup-source-failed",
     )
 
@@ -279,6 +283,6 @@ def _not_whole(place: Place) -> Problem:
     return Problem(
         summary=f"what {place.name} saved is not a whole RDB file",
         effect="it does not count as a backup",
-        hint="back up again; `havre logs` of it says what happened meanwhile",
+        hint=f"back up again; `{place.log}` says what happened meanwhile",
         code="backup-structure",
     )

@@ -131,6 +131,6 @@ def _not_whole(place: Place, why: str) -> Problem:
         summary=f"the base backup is not whole: {why}",
         subject=place.name,
         effect="it does not count as a backup",
-        hint="back up again; `havre logs` of the database says what happened to it meanwhile",
+        hint=f"back up again; `{place.log}` says what happened to it meanwhile",
         code="backup-structure",
     )

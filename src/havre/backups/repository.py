@@ -74,6 +74,10 @@ class Repository(Protocol):
         """One file of a snapshot as a stream; with `to_end`, leaving the block raises unless all of it came whole."""
         ...
 
+    def by_hand(self, snapshot: str, name: str) -> str:
+        """How people write one file of a snapshot to standard output without Havre: a command, or several, in words."""
+        ...
+
     def read_small(self, snapshot: str, name: str) -> bytes:
         """One small file of a snapshot."""
         ...

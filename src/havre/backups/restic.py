@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -135,6 +136,11 @@ class Restic:
                 raise
             if to_end and (code := process.wait(self._patience)) != 0:
                 raise self._explained(code, process.complaints(), "read a snapshot")
+
+    def by_hand(self, snapshot: str, name: str) -> str:
+        """With restic."""
+        words = ("restic", "-r", self.shown, "dump", snapshot, f"/{name}")
+        return f"`{shlex.join(words)} > {shlex.quote(name)}` (it asks for the recovery key)"
 
     def read_small(self, snapshot: str, name: str) -> bytes:
         """One small file of a snapshot."""

@@ -103,6 +103,7 @@ def lower_service(name: str, spec: Mapping[str, Any], instance: str) -> Service:
         replicas=lower_replicas(spec),
         update=lower_update((spec.get("deploy") or {}).get("update_config") or {}),
         stop_grace=seconds(spec.get("stop_grace_period") or "10s"),
+        stop_grace_given=bool(spec.get("stop_grace_period")),
         pull_policy=_pull_policy(text(spec.get("pull_policy"))),
         options=_options(spec),
         **plain,

@@ -14,8 +14,8 @@ VERSION = 1
 
 NOT_PART_OF_A_REPLICA = frozenset(
     {
-        "name", "image", "build", "replicas", "update", "needs", "stop_grace", "pull_policy",
-        "ports", "expose", "platform", "container_name",
+        "name", "image", "build", "replicas", "update", "needs", "stop_grace", "stop_grace_given",
+        "pull_policy", "ports", "expose", "platform", "container_name",
     }
 )  # fmt: skip
 """Fields of Service that do not change what one replica is made of: changing them restarts nobody.

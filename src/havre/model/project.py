@@ -204,6 +204,8 @@ class Service:
     replicas: int = 1
     update: UpdatePolicy = UpdatePolicy()
     stop_grace: float = 10.0
+    stop_grace_given: bool = False
+    """Somebody said how long; else it is the default, which says nothing of this service."""
     stop_signal: str | None = None
     user: str | None = None
     working_dir: str | None = None

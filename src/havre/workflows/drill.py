@@ -24,7 +24,7 @@ from havre.model.project import MountKind, Project, Service
 from havre.model.units import show_seconds
 from havre.workflows.drill_log import newest_log
 from havre.workflows.intent import Intent
-from havre.workflows.places import ReplicaPlace, data_access
+from havre.workflows.places import ThrowAwayPlace, throw_away
 from havre.workflows.rehearsal import Rehearsal, asserted
 from havre.workflows.room import needed_for, refuse_restore_without_room
 from havre.workflows.storage import Storage
@@ -154,12 +154,12 @@ class _Drill:
         return f"{part.name}: {size} bytes read back, {reader.files} files"
 
     @contextlib.contextmanager
-    def _throw_away(self) -> Iterator[ReplicaPlace]:
+    def _throw_away(self) -> Iterator[ThrowAwayPlace]:
         """A replica of the same image and settings, without network, without the app's data, gone at the end."""
         engine, context, service = self.storage.server.engine, self._context, self._stripped
         try:
             engine.perform(StartReplica(service=service, slot=1), context)
-            yield ReplicaPlace(data_access(self.storage.server), context.instance, service.name, 1)
+            yield throw_away(self.storage.server, context.instance, service.name, service.name)
         finally:
             engine.perform(StopReplica(service=service.name, slot=1, grace=10.0), context)
             engine.perform(RemoveReplica(service=service.name, slot=1), context)
@@ -189,7 +189,7 @@ class _Drill:
         )  # fmt: skip
 
 
-def _await_postgres(place: ReplicaPlace) -> None:
+def _await_postgres(place: ThrowAwayPlace) -> None:
     """Over TCP, where the server that only prepares the data directory does not listen."""
     deadline = clock.elapsed() + START_LIMIT
     while place.ask(postgres.owner("sh", "-c", _READY)).exit_code != 0:
@@ -214,10 +214,11 @@ def _content_differs(snapshot: Snapshot, part: Part) -> Problem:
     )
 
 
-def _did_not_start(place: ReplicaPlace) -> Problem:
+def _did_not_start(place: ThrowAwayPlace) -> Problem:
     return Problem(
-        summary=f"a throw-away {place.service} did not start within {show_seconds(START_LIMIT)}",
-        hint="its image may need settings that only the app's network or files give; see `docker logs` of it",
+        summary=f"{place.name} did not start within {show_seconds(START_LIMIT)}",
+        evidence=place.last_words(),
+        hint="its own words are above: its image may need settings that only the app's network or files give",
         code="drill-start",
     )
 

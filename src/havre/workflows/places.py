@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import BinaryIO, cast
 
+from havre.backups.choosing import runs
 from havre.backups.feeding import Writable
-from havre.backups.place import Answer, Collected, Environment
-from havre.engines.base import Context, DataAccess
+from havre.backups.place import ENDED, OWN_WORDS, Answer, Collected, Environment
+from havre.engines.base import Context, DataAccess, LogQuery
 from havre.errors import FailedError, Problem, RefusedError
 from havre.host import clock
 from havre.model.backup import Streamed
+from havre.model.images import DATABASES, known
 from havre.model.observed import ObservedReplica
 from havre.model.plan import RestartReplica, StopReplica
 from havre.model.project import Mount, MountKind, Project, Service
@@ -25,7 +27,10 @@ from havre.workflows.server import Server
 SILENCE = 1800.0
 """Seconds without a byte after which a dump or a restore is given up: an index may take long to build."""
 
-
+_LAST_WORDS = 6
+DATABASE_GRACE = 30.0
+"""Seconds that a database is given to write everything down, where nobody said how long: the usual ten may be too
+short for its last checkpoint, and data is what it is stopped for here."""
 IDLE = ("sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 0.2; done")
 """What a throw-away replica runs that is there for its files only."""
 
@@ -43,6 +48,15 @@ class ReplicaPlace:
     def name(self) -> str:
         """`postgres.1`."""
         return f"{self.service}.{self.slot}"
+
+    @property
+    def log(self) -> str:
+        """`havre logs postgres`."""
+        return f"havre logs {self.service}"
+
+    def last_words(self) -> tuple[str, ...]:
+        """Nothing: its log stays."""
+        return ()
 
     def ask(self, command: Sequence[str], *, environment: Environment = (), stdin: BinaryIO | None = None) -> Answer:
         """A short command; stdout alone, because it is read as data."""
@@ -68,6 +82,47 @@ class ReplicaPlace:
         self.engine.write_files(self.instance, self.service, self.slot, path, source)
 
 
+@dataclass(frozen=True, slots=True)
+class ThrowAwayPlace(ReplicaPlace):
+    """A replica that is there for one restore and is gone after it: its own words are all that is left of it."""
+
+    server: Server
+    stands_for: str
+    """The service of the app whose data it is given: people know that one's name alone."""
+
+    @property
+    def name(self) -> str:
+        """`a throw-away replica of postgres`."""
+        return f"a throw-away replica of {self.stands_for}"
+
+    @property
+    def log(self) -> str:
+        """Nothing shows it once it is gone."""
+        return ""
+
+    def last_words(self) -> tuple[str, ...]:
+        """The end of what it wrote."""
+        query = LogQuery(services=(self.service,), tail=_LAST_WORDS)
+        return tuple(line.text for line in self.server.engine.logs(self.instance, query))[-_LAST_WORDS:]
+
+    def stream(
+        self, command: Sequence[str], *, stdout: Writable, stdin: BinaryIO | None = None, environment: Environment = ()
+    ) -> Streamed:
+        """As in any replica; raises FailedError with its last words where it has ended."""
+        try:
+            return ReplicaPlace.stream(self, command, stdout=stdout, stdin=stdin, environment=environment)
+        except FailedError as error:
+            found = self.server.engine.observe(self.instance).of_service(self.service)
+            if any(replica.is_running for replica in found):
+                raise
+            raise FailedError(_ended(self, found)) from error
+
+
+def throw_away(server: Server, instance: str, replica: str, stands_for: str) -> ThrowAwayPlace:
+    """The throw-away replica that the engine knows as `replica`, made to restore data of the service `stands_for`."""
+    return ThrowAwayPlace(data_access(server), instance, replica, 1, server, stands_for)
+
+
 def place_of(server: Server, instance: str, service: str) -> ReplicaPlace:
     """The running replica that holds a service's data; raises FailedError when none runs."""
     replica = running_replica(server, instance, service)
@@ -76,10 +131,23 @@ def place_of(server: Server, instance: str, service: str) -> ReplicaPlace:
 
 def running_replica(server: Server, instance: str, service: str) -> ObservedReplica:
     """The first running replica of a service; raises FailedError when there is none."""
-    found = [replica for replica in server.engine.observe(instance).of_service(service) if replica.is_running]
+    there = server.engine.observe(instance).of_service(service)
+    found = [replica for replica in there if replica.is_running]
     if not found:
-        raise FailedError(_nothing_runs(instance, service))
+        raise FailedError(_nothing_runs(instance, service) if there else never_deployed(instance, service))
     return found[0]
+
+
+def grace_of(service: Service) -> float:
+    """How long a service may take to stop for a backup or a restore of what it writes."""
+    facts = known(service)
+    is_database = runs(service) is not None or (facts is not None and facts.kind in DATABASES)
+    return database_grace(service) if is_database else service.stop_grace
+
+
+def database_grace(service: Service) -> float:
+    """The same of one that is known to be a database: what the user said, else at least what databases need."""
+    return service.stop_grace if service.stop_grace_given else max(service.stop_grace, DATABASE_GRACE)
 
 
 def data_access(server: Server) -> DataAccess:
@@ -94,7 +162,7 @@ def data_access(server: Server) -> DataAccess:
 def standing_still(
     server: Server, project: Project, instance: str, services: Sequence[Service], *,
     before_stop: Callable[[], None] | None = None, ended_too: bool = False,
-    progress: Callable[[str], None] = lambda _: None,
+    grace: Callable[[Service], float] = grace_of, progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[ReplicaPlace]:  # fmt: skip
     """All running replicas of these services, stopped for the block; gives the first one of the first service.
 
@@ -104,7 +172,7 @@ def standing_still(
     context = Context(instance=instance, release=0, project=project)
     observed, edge = server.engine.observe(instance), server.traffic.read(instance)
     if not (found := observed.of_service(services[0].name)):
-        raise FailedError(_nothing_runs(instance, services[0].name))
+        raise FailedError(never_deployed(instance, services[0].name))
     place = ReplicaPlace(data_access(server), instance, services[0].name, found[0].slot)
     names = {service.name for service in services}
     endpoints = [endpoint for endpoint in edge.endpoints if endpoint[0] in names] if edge else []
@@ -123,9 +191,8 @@ def standing_still(
     try:
         with ExitStack() as stopped:
             for service, slot in replicas:
-                grace = max(service.stop_grace, 30.0)
                 stopped.callback(server.engine.perform, RestartReplica(service=service.name, slot=slot), context)
-                server.engine.perform(StopReplica(service=service.name, slot=slot, grace=grace), context)
+                server.engine.perform(StopReplica(service=service.name, slot=slot, grace=grace(service)), context)
             yield place
         for service, slot in replicas:
             prove(server.engine, service, slot, context, Cancellation())
@@ -169,6 +236,28 @@ def _nothing_runs(instance: str, service: str) -> Problem:
         subject=instance,
         hint=f"`havre ps` shows its state; `havre start {service}`, then try again",
         code="backup-source-down",
+    )
+
+
+def never_deployed(instance: str, service: str) -> Problem:
+    """The engine has no replica of it, not even a stopped one that could be started."""
+    return Problem(
+        summary=f"{service} has no replica on this server, so there is no data of it to reach or replace",
+        subject=instance,
+        hint="`havre deploy` makes it, then try again",
+        code="backup-source-down",
+    )
+
+
+def _ended(place: ThrowAwayPlace, found: Sequence[ObservedReplica]) -> Problem:
+    codes = [replica.exit_code for replica in found if replica.exit_code is not None]
+    return Problem(
+        summary=f"{place.name} ended by itself{f' with exit code {codes[0]}' if codes else ''}",
+        subject=place.instance,
+        evidence=place.last_words() or ("it wrote nothing",),
+        effect="the live data was not touched",
+        hint=OWN_WORDS,
+        code=ENDED,
     )
 
 

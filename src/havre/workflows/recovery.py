@@ -21,7 +21,8 @@ from havre.errors import FailedError, HavreError, InputError, Problem
 from havre.host import clock
 from havre.host.locks import exclusive
 from havre.host.piping import written
-from havre.model.backup import Part
+from havre.model.backup import BackupPolicy, Part
+from havre.model.backup_kinds import kind_named
 from havre.model.observed import ObservedReplica
 from havre.model.pitr import Archive, Base
 from havre.model.plan import RestartReplica, StopReplica
@@ -29,7 +30,7 @@ from havre.model.project import Service
 from havre.workflows.execute import Cancellation
 from havre.workflows.holding import requests_held
 from havre.workflows.intent import Intent
-from havre.workflows.places import place_of
+from havre.workflows.places import database_grace, never_deployed, place_of
 from havre.workflows.prove import prove
 from havre.workflows.receiver import spool_of
 from havre.workflows.release_work import note
@@ -134,7 +135,7 @@ class _One:
     def _chosen(self, archive: Archive) -> Base:
         base = base_for(archive, self.at)
         if base is None:
-            raise InputError(_outside(self.service, self.at, archive))
+            raise InputError(_outside(self._service, self.at, archive, self.keeper.policy))
         return base
 
     def _copy(self, workshop: Workshop, to: str) -> str:
@@ -175,8 +176,9 @@ class _One:
 
     def _restarted(self, live: ObservedReplica, change: Callable[[], None]) -> None:
         """The live server stands still for the change, and runs again however it ends."""
-        engine, grace = self.storage.server.engine, max(self._service.stop_grace, 30.0)
-        engine.perform(StopReplica(service=self.service, slot=live.slot, grace=grace), self._context)
+        engine = self.storage.server.engine
+        stop = StopReplica(service=self.service, slot=live.slot, grace=database_grace(self._service))
+        engine.perform(stop, self._context)
         try:
             change()
         finally:
@@ -186,7 +188,7 @@ class _One:
         """The replica whose data it is, running or not: it may be here because it cannot start any more."""
         found = self.storage.server.engine.observe(self._instance).of_service(self.service)
         if not found:
-            raise FailedError(_never_deployed(self._instance, self.service))
+            raise FailedError(never_deployed(self._instance, self.service))
         return found[0]
 
     def _workshop(self, base: Base) -> Workshop:
@@ -232,19 +234,27 @@ def _shown(at: float | None, base: Base) -> str:
     return clock.show_time(base.ended if at is None else at)
 
 
-def _outside(service: str, at: float | None, archive: Archive) -> Problem:
+def _outside(service: Service, at: float | None, archive: Archive, policy: BackupPolicy) -> Problem:
     found = windows(archive)
     spans = tuple(f"{clock.show_time(one.since)} to {clock.show_time(one.until)}" for one in found)
     what = "its newest state" if at is None else clock.show_time(at)
     return Problem(
-        summary=f"{service} cannot be restored to {what}: that is not kept",
+        summary=f"{service.name} cannot be restored to {what}: that is not kept",
         evidence=tuple(f"kept: {span}" for span in spans) or ("nothing is kept yet",),
         effect="nothing was changed",
-        hint="choose a moment of those, or a snapshot (`havre backup list`)"
-        if spans
-        else f"add `pitr: true` under `backups.{service}` and run `havre backup wal`; snapshots: `havre backup list`",
+        hint="choose a moment of those, or a snapshot (`havre backup list`)" if spans else _to_keep(service, policy),
         code="moment-not-kept",
     )
+
+
+def _to_keep(service: Service, policy: BackupPolicy) -> str:
+    """What must be done before any moment of it can be restored."""
+    if (kind := kind_named(policy, service.image)) != "postgres":
+        return (
+            f"only PostgreSQL's moments are kept, and it is backed up as {kind}: leave out --at for its newest snapshot"
+        )
+    first = "" if policy.pitr else f"add `pitr: true` under `backups.{service.name}`, then "
+    return f"{first}`havre backup wal` takes the first base backup; snapshots: `havre backup list`"
 
 
 def _several(service: str, names: tuple[str, ...]) -> Problem:
@@ -253,13 +263,4 @@ def _several(service: str, names: tuple[str, ...]) -> Problem:
         effect="nothing was changed",
         hint="say which with --only NAME, or restore without --to",
         code="restore-to",
-    )
-
-
-def _never_deployed(instance: str, service: str) -> Problem:
-    return Problem(
-        summary=f"{service} has no replica whose data could be replaced",
-        subject=instance,
-        hint="`havre deploy` first; the moment can be restored into the new server",
-        code="backup-source-down",
     )

@@ -25,14 +25,14 @@ from havre.backups.replication import BASE_FILE
 from havre.backups.repository import Repository
 from havre.backups.swapping import SCRIPT
 from havre.backups.wal import lsn, not_among, room_for_log, segments_among, shipments_for
-from havre.engines.base import Context, LogQuery
+from havre.engines.base import Context
 from havre.errors import FailedError, Problem
 from havre.host import clock
 from havre.host.piping import written
 from havre.model.pitr import Archive, Base
 from havre.model.plan import RemoveReplica, RunTask, StartReplica, StopReplica
 from havre.model.project import Restart, Service
-from havre.workflows.places import ReplicaPlace, data_access
+from havre.workflows.places import ThrowAwayPlace, throw_away
 from havre.workflows.room import refuse_restore_without_room
 from havre.workflows.server import Server
 from havre.workflows.shipping import spooled
@@ -158,8 +158,7 @@ class Workshop:
 
     def words(self) -> tuple[str, ...]:
         """The end of what the server said."""
-        query = LogQuery(services=(self._name,), tail=6)
-        return tuple(line.text for line in self.server.engine.logs(self.context.instance, query))[-6:]
+        return self.place.last_words()
 
     def end(self, *, grace: float | None = None) -> None:
         """The throw-away server goes; its files stay."""
@@ -175,25 +174,25 @@ class Workshop:
 
     def swap(self) -> None:
         """The recovered files become the live ones, while no server runs on either; all or nothing."""
-        self._task(_SWAP, self._new, self.kept)
+        self._task("swap", _SWAP, self._new, self.kept)
 
     def swap_back(self) -> None:
         """What was live is live again."""
-        self._task(_SWAP, self.kept, self._new)
+        self._task("swap back", _SWAP, self.kept, self._new)
 
     def remove(self) -> None:
         """Nothing of the recovery stays."""
         self.end()
-        self._task(_REMOVE)
+        self._task("clear up", _REMOVE)
 
     @property
     def _new(self) -> str:
         return f"{postgres.BESIDE}new-{self.mark}"
 
     @property
-    def place(self) -> ReplicaPlace:
+    def place(self) -> ThrowAwayPlace:
         """The throw-away replica."""
-        return ReplicaPlace(data_access(self.server), self.context.instance, self._name, 1)
+        return throw_away(self.server, self.context.instance, self._name, self.live.name)
 
     @property
     def _name(self) -> str:
@@ -232,9 +231,11 @@ class Workshop:
     def _shell(self, script: str) -> tuple[str, ...]:
         return ("sh", "-c", _LIVE + script, "havre", self.mark)
 
-    def _task(self, script: str, *words: str) -> None:
-        task = replace(self._stripped, entrypoint=(*self._shell(script), *words), command=(), user="0")
-        self.server.engine.perform(RunTask(service=task, command=(), title="swap", timeout=3600.0), self.context)
+    def _task(self, title: str, script: str, *words: str) -> None:
+        """Under the service's own name: where it fails, its words are kept for `havre logs --failed`."""
+        entrypoint = (*self._shell(script), *words)
+        task = replace(self._stripped, name=self.live.name, entrypoint=entrypoint, command=(), user="0")
+        self.server.engine.perform(RunTask(service=task, command=(), title=title, timeout=3600.0), self.context)
 
     def _run(self, before: str, at: float | None) -> None:
         """Start a server that does `before`, then replays up to `at` (None: all there is) and opens, or ends."""

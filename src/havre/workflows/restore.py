@@ -12,6 +12,7 @@ from havre.backups import postgres, redis
 from havre.backups.choosing import kind_of, policies_for, redis_password
 from havre.backups.place import Collected, command_failed
 from havre.backups.reading import OpenPart
+from havre.backups.repository import Repository
 from havre.errors import FailedError, HavreError, InputError, Problem
 from havre.host import clock
 from havre.host.locks import exclusive
@@ -20,7 +21,7 @@ from havre.model.project import Service
 from havre.workflows.backup import back_up
 from havre.workflows.holding import requests_held
 from havre.workflows.intent import Intent
-from havre.workflows.places import ReplicaPlace, place_of, standing_still
+from havre.workflows.places import ReplicaPlace, database_grace, place_of, standing_still
 from havre.workflows.release_work import note
 from havre.workflows.restore_files import Files, name_taken
 from havre.workflows.room import needed_for, refuse_restore_without_room
@@ -94,7 +95,7 @@ class _One:
     def run(self, to: str | None) -> Restored:
         """By kind."""
         if to is not None and self.snapshot.kind not in ("postgres", "volume"):
-            raise InputError(_not_beside(self.snapshot))
+            raise InputError(_not_beside(self.snapshot, self.storage.repository(self.snapshot.repository)))
         match self.snapshot.kind:
             case "postgres":
                 return self._databases(to)
@@ -175,8 +176,9 @@ class _One:
 
         server = self.storage.server
         with standing_still(
-            server, self.intent.project, self._instance, [service], before_stop=prepare, progress=self.progress
-        ) as place:
+            server, self.intent.project, self._instance, [service], before_stop=prepare, grace=database_grace,
+            progress=self.progress,
+        ) as place:  # fmt: skip
             redis.put_back(place, self._open(part), part.size, homes[0])
         found = redis.Server(place_of(server, self._instance, service.name), password).await_loaded().keys()
         if found != part.total:
@@ -270,10 +272,11 @@ def _no_part(snapshot: Snapshot, missing: Sequence[str], present: Sequence[str])
     )
 
 
-def _not_beside(snapshot: Snapshot) -> Problem:
+def _not_beside(snapshot: Snapshot, repository: Repository) -> Problem:
+    part = snapshot.parts[0]
     return Problem(
         summary=f"--to names a database or a volume, and {snapshot.service} is backed up as {snapshot.kind}",
-        hint="restore without --to, or export the snapshot with `restic dump`",
+        hint=f"restore without --to, or have the file alone: {repository.by_hand(part.restic, part.file)}",
         code="restore-to",
     )
 

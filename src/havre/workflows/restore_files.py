@@ -18,7 +18,7 @@ from havre.errors import FailedError, InputError, Problem
 from havre.model.backup import Part
 from havre.model.plan import CreateVolume, RemoveReplica, RemoveVolume, RunTask, StartReplica, StopReplica
 from havre.model.project import Mount, MountKind, Project, Restart, Service, Volume
-from havre.workflows.places import IDLE, ReplicaPlace, data_access, place_of, standing_still, writers_of
+from havre.workflows.places import IDLE, ReplicaPlace, place_of, standing_still, throw_away, writers_of
 from havre.workflows.server import Server
 
 OURS = ".havre-"
@@ -56,7 +56,7 @@ class Files:
             self._swap()
         finally:
             for part in self.parts:
-                self._task(_REMOVE, part.target)
+                self._task("clear up", _REMOVE, part.target)
 
     def into_volume(self, name: str) -> None:
         """The one directory, in a new volume of that name."""
@@ -83,13 +83,13 @@ class Files:
         try:
             with standing_still(self.server, self.project, self.instance, writers, progress=self.progress):
                 for part in self.parts:
-                    self._task(_SWAP, part.target, posixpath.join(self._new, _last(part.target)), self._old)
+                    self._task("swap", _SWAP, part.target, posixpath.join(self._new, _last(part.target)), self._old)
                     swapped.append(part)
         except BaseException:
             if swapped:
                 with standing_still(self.server, self.project, self.instance, writers, ended_too=True):
                     for part in swapped:
-                        self._task(_SWAP, part.target, self._old, f"{OURS}bad-{self.mark}")
+                        self._task("swap back", _SWAP, part.target, self._old, f"{OURS}bad-{self.mark}")
             raise
 
     def _fill_volume(self, name: str, part: Part) -> None:
@@ -100,7 +100,7 @@ class Files:
             networks=(), network_mode="none", ports=(), needs=(), replicas=1, labels=(), container_name=None,
             hostname=None, health=None, health_disabled=True, restart=Restart(policy="no"), user="0",
         )  # fmt: skip
-        place = ReplicaPlace(data_access(self.server), self.instance, idle.name, 1)
+        place = throw_away(self.server, self.instance, idle.name, self.service.name)
         try:
             engine.perform(StartReplica(service=idle, slot=1), context)
             with self.open(part) as archive:
@@ -110,12 +110,12 @@ class Files:
             engine.perform(StopReplica(service=idle.name, slot=1, grace=5.0), context)
             engine.perform(RemoveReplica(service=idle.name, slot=1), context)
 
-    def _task(self, script: str, *words: str) -> None:
+    def _task(self, title: str, script: str, *words: str) -> None:
         task = replace(
             self.service, entrypoint=("sh", "-c", script, "havre", *words), command=(), health=None, user="0",
             replicas=1, container_name=None, ports=(),
         )  # fmt: skip
-        self.server.engine.perform(RunTask(service=task, command=(), title="swap", timeout=3600.0), self._context)
+        self.server.engine.perform(RunTask(service=task, command=(), title=title, timeout=3600.0), self._context)
 
     @property
     def _new(self) -> str:

@@ -22,6 +22,10 @@ class Replies:
     table: Mapping[str, str]
     environments: list[Environment] = field(default_factory=list)
     name: str = "cache.1"
+    log: str = "havre logs cache"
+
+    def last_words(self) -> tuple[str, ...]:
+        return ()
 
     def ask(self, command: Sequence[str], *, environment: Environment = (), stdin: BinaryIO | None = None) -> Answer:
         self.environments.append(environment)

@@ -444,7 +444,7 @@ logging: {driver: json-file, options: {max-size: 10m}}""",
         assert service.sysctls == (("net.core.somaxconn", "1024"),)
         assert service.extra_hosts == ("api:10.0.0.1", "six:::1")
         assert (service.dns, service.shm_size) == (("9.9.9.9",), 64 << 20)
-        assert (service.stop_grace, service.stop_signal) == (90.0, "SIGINT")
+        assert (service.stop_grace, service.stop_grace_given, service.stop_signal) == (90.0, True, "SIGINT")
         assert (service.pull_policy, service.platform, service.expose) == ("missing", "linux/arm64", ("3000",))
         assert service.logging == Logging(driver="json-file", options=(("max-size", "10m"),))
 

@@ -26,6 +26,7 @@ WEB = Service(name="web", image="web:1")
         replace(WEB, needs=(Dependency(service="db"),)),
         replace(WEB, ports=(Port(target=80),)),
         replace(WEB, stop_grace=60.0),
+        replace(WEB, stop_grace_given=True),
     ],
 )
 def test_what_a_replica_is_not_made_of_restarts_nobody(other: Service) -> None:
