@@ -166,7 +166,7 @@ def test_a_recovery_that_fails_speaks_of_the_service_and_never_of_its_throw_away
     with pytest.raises(FailedError) as failed:
         recover_to(stand.storage, stand.intent, "db", None)
     text = str(failed.value.problems[0])
-    assert "in a throw-away replica of db failed: exit code 3\n    no page is whole" in text
+    assert "`pg_verifybackup` in a throw-away replica of db failed: exit code 3\n    no page is whole" in text
     assert "db-recovery" not in text
     assert "havre logs" not in text, "it is gone, and its log with it"
     monkeypatch.undo()

@@ -117,13 +117,13 @@ class Workshop:
             self._run(_WAIT, at)
             directory = self._put_base(source, base.size + room_for_log(archive, base))
         with ThreadPoolExecutor(max_workers=1) as aside:
-            verified = aside.submit(self._script, _VERIFY)
+            verified = aside.submit(self._script, "pg_verifybackup", _VERIFY)
             if newest is not None:
                 archive = newest()
                 refuse_restore_without_room(self.place, directory, room_for_log(archive, base))
             self._put_log(base, archive, stored, spool)
             verified.result()
-        self._script(_FINISH)
+        self._script("hand over the log", _FINISH)
 
     def replay(self, at: float | None, archive: Archive, base: Base) -> Replayed:
         """What was staged for `at`, proven to have come to the moment and no further; raises FailedError otherwise."""
@@ -169,7 +169,7 @@ class Workshop:
 
     def finish(self) -> None:
         """The throw-away server goes, with the log it replayed; its files are ready to be swapped in."""
-        self._script(_FORGET)
+        self._script("remove the log", _FORGET)
         self.end()
 
     def swap(self) -> None:
@@ -200,9 +200,9 @@ class Workshop:
 
     def _put_base(self, source: BinaryIO, needed: int) -> str:
         """The data directory, with the base beside what is live; `needed` is how many bytes all of it takes."""
-        user, _, directory = answered(self.place, self._shell(_WHERE)).partition(" ")
+        user, _, directory = answered(self.place, self._shell(_WHERE, "find the data directory")).partition(" ")
         refuse_restore_without_room(self.place, directory, needed)
-        self._script(_PREPARE)
+        self._script("make a directory beside the data", _PREPARE)
         if user == "0":  # twice as fast as a command in the container, and the files' owners are set after
             self.place.write_files(f"{directory}/{self._new}", source)
         else:
@@ -223,13 +223,14 @@ class Workshop:
             self._unpack(source, ".wal")
 
     def _unpack(self, source: BinaryIO, where: str) -> None:
-        answered(self.place, (*self._shell(_UNPACK), where), stdin=source)
+        answered(self.place, (*self._shell(_UNPACK, "tar -x"), where), stdin=source)
 
-    def _script(self, script: str) -> None:
-        answered(self.place, self._shell("set -e\n" + script))
+    def _script(self, doing: str, script: str) -> None:
+        answered(self.place, self._shell("set -e\n" + script, doing))
 
-    def _shell(self, script: str) -> tuple[str, ...]:
-        return ("sh", "-c", _LIVE + script, "havre", self.mark)
+    def _shell(self, script: str, doing: str = "havre") -> tuple[str, ...]:
+        """`doing` is the script's name: what is said to have failed when it does."""
+        return ("sh", "-c", _LIVE + script, doing, self.mark)
 
     def _task(self, title: str, script: str, *words: str) -> None:
         """Under the service's own name: where it fails, its words are kept for `havre logs --failed`."""
