@@ -17,10 +17,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -97,23 +95,21 @@ class Machine:
         figures.cpu.append(self.cpu() - cpu)
 
 
-@contextmanager
-def watched_memory() -> Iterator[list[int]]:
-    """The largest resident size of this process while the block runs, in KiB."""
-    peak, stop = [0], threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(0.05):
-            line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmRSS"))
-            peak[0] = max(peak[0], int(line.split()[1]))
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        stop.set()
-        thread.join()
+def memory_of(stand: Stand, *words: str) -> float:
+    """The largest resident size of one `havre` command, in MB; its children, restic among them, have their own."""
+    command = [sys.executable, "-m", "havre", *words, "--engine", "docker", "--state", str(stand.state.directory)]
+    variables = {**os.environ, **stand.variables}
+    with subprocess.Popen(
+        command, cwd=stand.directory / "app", env=variables, stdout=subprocess.DEVNULL
+    ) as process:  # fmt: skip
+        status, most = Path(f"/proc/{process.pid}/status"), 0
+        while process.poll() is None:
+            peak = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+            most = max([most, *map(int, peak)])
+            time.sleep(0.02)
+    if process.returncode != 0:
+        raise SystemExit(f"havre {' '.join(words)} failed")
+    return most / 1024
 
 
 def main() -> int:
@@ -136,26 +132,27 @@ def _run(stand: Stand, directory: Path) -> int:
     dump = f"docker exec {container} pg_dump -U shop shop | gzip > {plain}"
     load = f"gunzip -c {plain} | docker exec -i {container} psql -q -U shop -v ON_ERROR_STOP=1 -d plain"
     figures = {name: Figures() for name in ("gzip", "havre", "havre restore", *_restores(""), *_restores(INDEXED))}
-    first = Figures()
-    with watched_memory() as peak:
-        machine.measure(lambda: back_up(stand.storage, stand.intent, ["db"]), first)
-        for number in range(RUNS):
-            machine.measure(lambda: _shell(dump), figures["gzip"])
-            _forget_everything(stand, directory)
-            machine.measure(lambda: back_up(stand.storage, stand.intent, ["db"]), figures["havre"])
-            name = f"again{number}"
-            machine.measure(partial(_restore, stand, name), figures["havre restore"])
-            stand.sql(f"DROP DATABASE {name}", "postgres")
-        repository = directory / "state/backups/repo"
-        stored = sum(file.stat().st_size for file in repository.rglob("*") if file.is_file())
-        sizes = [_size(stand)]
-        _restore_both_ways(stand, directory, machine, load, [figures[name] for name in _restores("")])
-        for index in INDEXES:
-            stand.sql(index)
-        sizes.append(_size(stand))
-        _shell(dump)
-        _restore_both_ways(stand, directory, machine, load, [figures[name] for name in _restores(INDEXED)])
-    return _report(sizes, stored, figures, peak[0] / 1024, plain)
+    memory = [memory_of(stand, "backup", "take", "db"), memory_of(stand, "restore", "db", "--to", "first", "-y")]
+    stand.sql("DROP DATABASE first", "postgres")
+    for number in range(RUNS):
+        machine.measure(lambda: _shell(dump), figures["gzip"])
+        _forget_everything(stand, directory)
+        machine.measure(lambda: back_up(stand.storage, stand.intent, ["db"]), figures["havre"])
+        name = f"again{number}"
+        machine.measure(partial(_restore, stand, name), figures["havre restore"])
+        stand.sql(f"DROP DATABASE {name}", "postgres")
+    repository = directory / "state/backups/repo"
+    stored = sum(file.stat().st_size for file in repository.rglob("*") if file.is_file())
+    sizes = [_size(stand)]
+    _restore_both_ways(stand, directory, machine, load, [figures[name] for name in _restores("")])
+    memory.append(memory_of(stand, "restore", "db", "--at", "latest", "-y"))
+    drop_kept(stand.storage, stand.intent, "db")
+    for index in INDEXES:
+        stand.sql(index)
+    sizes.append(_size(stand))
+    _shell(dump)
+    _restore_both_ways(stand, directory, machine, load, [figures[name] for name in _restores(INDEXED)])
+    return _report(sizes, stored, figures, max(memory), plain)
 
 
 def _restores(kind: str) -> list[str]:
