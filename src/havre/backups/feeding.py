@@ -32,18 +32,26 @@ class ReceiverGoneError(Exception):
 
 
 class Sink:
-    """Where a stream is written: each piece is looked at, counted and sent on."""
+    """Where a stream is written: each piece is looked at, counted and sent on, once the receiver is there."""
 
-    def __init__(self, connection: socket.socket, look: Look) -> None:
-        self._connection = connection
+    def __init__(self, connect: Callable[[], socket.socket], look: Look) -> None:
+        self._connect = connect
+        self._connection: socket.socket | None = None
         self._look = look
         self.size = 0
+
+    def connected(self) -> socket.socket:
+        """The way to the receiver, which is waited for the first time; raises ReceiverGoneError when it never comes."""
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
 
     def write(self, piece: bytes) -> int:
         """Send a piece; raises ReceiverGoneError when nobody takes it any more."""
         self._look(piece)
+        connection = self.connected()
         try:
-            self._connection.sendall(piece)
+            connection.sendall(piece)
         except OSError as error:
             raise ReceiverGoneError from error
         self.size += len(piece)
@@ -70,11 +78,19 @@ class Feed:
     def sink(self, look: Look, has_ended: Callable[[], bool], *, patience: float) -> Iterator[Sink]:
         """Where to write. Unless `approve` was called before the block ends, the receiver takes it for a failure.
 
-        Raises ReceiverGoneError when the receiver ends, or takes nothing for `patience` seconds.
+        Whoever makes the stream may begin before the receiver is there: a repository takes a moment to open. Raises
+        ReceiverGoneError when the receiver ends, or takes nothing for `patience` seconds.
         """
-        with self._accept(has_ended, clock.elapsed() + patience) as connection:
-            connection.settimeout(patience)
-            yield Sink(connection, look)
+        with contextlib.ExitStack() as open_ones:
+
+            def connect() -> socket.socket:
+                connection = open_ones.enter_context(self._accept(has_ended, clock.elapsed() + patience))
+                connection.settimeout(patience)
+                return connection
+
+            sink = Sink(connect, look)
+            yield sink
+            sink.connected()  # it waits for the end of a stream without a byte, too
 
     def approve(self) -> None:
         """The stream is whole: to be called after its last byte."""

@@ -83,12 +83,15 @@ class Postgres:
         present = databases(place)
         if missing := [name for name in self.databases if name not in present]:
             raise InputError(_no_such_database(place, missing, present))
-        return self.databases or used_databases(place)
+        return self.databases or _used(place, present)
 
 
 def used_databases(place: Place) -> tuple[str, ...]:
     """Every database, but `postgres` only where something is in it, and none that a restore set aside."""
-    present = databases(place)
+    return _used(place, databases(place))
+
+
+def _used(place: Place, present: tuple[str, ...]) -> tuple[str, ...]:
     own = [name for name in present if not re.search(KEPT, name)]
     return tuple(name for name in own if name != "postgres" or query(place, name, _RELATIONS) != "0") or present
 

@@ -91,9 +91,28 @@ def test_a_receiver_that_dies_or_never_comes_is_noticed(tmp_path: Path) -> None:
         program.communicate()
     (tmp_path / "other").mkdir()
     unused = Feed(tmp_path / "other")
+    with pytest.raises(ReceiverGoneError), unused.sink(nothing, lambda: True, patience=20) as sink:
+        sink.write(b"for nobody")
     with pytest.raises(ReceiverGoneError), unused.sink(nothing, lambda: True, patience=20):
-        raise AssertionError
+        pass  # a stream without a byte
     unused.close()
+
+
+def test_whoever_makes_the_stream_begins_before_the_receiver_is_there() -> None:
+    with feed() as one:
+        with one.sink(nothing, lambda: False, patience=20) as sink:
+            program = receiver(one.command)
+            sink.write(b"late")
+            one.approve()
+        assert (program.communicate()[0], program.returncode) == (b"late", 0)
+
+
+def test_a_stream_without_a_byte_arrives_and_ends() -> None:
+    with feed() as one:
+        program = receiver(one.command)
+        with one.sink(nothing, lambda: False, patience=20):
+            one.approve()
+        assert (program.communicate()[0], program.returncode) == (b"", 0)
 
 
 def test_a_receiver_that_stands_still_is_given_up() -> None:
