@@ -35,6 +35,7 @@ class Cancellation:
     """Set once, by Ctrl-C or a failing sibling step; steps that wait look at it."""
 
     event: threading.Event = field(default_factory=threading.Event)
+    _over: threading.Event = field(default_factory=threading.Event)
     _alarms: list[threading.Thread] = field(default_factory=list)
 
     def ask(self) -> None:
@@ -42,10 +43,10 @@ class Cancellation:
         self.event.set()
 
     def after(self, seconds: float, act: Callable[[], None]) -> None:
-        """Do `act` then, beside the steps, unless all is over or asked to stop before."""
+        """Do `act` then, beside the steps, unless all is over before: what was asked to stop may take its time."""
 
         def alarm() -> None:
-            if not self.event.wait(seconds):
+            if not self._over.wait(seconds):
                 act()
 
         thread = threading.Thread(target=alarm, name="havre-alarm", daemon=True)
@@ -54,7 +55,7 @@ class Cancellation:
 
     def end(self) -> None:
         """All is over: what was to be done later is not done any more, or has been done."""
-        self.event.set()
+        self._over.set()
         for alarm in self._alarms:
             alarm.join()
 
@@ -92,12 +93,14 @@ def execute(plan: Plan, perform: Perform, witness: Witness, cancellation: Cancel
     crash leaves no unrecorded effect.
     """
     run = _Run(plan, perform, witness, cancellation)
-    with ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="havre-step") as pool:
-        try:
-            run.drive(pool)
-        except KeyboardInterrupt:
-            run.interrupt()
-    cancellation.end()
+    try:
+        with ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="havre-step") as pool:
+            try:
+                run.drive(pool)
+            except KeyboardInterrupt:
+                run.interrupt()
+    finally:
+        cancellation.end()
     return run.outcome()
 
 

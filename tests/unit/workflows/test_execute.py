@@ -120,7 +120,20 @@ def test_what_is_due_later_is_done_beside_a_step_that_lasts_and_never_after_the_
     assert done == ["due"]
 
 
-def test_what_is_due_later_is_not_done_once_a_step_has_failed() -> None:
+def test_what_is_due_later_is_done_as_well_while_a_failed_release_waits_for_a_step_that_cannot_be_cut_short() -> None:
+    cancellation, done = Cancellation(), []
+
+    def perform(step: PlannedStep) -> None:
+        if step.number == 1:
+            cancellation.after(0.1, lambda: done.append("due"))
+            raise FailedError(Problem(summary="no", hint="try"))
+        time.sleep(0.4)
+
+    assert not execute(plan((), ()), perform, Log(), cancellation).succeeded
+    assert done == ["due"]
+
+
+def test_what_is_due_later_is_not_done_once_a_failed_release_is_over() -> None:
     cancellation, done = Cancellation(), []
 
     def perform(step: PlannedStep) -> None:
