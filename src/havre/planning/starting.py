@@ -145,7 +145,7 @@ class Starting:
     def _migrate(self, migration: Migration) -> None:
         change = self._changes[migration.service]
         self._note_bare(migration)
-        self._safeguard(migration, after=[*self._ready_of(self._safeguarded(migration)), *self._images()])
+        self._safeguard(migration, after=[*self.proof, *self._images()])
         step = RunTask(
             service=change.service,
             command=migration.run,
@@ -168,7 +168,8 @@ class Starting:
     def _start(self, names: Iterable[str]) -> None:
         for name in names:
             change = self._changes[name]
-            after = (*self._prepared.for_service(change.service), *self._dependencies(change.service), *self._gate)
+            gate = self._gate or self._snapshot  # for a snapshot of files, services stop while requests are held
+            after = (*self._prepared.for_service(change.service), *self._dependencies(change.service), *gate)
             if change.is_job:
                 self._run_job(change, after)
             elif change.stops_first:
@@ -286,9 +287,6 @@ class Starting:
             met_by = self._started if need.condition is Condition.STARTED else self._ready
             found += met_by.get(need.service, ())
         return found
-
-    def _ready_of(self, names: Iterable[str]) -> list[int]:
-        return [number for name in names for number in self._ready.get(name, ())]
 
     def _images(self) -> tuple[int, ...]:
         return tuple(self._prepared.images.values())

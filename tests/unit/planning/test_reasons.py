@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import cycle
 
@@ -13,7 +14,7 @@ from havre.model.backup import BackupPolicy
 from havre.model.fingerprint import fingerprint
 from havre.model.health import HealthCheck, HealthState
 from havre.model.observed import Observed, ObservedImage, ObservedReplica, ObservedVolume, ReplicaState
-from havre.model.plan import Plan, Safeguard
+from havre.model.plan import Phase, Plan, PlannedStep, Safeguard
 from havre.model.project import (
     Attachment,
     Build,
@@ -215,6 +216,28 @@ def test_a_database_that_runs_is_snapshot_before_it_is_replaced_itself() -> None
         "pull postgres:17", "pull shop/backend:2", "snapshot postgres", "stop postgres.1", "start postgres.2",
     ]  # fmt: skip
     assert 3 in plan.steps[3].after
+
+
+def test_nothing_starts_or_is_held_beside_a_snapshot_for_which_services_may_stand_still() -> None:
+    """Requests are held meanwhile; whoever moves the edge's routes then would end that hold, or lose its own."""
+    cache, queue = rolling("cache"), stateful("queue")
+    backend = replace(BACKEND, needs=(*BACKEND.needs, Dependency(service="cache"), Dependency(service="queue")))
+    newer = (replace(backend, image="shop/backend:2"), cache, replace(queue, image="queue:2"))
+    runs, gone = world(backend, POSTGRES, queue), world(backend, queue)
+    gone.engine.add_volume("shop_postgresdata", instance="shop")
+    for made in (runs, gone):
+        steps = made.propose(project(POSTGRES, *newer), app=migrating()).steps
+        (snapshot,) = (step for step in steps if isinstance(step.step, Safeguard))
+        early = [step for step in steps if step.phase is Phase.START and step.number < snapshot.number]
+        late = [step for step in steps if step.phase is Phase.START and step.number > snapshot.number]
+        assert all(_waits(steps, snapshot.number, step.number) for step in early), made
+        assert all(_waits(steps, step.number, snapshot.number) for step in late), made
+
+
+def _waits(steps: Sequence[PlannedStep], one: int, other: int) -> bool:
+    """Whether a step comes after another in every order."""
+    after = steps[one - 1].after
+    return other in after or any(_waits(steps, number, other) for number in after)
 
 
 def test_only_what_is_named_or_backed_up_is_snapshot() -> None:
