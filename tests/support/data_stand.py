@@ -56,12 +56,14 @@ class NoTraffic:
     def read(self, instance: str) -> AppEdge | None:
         return self.edge
 
-    def apply(self, app: AppEdge, *, hold: Collection[Endpoint] = ()) -> object:
+    def apply(
+        self, app: AppEdge, *, hold: Collection[Endpoint] = (), until: Mapping[Endpoint, float] | None = None
+    ) -> object:
         self.edge = app
         self.events.append("lead again" if not hold else "lead some")
         return None
 
-    def hold(self, instance: str, service: str, port: int) -> None:
+    def hold(self, instance: str, service: str, port: int, *, until: float | None = None) -> None:
         self.events.append(f"hold {service}:{port}")
 
     def draining(self, instance: str) -> Mapping[str, int]:

@@ -97,15 +97,20 @@ class Edge:
         address = "127.0.0.1" if first == "0.0.0.0" else "::1" if first == "::" else first  # noqa: S104 - any address
         return address, self.settings.http_port, self.settings.https_port
 
-    def apply(self, app: AppEdge, *, hold: Collection[Endpoint] = ()) -> ApplyReport:
-        """Make the edge equal to `app` in one step; raises RefusedError, with nothing changed, when it is wrong."""
+    def apply(
+        self, app: AppEdge, *, hold: Collection[Endpoint] = (), until: Mapping[Endpoint, float] | None = None
+    ) -> ApplyReport:
+        """Make the edge equal to `app` in one step; raises RefusedError, with nothing changed, when it is wrong.
+
+        Requests for the endpoints in `hold` wait; for `until` see there.
+        """
         with self._locked(f"apply {app.instance}"):
             self._ensure_running()
             old = load_applied(self.layout, app.instance)
             self._refuse(old, app)
             pem = certificate_files.local_pem(self.layout, app) if self.settings.https_port else None
             room = self._with_room(old, app)
-            step = transition.to_app(room, app, load_pool(self.layout), self.settings, hold=hold)
+            step = transition.to_app(room, app, load_pool(self.layout), self.settings, hold=hold, until=until)
             if old == step.applied and pem is None and not step.needs_reload:
                 return ApplyReport(changed=False, reloaded=False)
             self._perform(old, step)
@@ -120,12 +125,17 @@ class Edge:
         with self._locked(f"switch {instance}"):
             self._change(instance, lambda backend: _led(backend, wanted))
 
-    def hold(self, instance: str, service: str, port: int) -> None:
-        """Let new requests for a service wait, at most the app's `hold_limit`; its replicas drain."""
+    def hold(self, instance: str, service: str, port: int, *, until: float | None = None) -> None:
+        """Let new requests for a service wait, at most the app's `hold_limit`; its replicas drain.
+
+        With `until` what waits or comes at that moment is led to them all the same: they go on running.
+        """
         with self._locked(f"hold {instance}"):
             self._change(
                 instance,
-                lambda backend: backend.leading_to((), held=True) if backend.endpoint == (service, port) else backend,
+                lambda backend: (
+                    backend.leading_to((), held=True, until=until) if backend.endpoint == (service, port) else backend
+                ),
             )
 
     def release(self, instance: str, service: str, port: int) -> None:

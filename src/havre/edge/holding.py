@@ -27,6 +27,12 @@ WAIT = "  http-request lua.wait if { srv_is_up(hold) }"
 """The last rule of a backend for HTTP: its server `hold` is up from before the map says so until after."""
 
 
+def overdue(capacity: int) -> list[str]:
+    """A backend whose hold had an end, and was not ended by then, leads to its replicas all the same: they run."""
+    up = ((f"s{number}", f"srv_is_up(s{number})") for number in range(1, capacity + 1))
+    return [f"  use-server {server} if {{ var(txn.overdue) -m bool }} {{ {is_up} }}" for server, is_up in up]
+
+
 def retries(hold_limit: float) -> int:
     """How many tries make up `hold_limit` seconds."""
     return max(1, round(hold_limit / CONNECT_TIMEOUT))

@@ -42,9 +42,11 @@ def redirect_lines(applied: Applied) -> dict[str, str]:
 
 
 def held_lines(applied: Applied) -> dict[str, str]:
-    """The app's backends whose requests wait, and for how many milliseconds at most."""
+    """The app's backends whose requests wait, for how many milliseconds at most, and when the last ends, if it does."""
     limit = str(round(applied.app.hold_limit * 1000))
-    return {name: limit for backend in applied.backends if backend.held for name in backend.names}
+    held = [(name, backend.until) for backend in applied.backends if backend.held for name in backend.names]
+    ends = {f"{name}@until": str(int(until)) for name, until in held if until is not None}
+    return {name: limit for name, _ in held} | ends
 
 
 def read_map(text: str) -> dict[str, str]:

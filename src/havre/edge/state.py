@@ -35,7 +35,8 @@ class Slot:
 class Backend:
     """The replicas of one (service, port): `names` are HAProxy's backends for it (HTTP, TCP or both).
 
-    All of them have `capacity` slots and are filled alike. `held` means that requests wait.
+    All of them have `capacity` slots and are filled alike. `held` means that requests wait: where the replicas run,
+    `until` a moment after which they are led there all the same, in case that nobody is there to end it.
     """
 
     endpoint: Endpoint
@@ -43,6 +44,7 @@ class Backend:
     capacity: int = 4
     slots: tuple[Slot, ...] = ()
     held: bool = False
+    until: float | None = None
     sticky: bool = False
 
     @property
@@ -60,7 +62,7 @@ class Backend:
         kept = [slot for slot in self.slots if not (slot.state == "drain" and slot.upstream.name in names)]
         return replace(self, slots=tuple(kept))
 
-    def leading_to(self, wanted: tuple[Upstream, ...], *, held: bool) -> Backend:
+    def leading_to(self, wanted: tuple[Upstream, ...], *, held: bool, until: float | None = None) -> Backend:
         """The same with `wanted` ready and everything else that was ready draining.
 
         Slots grow beyond `capacity` when too many are taken; the caller compares.
@@ -74,7 +76,7 @@ class Backend:
             taken.add(number)
             slots.append(Slot(number=number, upstream=upstream))
         ordered = tuple(sorted(slots, key=lambda slot: slot.number))
-        return replace(self, slots=ordered, held=held)
+        return replace(self, slots=ordered, held=held, until=until if held else None)
 
     def _settled(self, slot: Slot, wanted: tuple[Upstream, ...]) -> Slot:
         return replace(slot, state="ready" if slot.upstream in wanted else "drain")

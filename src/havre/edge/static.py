@@ -44,12 +44,17 @@ core.register_filter("bodylimit", BodyLimit, function(class, arguments) return c
 
 _WAITING = """\
 -- Lets a request wait while its backend is in the map of held ones: for the milliseconds the map says, or until this
--- worker is an old one, which is told nothing any more; its successor takes the request over.
+-- worker is an old one, which is told nothing any more; its successor takes the request over. Where the map has an end
+-- of the hold too (BACKEND@until, seconds since 1970), what comes or waits then goes on to the replicas, which run.
 local held = Map.new("MAP", Map._str)
 
 local function now()
   local time = core.now()
   return time.sec * 1000 + time.usec / 1000
+end
+
+local function bounds(backend)
+  return tonumber(held:lookup(backend)), tonumber(held:lookup(backend .. "@until")) or math.huge
 end
 
 local function is_old(txn)
@@ -60,10 +65,13 @@ end
 core.register_action("wait", { "http-req" }, function(txn)
   local backend = txn.f:be_name()
   local began = now()
-  local limit = tonumber(held:lookup(backend))
-  while limit and now() - began < limit and not is_old(txn) do
+  local limit, ends = bounds(backend)
+  while limit and now() - began < limit and os.time() < ends and not is_old(txn) do
     core.msleep(50)
-    limit = tonumber(held:lookup(backend))
+    limit, ends = bounds(backend)
+  end
+  if limit and os.time() >= ends then
+    txn:set_var("txn.overdue", true)
   end
 end)
 """

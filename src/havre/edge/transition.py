@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from havre.edge.app_config import STANDARD_CAPACITY, is_plain, needs_http, needs_tcp, routes_to, spare, structure
@@ -20,15 +20,16 @@ class Transition:
 
 
 def to_app(
-    old: Applied | None, app: AppEdge, pool: Pool, settings: EdgeSettings, *, hold: Collection[Endpoint] = ()
-) -> Transition:
-    """Make the edge serve `app` as wished; the endpoints in `hold` make requests wait."""
-    free = list(pool.free)
+    old: Applied | None, app: AppEdge, pool: Pool, settings: EdgeSettings, *, hold: Collection[Endpoint] = (),
+    until: Mapping[Endpoint, float] | None = None,
+) -> Transition:  # fmt: skip
+    """Make the edge serve `app` as wished; the endpoints in `hold` make requests wait, some until a moment only."""
+    free, ends = list(pool.free), until or {}
     backends = []
     for endpoint in app.endpoints:
         if needs_http(app, endpoint) or needs_tcp(app, endpoint):
             before = old.backend(endpoint) if old else None
-            backends.append(_backend(before, app, endpoint, free, held=endpoint in hold))
+            backends.append(_backend(before, app, endpoint, free, held=endpoint in hold, until=ends.get(endpoint)))
     backends += _still_draining(old, app)
     kept = {name for backend in backends for name in backend.names}
     returned = [name for name in _spares_of(old, settings) if name not in kept]
@@ -65,13 +66,15 @@ def grown(backend: Backend) -> Backend:
     return replace(backend, capacity=max(backend.capacity, _even(highest_slot(backend))))
 
 
-def _backend(before: Backend | None, app: AppEdge, endpoint: Endpoint, free: list[str], *, held: bool) -> Backend:
+def _backend(
+    before: Backend | None, app: AppEdge, endpoint: Endpoint, free: list[str], *, held: bool, until: float | None
+) -> Backend:
     wanted = app.replicas(endpoint)
     capacity = max(before.capacity if before else 0, STANDARD_CAPACITY, _even(2 * len(wanted)))
     routes = routes_to(app, endpoint)
     names = _names(before, app, endpoint, free, capacity)
     start = before or Backend(endpoint=endpoint, names=names)
-    filled = start.leading_to(wanted, held=held)
+    filled = start.leading_to(wanted, held=held, until=until)
     return grown(replace(filled, names=names, capacity=capacity, sticky=any(route.sticky for route in routes)))
 
 

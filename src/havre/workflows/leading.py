@@ -13,12 +13,14 @@ from functools import partial
 
 from havre.errors import HavreError
 from havre.host import clock
-from havre.model.plan import Hold
+from havre.model.plan import Drain, Hold
 from havre.model.route import AppEdge, Endpoint, Upstream
 from havre.workflows.execute import Cancellation
-from havre.workflows.server import Traffic
+from havre.workflows.server import Traffic, upstream_name
 
 POLL = 0.05
+OLD_WORKERS_LIMIT = 20.0
+"""Seconds: HAProxy's idle keep-alive connections end within 15 s of a reload (edge.md)."""
 UNDER_WAY = 2.0
 """Seconds that requests under way get to end before what they call is stopped; a websocket would never end."""
 MARGIN = 1.0
@@ -35,7 +37,9 @@ class Leading:
     """What the edge served when the release began."""
     cancellation: Cancellation
     patience: float = 0.0
-    """Seconds to wait, before callers are held, for workers of the edge that cannot be told to hold."""
+    """Seconds to wait, before anything is held, for workers of the edge that cannot be told to hold."""
+    since: dict[Endpoint, float] = field(default_factory=dict)
+    """Since when requests wait (seconds since 1970); they go on waiting while a release that failed is undone."""
     _early: AppEdge | None = None
     _moved: dict[Endpoint, tuple[Upstream, ...]] = field(default_factory=dict)
     _held: dict[Endpoint, set[str]] = field(default_factory=dict)
@@ -47,12 +51,26 @@ class Leading:
 
         Callers wait no longer than the step's limit: they run, and may have an answer without what they call.
         """
-        if step.callers:
+        if not self._held:
             self.traffic.await_old_workers(self.patience)
         held = self._hold(step.callers or (step.service,), step.service)
         if step.callers and held:
-            self.cancellation.after(max(step.limit - MARGIN, step.limit / 2), partial(self._let_go, step.service))
+            longest = max(step.limit - MARGIN, step.limit / 2)
+            left = max(0.0, min(held.values()) + longest - clock.now())
+            self.cancellation.after(min(left, longest), partial(self._let_go, step.service))
             self._await_idle(held)
+
+    def drain(self, step: Drain) -> None:
+        """Wait until a replica has answered what it was asked; old workers are not waited for while others wait."""
+        name = upstream_name(step.service, step.slot)
+        if self.traffic.read(self.instance) is None:
+            return
+        deadline = clock.elapsed() + step.limit
+        if not self._held:
+            self.traffic.await_old_workers(OLD_WORKERS_LIMIT)
+        while self.traffic.draining(self.instance).get(name, 0) and clock.elapsed() < deadline:
+            self.cancellation.pause(POLL)
+        self.traffic.forget(self.instance, name)
 
     def resume(self, service: str, callers: Collection[str], found: Mapping[Endpoint, tuple[Upstream, ...]]) -> None:
         """Lead the callers as before, and what `found` names to there, unless they wait for another service too."""
@@ -74,15 +92,19 @@ class Leading:
         with self._lock:
             self.traffic.apply(wanted)
             self._held.clear()
+            self.since.clear()
 
-    def _hold(self, services: Collection[str], reason: str) -> list[Endpoint]:
+    def _hold(self, services: Collection[str], reason: str) -> dict[Endpoint, float]:
+        """What is held, and since when."""
         applied = self.traffic.read(self.instance)
         held = [endpoint for endpoint in (applied.endpoints if applied else ()) if endpoint[0] in services]
         with self._lock:
             for service, port in held:
                 self._held.setdefault((service, port), set()).add(reason)
-                self.traffic.hold(self.instance, service, port)
-        return held
+                self.since.setdefault((service, port), clock.now())
+                until = self._until(applied).get((service, port))
+                self.traffic.hold(self.instance, service, port, until=until)
+            return {endpoint: self.since[endpoint] for endpoint in held}
 
     def _await_idle(self, held: Iterable[Endpoint]) -> None:
         services = {service for service, _ in held}
@@ -110,12 +132,23 @@ class Leading:
             reasons.discard(service)
             if not reasons:
                 self._held.pop(endpoint, None)
+                self.since.pop(endpoint, None)
 
     def _apply(self) -> None:
         edge = self._standing()
         if edge is not None:
             upstreams = tuple((endpoint, () if endpoint in self._held else found) for endpoint, found in edge.upstreams)
-            self.traffic.apply(replace(edge, upstreams=upstreams), hold=tuple(self._held))
+            led = replace(edge, upstreams=upstreams)
+            self.traffic.apply(led, hold=tuple(self._held), until=self._until(edge))
+
+    def _until(self, edge: AppEdge | None) -> dict[Endpoint, float]:
+        """When the edge itself leads to callers again, should nobody be left to tell it: they run."""
+        limit = edge.hold_limit if edge else 0.0
+        return {
+            endpoint: self.since[endpoint] + limit
+            for endpoint, reasons in self._held.items()
+            if endpoint[0] not in reasons
+        }
 
     def _standing(self) -> AppEdge | None:
         """What is led until the switch, were nothing held."""

@@ -10,7 +10,6 @@ from typing import assert_never
 from havre.checks.configurations import refusal
 from havre.engines.base import Context, Progress
 from havre.errors import FailedError, Problem
-from havre.host import clock
 from havre.model.app import App, Verification
 from havre.model.observed import Observed
 from havre.model.plan import (
@@ -34,17 +33,13 @@ from havre.model.project import Project, Service
 from havre.model.route import AppEdge, Endpoint, Route, Upstream
 from havre.workflows.configurations import try_configurations
 from havre.workflows.execute import Cancellation
-from havre.workflows.leading import Leading
+from havre.workflows.leading import OLD_WORKERS_LIMIT, Leading
 from havre.workflows.migrate import Migrating
 from havre.workflows.prove import prove, stay
 from havre.workflows.record import Recorded
 from havre.workflows.routing import Inside, app_edge, plan_inside
 from havre.workflows.server import Server, slots_by_service, upstream_name, upstreams_for
 from havre.workflows.verify import Target, verify
-
-DRAIN_POLL = 0.05
-OLD_WORKERS_LIMIT = 20.0
-"""Seconds: HAProxy's idle keep-alive connections end within 15 s of a reload (edge.md)."""
 
 TakeSnapshot = Callable[[tuple[str, ...]], None]
 
@@ -66,6 +61,8 @@ class Work:
     """True while undoing: traffic is led as `before` said, not as the manifest says."""
     known: tuple[Service, ...] = ()
     """Services of the release that served before, whose replicas may still be there."""
+    held_since: dict[Endpoint, float] = field(default_factory=dict)
+    """Since when requests wait at the edge, also for whoever takes the release back."""
 
     def taken_back(self, served: Recorded | None) -> Work:
         """The same release, being undone; `served` is the configuration that served before."""
@@ -99,6 +96,7 @@ class Performer:
             before=self.work.before,
             cancellation=self.cancellation,
             patience=0.0 if self.work.going_back else OLD_WORKERS_LIMIT,
+            since=self.work.held_since,
         )
 
     def __call__(self, planned: PlannedStep) -> None:
@@ -190,7 +188,7 @@ class Performer:
             case Switch():
                 self._switch(dict(step.to))
             case Drain():
-                self._drain(step)
+                self._leading.drain(step)
             case _:
                 assert_never(step)
 
@@ -232,16 +230,6 @@ class Performer:
         own = [e for e in (before.endpoints if before else ()) if e[0] == step.service and e in wanted]
         found = upstreams_for(own, {step.service: step.slots}, self._address)
         self._leading.resume(step.service, step.callers, found)
-
-    def _drain(self, step: Drain) -> None:
-        instance, name = self.work.app.instance, upstream_name(step.service, step.slot)
-        if self.server.traffic.read(instance) is None:
-            return
-        deadline = clock.elapsed() + step.limit
-        self.server.traffic.await_old_workers(OLD_WORKERS_LIMIT)
-        while self.server.traffic.draining(instance).get(name, 0) and clock.elapsed() < deadline:
-            self.cancellation.pause(DRAIN_POLL)
-        self.server.traffic.forget(instance, name)
 
     # -- proof ---------------------------------------------------------------------------------------------------
 

@@ -19,8 +19,10 @@ from havre.model.images import DATABASES, known
 from havre.model.observed import ObservedReplica
 from havre.model.plan import RestartReplica, StopReplica
 from havre.model.project import Mount, MountKind, Project, Service
+from havre.model.route import AppEdge
 from havre.model.units import show_seconds
 from havre.workflows.execute import Cancellation
+from havre.workflows.holding import callers_of, doors_closed
 from havre.workflows.prove import prove
 from havre.workflows.server import Server
 
@@ -166,16 +168,16 @@ def standing_still(
 ) -> Iterator[ReplicaPlace]:  # fmt: skip
     """All running replicas of these services, stopped for the block; gives the first one of the first service.
 
-    Requests for them are held at the edge, and they are healthy after: they are started again however the block ends,
-    and with `ended_too` also those that did not run before.
+    Requests for them and for what calls them are held at the edge, and they are healthy after: they are started again
+    however the block ends, and with `ended_too` also those that did not run before.
     """
     context = Context(instance=instance, release=0, project=project)
     observed, edge = server.engine.observe(instance), server.traffic.read(instance)
     if not (found := observed.of_service(services[0].name)):
         raise FailedError(never_deployed(instance, services[0].name))
     place = ReplicaPlace(data_access(server), instance, services[0].name, found[0].slot)
-    names = {service.name for service in services}
-    endpoints = [endpoint for endpoint in edge.endpoints if endpoint[0] in names] if edge else []
+    names = [service.name for service in services]
+    waiting = callers_of(edge, project, names)
     replicas = [
         (service, replica.slot)
         for service in services
@@ -185,10 +187,8 @@ def standing_still(
     if before_stop is not None:
         before_stop()
     began = clock.elapsed()
-    progress(_stopping(services, edge.hold_limit if edge and endpoints else None))
-    for name, port in endpoints:
-        server.traffic.hold(instance, name, port)
-    try:
+    progress(_stopping(names, waiting, edge))
+    with doors_closed(server.traffic, edge, names, waiting):
         with ExitStack() as stopped:
             for service, slot in replicas:
                 stopped.callback(server.engine.perform, RestartReplica(service=service.name, slot=slot), context)
@@ -196,17 +196,18 @@ def standing_still(
             yield place
         for service, slot in replicas:
             prove(server.engine, service, slot, context, Cancellation())
-    finally:
-        if edge is not None and endpoints:
-            server.traffic.apply(edge)
     progress(f"back after {show_seconds(clock.elapsed() - began)}")
 
 
-def _stopping(services: Sequence[Service], hold: float | None) -> str:
+def _stopping(names: Sequence[str], waiting: Sequence[str], edge: AppEdge | None) -> str:
     """What visitors will notice, where any are led there."""
-    names = ", ".join(service.name for service in services)
-    waiting = "" if hold is None else f"; requests wait up to {show_seconds(hold)}, then get 503"
-    return f"stopping {names} for the time of it{waiting}"
+    words = [f"stopping {', '.join(names)} for the time of it"]
+    if edge is not None and any(service in names for service, _ in edge.endpoints):
+        words.append(f"requests wait up to {show_seconds(edge.hold_limit)}, then get 503")
+    if edge is not None and waiting:
+        what, limit = "it" if len(names) == 1 else "them", show_seconds(edge.hold_limit)
+        words.append(f"what calls {what} ({', '.join(waiting)}) waits up to {limit}, then goes on without")
+    return "; ".join(words)
 
 
 def writers_of(project: Project, service: Service, targets: Collection[str]) -> tuple[Service, ...]:

@@ -165,7 +165,7 @@ class _One:
         server, live = self.storage.server, self._live_replica()
         self.keeper.end_chain(f"restored to {'the newest' if self.at is None else clock.show_time(self.at)}")
         workshop.finish()
-        with requests_held(server, self._instance):
+        with requests_held(server.traffic, self._instance):
             self._restarted(live, workshop.swap)
             try:
                 prove(server.engine, self._service, live.slot, self._context, Cancellation())

@@ -148,7 +148,7 @@ class _One:
 
     def _swap_all(self, place: ReplicaPlace, fresh: dict[Part, str], mark: str) -> tuple[str, ...]:
         kept = []
-        with requests_held(self.storage.server, self._instance):
+        with requests_held(self.storage.server.traffic, self._instance):
             for part, name in fresh.items():
                 old = _fits(part.name, f"__before_{mark}")
                 if postgres.exists(place, part.name):

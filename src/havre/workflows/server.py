@@ -24,12 +24,14 @@ class Traffic(Protocol):
         """What is applied now for an instance."""
         ...
 
-    def apply(self, app: AppEdge, *, hold: Collection[Endpoint] = ()) -> object:
+    def apply(
+        self, app: AppEdge, *, hold: Collection[Endpoint] = (), until: Mapping[Endpoint, float] | None = None
+    ) -> object:
         """Make the edge equal to this, in one step; one app's error touches no other (D9)."""
         ...
 
-    def hold(self, instance: str, service: str, port: int) -> None:
-        """Let requests for that endpoint wait instead of failing."""
+    def hold(self, instance: str, service: str, port: int, *, until: float | None = None) -> None:
+        """Let requests for that endpoint wait instead of failing; `until` then, where its replicas run."""
         ...
 
     def draining(self, instance: str) -> Mapping[str, int]:
