@@ -12,6 +12,7 @@ from data_stand import Stand, docker
 from havre.errors import FailedError, HavreError, InputError
 from havre.host import clock
 from havre.model.backup import BackupPolicy
+from havre.model.route import AppEdge, Route, Upstream
 from havre.workflows.backup import back_up
 from havre.workflows.intent import Intent
 from havre.workflows.places import place_of
@@ -36,9 +37,11 @@ services:
   reader:
     <<: *common
     command: ["sleep", "600"]
+    environment: {UPLOADS: "http://web:80/"}
     volumes: ["uploads:/var/in:ro"]
 volumes: {uploads: {}}
 """
+CALLER = "what calls them (reader) waits up to 15 s, then goes on without"
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +85,9 @@ def test_all_who_write_stand_still_and_content_owners_and_modes_come_back(files:
     began = clock.elapsed()
     [taken] = back_up(files.storage, intent, ["web"], progress=told.append)
     assert clock.elapsed() - began < 25, "the worker ignores the signal, and has a second to stop"
-    assert told[0] == "stopping web, worker for the time of it", "nothing leads there, so nothing waits"
+    assert told[0] == f"stopping web, worker for the time of it; {CALLER}", (
+        "nothing leads to them, but to what calls them"
+    )
     assert told[-1].startswith("back after ")
     assert (taken.parts[0].name, dict(taken.parts[0].counts)["files"]) == ("uploads", 2)
     assert {name for name, at in times.items() if begun(files, name) != at} == {"web", "worker"}
@@ -103,6 +108,22 @@ def test_all_who_write_stand_still_and_content_owners_and_modes_come_back(files:
             restore(files.storage, intent, "web", taken.id, only=["uploads"], to=f"{files.name}-beside")
     finally:
         docker("volume", "rm", f"{files.name}-beside")
+
+
+def test_requests_wait_for_those_who_stand_still_and_for_what_calls_them(files: Stand, tmp_path: Path) -> None:
+    endpoints, told = (("reader", 80), ("web", 80)), list[str]()
+    led = [(Upstream(name=f"{service}.1", address="10.0.0.9", port=port),) for service, port in endpoints]
+    routes = tuple(Route(host=f"{service}.test", service=service, port=port) for service, port in endpoints)
+    before = files.traffic.edge
+    files.traffic.edge = AppEdge(instance=files.name, routes=routes, upstreams=tuple(zip(endpoints, led, strict=True)))
+    files.traffic.events.clear()
+    try:
+        back_up(files.storage, kept(files, tmp_path / "repository"), ["web"], progress=told.append)
+    finally:
+        files.traffic.edge = before
+    assert files.traffic.events == ["hold web:80", "hold reader:80", "lead again"]
+    waiting = "requests wait up to 15 s, then get 503"
+    assert told[0] == f"stopping web, worker for the time of it; {waiting}; {CALLER}"
 
 
 def test_a_snapshot_that_cannot_be_read_changes_nothing(files: Stand, tmp_path: Path) -> None:
