@@ -110,7 +110,8 @@ class Workshop:
         """The base and all log that follows it, from the repository and from this server's disk, and a server on them.
 
         `at` is how far that server is to go. `newest` is what the archive has become when the base lies there: log may
-        be brought to it meanwhile. Raises RefusedError before anything is written where the disk has no room.
+        be brought to it meanwhile. Raises RefusedError where the disk has no room: before anything is written, or, for
+        log that came meanwhile, before any of that is.
         """
         stored = _Stored(self.repository, base)
         with OpenPart(self.repository)(stored.base, BASE_FILE) as source:  # it takes a moment to begin
