@@ -102,7 +102,7 @@ class Edge:
     ) -> ApplyReport:
         """Make the edge equal to `app` in one step; raises RefusedError, with nothing changed, when it is wrong.
 
-        Requests for the endpoints in `hold` wait; for `until` see there.
+        Requests for the endpoints in `hold` wait; for `until` see `hold`.
         """
         with self._locked(f"apply {app.instance}"):
             self._ensure_running()

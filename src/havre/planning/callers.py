@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from havre.model.calls import targets
-from havre.model.project import Project, Service
+from havre.model.project import Project
 from havre.planning.compare import needs_of
+from havre.planning.order import everything_under
 
 
 def callers(project: Project, service: str, *, led: Collection[str], met: Collection[str]) -> tuple[str, ...]:
@@ -23,7 +24,8 @@ def callers(project: Project, service: str, *, led: Collection[str], met: Collec
             if user not in seen:
                 seen.add(user)
                 ahead += [] if user in met else [user]
-    return tuple(sorted((seen & set(led)) - _everything_needed(project, service)))
+    needed = everything_under(service, {one.name: one for one in project.services})
+    return tuple(sorted((seen & set(led)) - needed - {service}))
 
 
 def _users(project: Project) -> dict[str, set[str]]:
@@ -32,22 +34,7 @@ def _users(project: Project) -> dict[str, set[str]]:
     jobs = project.jobs
     for user in project.services:
         if user.name not in jobs:
-            for name in (*_needs(user), *(target.service for target in targets(project, user))):
+            needed = (need.service for need in needs_of(user))
+            for name in (*needed, *(target.service for target in targets(project, user))):
                 found.setdefault(name, set()).add(user.name)
     return found
-
-
-def _everything_needed(project: Project, service: str) -> set[str]:
-    """The service, and all that it depends on, directly or not."""
-    needs = {one.name: _needs(one) for one in project.services}
-    found = {service}
-    ahead = [service]
-    while ahead:
-        new = set(needs.get(ahead.pop(), ())) - found
-        found |= new
-        ahead += new
-    return found
-
-
-def _needs(service: Service) -> tuple[str, ...]:
-    return tuple(need.service for need in needs_of(service))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from havre.model.project import Service
 from havre.planning.compare import Change, needs_of
 
 
-def everything_under(service: str, changes: Mapping[str, Change]) -> frozenset[str]:
-    """All services that `service` depends on, directly or not."""
+def everything_under(service: str, services: Mapping[str, Service]) -> frozenset[str]:
+    """All of these services that `service` depends on, directly or not."""
     found: set[str] = set()
     ahead = [service]
     while ahead:
-        change = changes.get(ahead.pop())
-        for need in needs_of(change.service) if change is not None else ():
-            if need.service in changes and need.service not in found:
+        one = services.get(ahead.pop())
+        for need in needs_of(one) if one is not None else ():
+            if need.service in services and need.service not in found:
                 found.add(need.service)
                 ahead.append(need.service)
     return frozenset(found)

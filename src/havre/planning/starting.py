@@ -60,6 +60,7 @@ class Starting:
         self._draft = draft
         self._prepared = prepared
         self._changes = changes
+        self._services = {name: change.service for name, change in changes.items()}
         self._edge = edge
         self._project = project
         self._observed = observed
@@ -81,7 +82,7 @@ class Starting:
             self._take_back(self._undo)
         migration = self._migration()
         last = left_for_last(self._changes)
-        first = everything_under(migration.service, self._changes) if migration else frozenset()
+        first = everything_under(migration.service, self._services) if migration else frozenset()
         if migration and self._can_snapshot_now(migration):
             self._safeguard(migration, after=self._prepared.images.values())
         self._start(name for name in self._changes if name in first)
@@ -107,7 +108,7 @@ class Starting:
         """The services to snapshot: those named, else those with a backup that the migrated service depends on."""
         if not migration.safeguard:
             return ()
-        under = everything_under(migration.service, self._changes)
+        under = everything_under(migration.service, self._services)
         stateful = tuple(name for name in self._changes if name in under and self._service(name).stateful_mounts)
         backed_up = {policy.service for policy in self._app.backups} if self._app else set()
         chosen = migration.safeguard_services or tuple(name for name in stateful if name in backed_up)
@@ -136,7 +137,7 @@ class Starting:
 
     def _note_bare(self, migration: Migration) -> None:
         """A migration of live data without a snapshot is the user's choice, and is said every time."""
-        under = everything_under(migration.service, self._changes)
+        under = everything_under(migration.service, self._services)
         holds = [n for n in self._changes if n in under and self._service(n).stateful_mounts and self._holds_data(n)]
         if holds and not self._safeguarded(migration):
             why = "no `backups:` in havre.yaml" if migration.safeguard else "`safeguard: false`"
@@ -292,7 +293,7 @@ class Starting:
         return tuple(self._prepared.images.values())
 
     def _service(self, name: str) -> Service:
-        return self._changes[name].service
+        return self._services[name]
 
 
 def _all_replicas(change: Change) -> list[ObservedReplica]:

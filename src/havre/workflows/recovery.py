@@ -147,10 +147,8 @@ class _One:
         live = place_of(self.storage.server, self._instance, self.service)
         if postgres.exists(live, to):
             raise InputError(name_taken("database", to))
-        reader, command = (
-            ArchiveReader(),
-            postgres.owner("pg_dump", "-Fc", "-Z0", "--no-password", "-d", postgres.connection(wanted[0])),
-        )
+        reader, database = ArchiveReader(), postgres.connection(wanted[0])
+        command = postgres.owner("pg_dump", "-Fc", "-Z0", "--no-password", "-d", database)
 
         def dump(sink: BinaryIO) -> None:
             done = workshop.place.stream(command, stdout=_Looked(reader, sink))
