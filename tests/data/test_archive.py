@@ -100,7 +100,7 @@ def test_a_wrong_key_and_a_cut_stream_are_said(stand: Stand, tmp_path: Path) -> 
         storage.vault.adopt(key)
     for stream in (tmp_path / "repo/data").iterdir():
         stream.write_bytes(stream.read_bytes()[:-1000])
-    with pytest.raises(FailedError):
+    with pytest.raises(FailedError, match="is not what was stored"):
         restore(storage, intent, "db", good.id, to="from_damaged")
     assert "from_damaged" not in stand.sql("SELECT string_agg(datname, ' ') FROM pg_database")
 

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,7 +127,16 @@ def test_a_restore_that_cannot_fit_is_refused_with_the_biggest_databases(stand: 
     assert report.passed, report.lines
 
 
-def test_a_storage_that_dies_in_the_middle_is_a_failed_backup(stand: Stand, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("at", "after", "said"),
+    [
+        pytest.param("backup", 2.5, "could not store a snapshot", id="while storing"),
+        pytest.param("dump", 0.0, "could not read a snapshot", id="while reading back"),
+    ],
+)
+def test_a_storage_that_dies_in_the_middle_is_a_failed_backup(
+    stand: Stand, tmp_path: Path, at: str, after: float, said: str
+) -> None:
     fill(stand, 60)
     s3 = S3(tmp_path)
     s3.start()
@@ -136,14 +145,16 @@ def test_a_storage_that_dies_in_the_middle_is_a_failed_backup(stand: Stand, tmp_
     try:
         [good] = back_up(storage, intent, ["db"])
         fill(stand, 61)
-        s3.kill()
-        s3.start(bandwidth="4M")
+        if at == "backup":
+            s3.kill()
+            s3.start(bandwidth="4M")  # storing takes 7 s at least: there is a middle
 
         def kill() -> None:
-            time.sleep(5)
+            wait_for_restic(s3.url, at)
+            time.sleep(after)
             s3.kill()
 
-        with meanwhile(kill), pytest.raises(FailedError, match=r"FAILED: could not (store|read) a snapshot"):
+        with meanwhile(kill), pytest.raises(FailedError, match=f"FAILED: {said} in {s3.url}"):
             back_up(storage, intent, ["db"])
         s3.start()
         assert complete(storage, s3.url, stand.name) == {good.id}
@@ -151,6 +162,19 @@ def test_a_storage_that_dies_in_the_middle_is_a_failed_backup(stand: Stand, tmp_
         assert back_up(timer, intent, ["db"])[0].is_good
     finally:
         s3.kill()
+
+
+def wait_for_restic(url: str, command: str, seconds: float = 60) -> None:
+    """Until a restic runs that does this with that repository."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for line in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                words = line.read_bytes().decode(errors="replace").split("\0")
+                if url in words and command in words:
+                    return
+        time.sleep(0.05)
+    raise TimeoutError(f"no restic began to {command} with {url}")
 
 
 def test_a_wrong_key_and_a_damaged_repository_are_said(stand: Stand, tmp_path: Path) -> None:
@@ -170,7 +194,7 @@ def test_a_wrong_key_and_a_damaged_repository_are_said(stand: Stand, tmp_path: P
         pack.write_bytes(content[: len(content) // 2])
     with pytest.raises(HavreError, match="could not check the repository"):
         stand.storage.repository(url).check(share="100%")
-    with pytest.raises(HavreError):
+    with pytest.raises(FailedError, match="could not read a snapshot"):
         restore(stand.storage, intent, "db", good.id, to="from_damaged")
     assert "from_damaged" not in stand.sql("SELECT string_agg(datname, ' ') FROM pg_database")
 

@@ -174,7 +174,10 @@ class Archive:
 
     @contextlib.contextmanager
     def open(self, snapshot: str, name: str, *, to_end: bool = True) -> Iterator[BinaryIO]:  # noqa: ARG002 - one file
-        """The stream, decrypted and unpacked; a byte that is not as it was stored is an error."""
+        """The stream, decrypted and unpacked; a byte that is not as it was stored is an error.
+
+        That error is told in the place of what the stream's reader made of it.
+        """
         entry, identity = self._read(snapshot), self._keys().identity
         reading, writing = os.pipe()
         counted = Unpacking(writing, compressed=entry.packed)
@@ -185,19 +188,27 @@ class Archive:
                 with self._data(snapshot).open("rb") as file:
                     pyrage.decrypt_io(file, counted, [identity])
             except BaseException as error:  # noqa: BLE001 - told by the thread that reads, whatever it was
-                failures.append(error)
+                if not counted.is_left:
+                    failures.append(error)
             finally:
                 counted.close()
 
         worker = threading.Thread(target=unpack, daemon=True)
         worker.start()
+        complaint: Exception | None = None
         with os.fdopen(reading, "rb") as stream:
-            yield stream
-            while to_end and stream.read(_CHUNK):
+            try:
+                yield stream
+            except Exception as error:  # noqa: BLE001 - raised below, unless the stream itself was the cause
+                complaint = error
+            while to_end and complaint is None and stream.read(_CHUNK):
                 pass
         worker.join()
-        if to_end and (failures or counted.size != entry.size):
-            raise FailedError(_damaged(self.shown, snapshot, failures, counted.size, entry.size))
+        is_short = to_end and complaint is None and counted.size != entry.size
+        if failures or is_short:
+            raise FailedError(_damaged(self.shown, snapshot, failures, counted.size, entry.size)) from complaint
+        if complaint is not None:
+            raise complaint
 
     def by_hand(self, snapshot: str, name: str) -> str:
         """With age and zstd; the key of the archive is sealed with the recovery key."""

@@ -89,12 +89,18 @@ class Unpacking:
         self._target = target
         self._decompressor = zstandard.ZstdDecompressor().decompressobj() if compressed else None
         self.size = 0
+        self.is_left = False
+        """Its reader had enough before the end."""
 
     def write(self, piece: bytes) -> int:
-        """Take a piece."""
+        """Take a piece; raises ReceiverGoneError when nobody reads any more."""
         unpacked = self._decompressor.decompress(piece) if self._decompressor else piece
         self.size += len(unpacked)
-        _send_all(self._target, unpacked)
+        try:
+            _send_all(self._target, unpacked)
+        except ReceiverGoneError:
+            self.is_left = True
+            raise
         return len(piece)
 
     def flush(self) -> None:

@@ -29,7 +29,7 @@ from havre.backups.repository import (
 )
 from havre.errors import FailedError, HavreError, Problem, UnavailableError
 from havre.host.commands import find_program, run
-from havre.host.piping import Running, running
+from havre.host.piping import Patient, Running, running
 from havre.model.secrets_mask import mask_url
 
 OLDEST = (0, 16)
@@ -124,18 +124,25 @@ class Restic:
     def open(self, snapshot: str, name: str, *, to_end: bool = True) -> Iterator[BinaryIO]:
         """One file of a snapshot as a stream; with `to_end`, leaving the block raises unless all of it came.
 
-        A storage that stands still ends the stream: whatever its reader makes of that, FailedError says why.
+        Where the stream broke off (the storage died, stands still or is damaged), FailedError says why, whatever its
+        reader made of that.
         """
         argv = self._argv("dump", snapshot, f"/{name}")
         with running(argv, environment=self._variables()) as process, process.patient(self._patience) as output:
             try:
                 yield io.BufferedReader(output, _READ)
-            except HavreError as error:
-                if output.gave_up:
-                    raise self._explained(STOPPED, process.complaints(), "read a snapshot") from error
+            except Exception as error:
+                self._refuse_broken(process, output, is_over=output.at_end, reader=error)
                 raise
-            if to_end and (code := process.wait(self._patience)) != 0:
-                raise self._explained(code, process.complaints(), "read a snapshot")
+            self._refuse_broken(process, output, is_over=to_end or output.at_end)
+
+    def _refuse_broken(
+        self, process: Running, output: Patient, *, is_over: bool, reader: Exception | None = None
+    ) -> None:
+        """Raise what restic says when it did not deliver the stream; who stopped reading before its end asks nothing."""
+        code = STOPPED if output.gave_up else process.wait(self._patience) if is_over else 0
+        if code != 0:
+            raise self._explained(code, process.complaints(), "read a snapshot") from reader
 
     def by_hand(self, snapshot: str, name: str) -> str:
         """With restic."""

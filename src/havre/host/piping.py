@@ -70,6 +70,8 @@ class Patient(io.RawIOBase):
             raise AssertionError("its output was not asked for")
         self._process, self._source, self._seconds = process, process.stdout, seconds
         self.gave_up = False
+        self.at_end = False
+        """It wrote its last byte, and whoever reads knows."""
 
     def readable(self) -> bool:
         """Yes."""
@@ -82,7 +84,9 @@ class Patient(io.RawIOBase):
             self.gave_up = True
             self._process.kill()
             return 0
-        return os.readv(self._source.fileno(), [buffer])
+        count = os.readv(self._source.fileno(), [buffer])
+        self.at_end = count == 0
+        return count
 
 
 _GRACE = 10.0

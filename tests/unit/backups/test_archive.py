@@ -129,6 +129,26 @@ def test_a_damaged_stream_is_an_error_when_it_is_read_and_when_it_is_checked(arc
         archive.check(share="100%")
     with pytest.raises(FailedError, match="is not what was stored"), archive.open(stored.id, "db") as stream:
         stream.read()
+    with (
+        pytest.raises(FailedError, match="is not what was stored") as told,
+        archive.open(stored.id, "db", to_end=False) as stream,
+    ):
+        took = len(stream.read())
+        raise ReaderError(f"only {took} bytes")
+    assert isinstance(told.value.__cause__, ReaderError)
+
+
+class ReaderError(Exception):
+    """What a reader makes of a stream that broke off."""
+
+
+def test_a_reader_that_has_enough_or_fails_by_itself_says_nothing_of_the_archive(archive: Archive) -> None:
+    stored = archive.store("db", [], produce)
+    with archive.open(stored.id, "db", to_end=False) as stream:
+        assert stream.read(10) == WHOLE[:10]
+    with pytest.raises(ReaderError, match="its own"), archive.open(stored.id, "db") as stream:
+        stream.read(10)
+        raise ReaderError("its own")
 
 
 def test_a_directory_comes_back_without_what_was_left_out(archive: Archive, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_a_program_that_says_nothing_any_more_is_killed_and_its_output_ends() ->
     command = ("sh", "-c", "echo all there is; exec sleep 60")
     with running(command, environment={}) as program, program.patient(0.3) as output:
         assert io.BufferedReader(output).read() == b"all there is\n"
-        assert output.gave_up
+        assert (output.gave_up, output.at_end) == (True, False)
         assert program.wait(5) == -9
 
 
@@ -43,4 +43,4 @@ def test_a_slow_reader_costs_no_patience() -> None:
         while piece := output.read(100_000):
             read += len(piece)
             time.sleep(0.4)
-        assert (read, output.gave_up, program.wait(5)) == (300_000, False, 0)
+        assert (read, output.gave_up, output.at_end, program.wait(5)) == (300_000, False, True, 0)
