@@ -139,7 +139,7 @@ class Restic:
     def _refuse_broken(
         self, process: Running, output: Patient, *, is_over: bool, reader: Exception | None = None
     ) -> None:
-        """Raise what restic says of a stream that it did not deliver; a reader that stopped before its end asks nothing."""
+        """Raise what restic says when the stream broke off; whoever stopped reading before its end asks nothing."""
         code = STOPPED if output.gave_up else process.wait(self._patience) if is_over else 0
         if code != 0:
             raise self._explained(code, process.complaints(), "read a snapshot") from reader
