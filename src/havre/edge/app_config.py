@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from havre.edge.holding import HOLD_LIMIT, WAIT, hold_server, overdue, retries
+from havre.edge.holding import HOLD_LIMIT, hold_server, retries, wait
 from havre.edge.maps import route_key
 from havre.edge.names import HTTP, NO_REPEAT, TCP
 from havre.edge.rules import backend_rules, user_lists
@@ -80,7 +80,8 @@ def _backend(app: AppEdge, backend: Backend, name: str) -> str:
         f"backend {name} from {TCP if tcp else HTTP}",
         [] if balanced else "  balance leastconn",
         rules,
-        tries if tcp else [WAIT, *overdue(backend.capacity)],
+        tries if tcp else [],
+        wait(is_tcp=tcp),
         _servers(backend),
         hold_server(is_tcp=tcp, is_held=backend.held),
     )

@@ -83,7 +83,7 @@ def _global(settings: EdgeSettings, layout: Layout, pool: Pool) -> str:
         "  tune.ssl.default-dh-param 2048",
         "  tune.pattern.cache-size 0",
         f"  lua-load-per-thread {layout.body_limit}",
-        f"  lua-load-per-thread {layout.waiting}",
+        f"  lua-load-per-thread {layout.hold}",
         variables(settings, layout, pool),
     )
 

@@ -18,7 +18,7 @@ from havre.edge.config import base
 from havre.edge.layout import Layout
 from havre.edge.maps import all_maps, read_map, write_map
 from havre.edge.state import Applied, Pool, load_all, load_pool, save_applied, save_pool
-from havre.edge.static import BODY_LIMIT, MAINTENANCE_PAGE, TOO_LARGE, waiting
+from havre.edge.static import BODY_LIMIT, MAINTENANCE_PAGE, TOO_LARGE, hold
 from havre.host.files import private_directory, write_derived
 from havre.model.route import EdgeSettings
 
@@ -48,7 +48,7 @@ class Disk:
         for directory in (self.layout.configuration, self.layout.routes.parent, self.layout.log.parent):
             directory.mkdir(parents=True, exist_ok=True)
         _put(self.layout.body_limit, BODY_LIMIT)
-        _put(self.layout.waiting, waiting(str(self.layout.held)))
+        _put(self.layout.hold, hold(str(self.layout.held)))
         _put(self.layout.maintenance_page, MAINTENANCE_PAGE)
         _put(self.layout.too_large, TOO_LARGE)
         for path, _ in all_maps(self.layout):

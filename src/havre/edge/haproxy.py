@@ -143,7 +143,9 @@ class Edge:
         with self._locked(f"release {instance}"):
             self._change(
                 instance,
-                lambda backend: replace(backend, held=False) if backend.endpoint == (service, port) else backend,
+                lambda backend: (
+                    replace(backend, held=False, until=None) if backend.endpoint == (service, port) else backend
+                ),
             )
 
     def draining(self, instance: str) -> Mapping[str, int]:

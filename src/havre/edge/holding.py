@@ -23,14 +23,11 @@ _GATE, _TCP_GATE = "HAVRE_GATE", "HAVRE_TCP_GATE"
 _TAKEN_OVER = range(1, 4)
 """How many structures back requests are taken over from: one that failed, and was taken back, counts too."""
 
-WAIT = "  http-request lua.wait if { srv_is_up(hold) }"
-"""The last rule of a backend for HTTP: its server `hold` is up from before the map says so until after."""
 
-
-def overdue(capacity: int) -> list[str]:
-    """A backend whose hold had an end, and was not ended by then, leads to its replicas all the same: they run."""
-    up = ((f"s{number}", f"srv_is_up(s{number})") for number in range(1, capacity + 1))
-    return [f"  use-server {server} if {{ var(txn.overdue) -m bool }} {{ {is_up} }}" for server, is_up in up]
+def wait(*, is_tcp: bool) -> str:
+    """The last rule of a backend: its server `hold` is up from before the map says that it is held until after."""
+    rule = "tcp-request content lua.watch" if is_tcp else "http-request lua.wait"
+    return f"  {rule} if {{ srv_is_up(hold) }}"
 
 
 def retries(hold_limit: float) -> int:

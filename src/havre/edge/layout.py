@@ -76,9 +76,9 @@ class Layout:
         return self.home / "lua" / "bodylimit.lua"
 
     @property
-    def waiting(self) -> Path:
-        """The Lua action that lets requests to a held backend wait."""
-        return self.home / "lua" / "waiting.lua"
+    def hold(self) -> Path:
+        """The Lua actions by which requests to a held backend wait, and a hold ends by itself."""
+        return self.home / "lua" / "hold.lua"
 
     @property
     def maintenance_page(self) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 from havre.edge.fields import MAINTENANCE, REDIRECT, Mark
 from havre.edge.layout import Layout
 from havre.edge.rules import adjusted_headers
-from havre.edge.state import Applied
+from havre.edge.state import Applied, Backend
 from havre.model.route import Route
 
 Lines = Callable[[Applied], dict[str, str]]
@@ -42,10 +42,13 @@ def redirect_lines(applied: Applied) -> dict[str, str]:
 
 
 def held_lines(applied: Applied) -> dict[str, str]:
-    """The app's backends whose requests wait, for how many milliseconds at most, and when the last ends, if it does."""
+    """The app's backends whose requests wait, for how many milliseconds at most.
+
+    For a hold that ends by itself, also when (seconds since 1970), and the servers that it is opened to then.
+    """
     limit = str(round(applied.app.hold_limit * 1000))
-    held = [(name, backend.until) for backend in applied.backends if backend.held for name in backend.names]
-    ends = {f"{name}@until": str(int(until)) for name, until in held if until is not None}
+    held = [(name, backend) for backend in applied.backends if backend.held for name in backend.names]
+    ends = {f"{name}@until": _end(backend, backend.until) for name, backend in held if backend.until is not None}
     return {name: limit for name, _ in held} | ends
 
 
@@ -62,6 +65,10 @@ def write_map(entries: Mapping[str, str]) -> str:
 def owner(line: str) -> str:
     """The app that a line of the routes map belongs to."""
     return line.rsplit("|", 1)[1].split('"', 1)[0]
+
+
+def _end(backend: Backend, until: float) -> str:
+    return " ".join([str(int(until)), *(slot.server for slot in backend.slots)])
 
 
 def _line(applied: Applied, route: Route) -> str:

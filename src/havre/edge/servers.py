@@ -5,16 +5,21 @@ In between the caller moves the maps, so that no request is led to a backend tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from havre.edge.runtime import Runtime, ServerLine
 from havre.edge.state import Backend, Slot
 from havre.errors import FailedError, Problem
+from havre.host import clock
 
 Place: TypeAlias = tuple[str, int]
 """Address and port."""
+Lines: TypeAlias = Mapping[tuple[str, str], ServerLine]
+"""Slots as the running edge has them, by backend and name."""
+_CLOSE = 1.5
+"""Seconds before the end of a hold within which nobody can tell any more whether it lasts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,25 +37,34 @@ def open_new(runtime: Runtime, changes: Iterable[Change]) -> None:
 
 
 def retire_old(runtime: Runtime, changes: Iterable[Change]) -> None:
-    """End what is old, then read back; raises FailedError when HAProxy disagrees."""
+    """End what is old, then read back; raises FailedError when HAProxy disagrees.
+
+    A hold with an end may be over already: then the edge has opened the backend, or does so when somebody comes.
+    """
     listed = list(changes)
     for change in listed:
         _retire_old(runtime, change)
     for change in listed:
-        _read_back(runtime, change.after)
+        if not change.after.ends_before(clock.now() + _CLOSE):
+            if change.before is not None and change.before.until is not None:
+                _bring(runtime, change.after, _lines(runtime, change.after))
+            _read_back(runtime, change.after)
 
 
 def repair(runtime: Runtime, backends: Iterable[Backend]) -> None:
     """Make the running slots equal to `backends`, whatever they are now."""
-    listed = list(backends)
     now = {(line.backend, line.name): line for line in runtime.servers()}
-    for backend in listed:
-        for name, server, at, state in _wanted(backend):
-            line = now.get((name, server))
-            if line is not None and not _matches(line, at, state):
-                if state != "maint" and at is not None:
-                    runtime.place(name, server, *at)
-                runtime.set_state(name, server, state)
+    for backend in backends:
+        _bring(runtime, backend, now)
+
+
+def _bring(runtime: Runtime, backend: Backend, now: Lines) -> None:
+    for name, server, at, state in _wanted(backend):
+        line = now.get((name, server))
+        if line is not None and not _matches(line, at, state):
+            if state != "maint" and at is not None:
+                runtime.place(name, server, *at)
+            runtime.set_state(name, server, state)
 
 
 def _open_new(runtime: Runtime, change: Change) -> None:
@@ -91,9 +105,11 @@ def _drained(backend: Backend) -> str:
 
 
 def _wanted(backend: Backend) -> Iterator[tuple[str, str, Place | None, str]]:
-    """(backend, server, where or None for what never moves, state)."""
+    """(backend, server, where or None for what never moves, state); what lets requests wait, before the replicas."""
     taken: dict[int, Slot] = {slot.number: slot for slot in backend.slots}
     for name in backend.names:
+        if backend.held:
+            yield name, "hold", None, "ready"
         for number in range(1, backend.capacity + 1):
             slot = taken.get(number)
             if slot is None:
@@ -101,7 +117,8 @@ def _wanted(backend: Backend) -> Iterator[tuple[str, str, Place | None, str]]:
             else:
                 state = "ready" if slot.state == "ready" else _drained(backend)
                 yield name, slot.server, (slot.upstream.address, slot.upstream.port), state
-        yield name, "hold", None, "ready" if backend.held else "maint"
+        if not backend.held:
+            yield name, "hold", None, "maint"
 
 
 def _matches(line: ServerLine, at: Place | None, state: str) -> bool:
@@ -112,9 +129,12 @@ def _matches(line: ServerLine, at: Place | None, state: str) -> bool:
     return line.takes_traffic if state == "ready" else line.is_draining or line.is_off
 
 
+def _lines(runtime: Runtime, backend: Backend) -> Lines:
+    return {(line.backend, line.name): line for name in backend.names for line in runtime.servers(name)}
+
+
 def _read_back(runtime: Runtime, backend: Backend) -> None:
-    lines = {(line.backend, line.name): line for name in backend.names for line in runtime.servers(name)}
-    wrong = []
+    lines, wrong = _lines(runtime, backend), []
     for name, server, at, state in _wanted(backend):
         line = lines.get((name, server))
         if line is None or not _matches(line, at, state):

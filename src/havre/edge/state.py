@@ -57,6 +57,10 @@ class Backend:
         """The slots that finish what they were given."""
         return tuple(slot for slot in self.slots if slot.state == "drain")
 
+    def ends_before(self, moment: float) -> bool:
+        """True when it is held, and the hold ends by itself before `moment` (seconds since 1970)."""
+        return self.held and self.until is not None and self.until < moment
+
     def without(self, *names: str) -> Backend:
         """The same with the draining replicas `names` gone."""
         kept = [slot for slot in self.slots if not (slot.state == "drain" and slot.upstream.name in names)]

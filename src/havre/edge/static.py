@@ -42,19 +42,26 @@ end
 core.register_filter("bodylimit", BodyLimit, function(class, arguments) return class end)
 """
 
-_WAITING = """\
--- Lets a request wait while its backend is in the map of held ones: for the milliseconds the map says, or until this
--- worker is an old one, which is told nothing any more; its successor takes the request over. Where the map has an end
--- of the hold too (BACKEND@until, seconds since 1970), what comes or waits then goes on to the replicas, which run.
+_HOLD = """\
+-- While a backend is in the map of held ones, requests for it wait here: for the milliseconds the map says, or until
+-- this worker is an old one, which is told nothing any more; its successor takes them over. Connections of other
+-- protocols wait at the server `hold`. The map may have an end of the hold as well, and the servers that run meanwhile
+-- (BACKEND@until: seconds since 1970, names): whoever is here then, or comes later, opens the backend for all.
 local held = Map.new("MAP", Map._str)
+local watched = {}
 
 local function now()
   local time = core.now()
   return time.sec * 1000 + time.usec / 1000
 end
 
-local function bounds(backend)
-  return tonumber(held:lookup(backend)), tonumber(held:lookup(backend .. "@until")) or math.huge
+local function ends(backend)
+  local text = held:lookup(backend .. "@until")
+  if text then
+    local time, servers = text:match("^(%d+)(.*)$")
+    return tonumber(time), servers
+  end
+  return math.huge, ""
 end
 
 local function is_old(txn)
@@ -62,24 +69,48 @@ local function is_old(txn)
   return answer == true or answer == 1
 end
 
+local function open_if_over(backend)
+  local time, servers = ends(backend)
+  if os.time() >= time and core.get_info().Stopping ~= 1 then
+    local known = core.backends[backend].servers
+    for name in servers:gmatch("%S+") do
+      known[name]:set_ready()
+    end
+    known.hold:set_maint()
+  end
+end
+
 core.register_action("wait", { "http-req" }, function(txn)
   local backend = txn.f:be_name()
   local began = now()
-  local limit, ends = bounds(backend)
-  while limit and now() - began < limit and os.time() < ends and not is_old(txn) do
+  local limit = tonumber(held:lookup(backend))
+  while limit and now() - began < limit and os.time() < ends(backend) and not is_old(txn) do
     core.msleep(50)
-    limit, ends = bounds(backend)
+    limit = tonumber(held:lookup(backend))
   end
-  if limit and os.time() >= ends then
-    txn:set_var("txn.overdue", true)
+  open_if_over(backend)
+end)
+
+core.register_action("watch", { "tcp-req" }, function(txn)
+  local backend = txn.f:be_name()
+  open_if_over(backend)
+  if not watched[backend] and os.time() < ends(backend) and ends(backend) < math.huge then
+    watched[backend] = true
+    core.register_task(function()
+      while os.time() < ends(backend) and ends(backend) < math.huge do
+        core.msleep(50)
+      end
+      watched[backend] = nil
+      open_if_over(backend)
+    end)
   end
 end)
 """
 
 
-def waiting(held: str) -> str:
-    """The action `lua.wait`, for the map in the file `held`."""
-    return _WAITING.replace("MAP", held.replace("\\", "\\\\").replace('"', '\\"'))
+def hold(held: str) -> str:
+    """The actions `lua.wait` and `lua.watch`, for the map in the file `held`."""
+    return _HOLD.replace("MAP", held.replace("\\", "\\\\").replace('"', '\\"'))
 
 
 MAINTENANCE_PAGE = """\

@@ -80,26 +80,6 @@ def test_a_hold_ends_after_its_limit(world: Any) -> None:
     assert 0.8 < time.monotonic() - began < 3
 
 
-def test_a_hold_that_nobody_ends_leads_on_by_itself_where_the_replicas_run(world: Any) -> None:
-    """Callers of a database that is replaced wait; Havre may be killed meanwhile."""
-    running = world.replica("web.1")
-    app = world.app(SHOP, upstreams=((WEB, (running.upstream,)),), hold_limit=3.0)
-    world.edge.apply(app)
-    began = time.time()
-    world.edge.hold("shop", *WEB, until=began + 3.0)
-    assert world.ask(method="POST", body=b"x").told["replica"] == "web.1"
-    assert 1.5 < time.time() - began < 4.0, "it waited until then"
-    began = time.time()
-    assert world.ask().status == 200
-    assert time.time() - began < 0.5, "nobody waits any more"
-    world.edge.apply(app)
-    assert world.edge.runtime.map_entries(world.edge.layout.held) == {}
-    world.edge.hold("shop", *WEB)
-    began = time.time()
-    assert world.ask().status == 503, "a hold without an end, as of what is stopped, leads to nobody"
-    assert time.time() - began > 2.5
-
-
 def test_a_hold_with_an_end_outlives_a_reload_and_is_ended_before(world: Any) -> None:
     running = world.replica("web.1")
     app = world.app(SHOP, upstreams=((WEB, (running.upstream,)),), hold_limit=15.0)

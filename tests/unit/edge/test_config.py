@@ -44,10 +44,6 @@ def test_a_plain_app_is_slots_and_nothing_else() -> None:
 backend shop.web.3000 from havre-http
   balance leastconn
   http-request lua.wait if { srv_is_up(hold) }
-  use-server s1 if { var(txn.overdue) -m bool } { srv_is_up(s1) }
-  use-server s2 if { var(txn.overdue) -m bool } { srv_is_up(s2) }
-  use-server s3 if { var(txn.overdue) -m bool } { srv_is_up(s3) }
-  use-server s4 if { var(txn.overdue) -m bool } { srv_is_up(s4) }
   server s1 10.0.0.2:3000 check
   server s2 127.0.0.1:1 check disabled
   server s3 127.0.0.1:1 check disabled
