@@ -30,6 +30,8 @@ class EdgeFacts:
     hold_limit: float = 15.0
     met: frozenset[str] = frozenset()
     """The services whose callers inside the app come through the edge at present."""
+    direct: tuple[tuple[str, str], ...] = ()
+    """(service, what follows) for those whose callers inside the app cannot be led through the edge."""
 
     @property
     def led(self) -> frozenset[str]:

@@ -67,6 +67,7 @@ def plan_rollout(
         removed += retiring.remove(orphans, "not in the Compose file any more")
         retiring.remove_networks(project, observed, removed)
     _note_the_rest(draft, project, observed, changes, kept_orphans)
+    _note_direct_calls(draft, edge, changes)
     _note_the_migration(draft, app, changes)
     return draft.plan()
 
@@ -140,6 +141,14 @@ def _note_the_rest(
             draft.note(
                 f"{change.service.name}: failure_action {action} is not followed, a failed release is undone whole"
             )
+
+
+def _note_direct_calls(draft: Draft, edge: EdgeFacts, changes: Mapping[str, Change]) -> None:
+    """Whose callers may notice that a replica they call goes."""
+    for service, note in edge.direct:
+        change = changes.get(service)
+        if change is not None and change.start and change.leave and not change.stops_first:
+            draft.note(note)
 
 
 def _note_the_migration(draft: Draft, app: App | None, changes: Mapping[str, Change]) -> None:

@@ -103,7 +103,7 @@ def proposal_of(
     warnings: tuple[Problem, ...] = (),
 ) -> Proposal:
     """A proposal made by any planner, from one snapshot."""
-    ports = ports_inside(intent, observed)
+    ports = ports_inside(intent, observed, server.traffic.read(intent.app.instance))
     return Proposal(
         intent=intent,
         choices=choices,
@@ -190,11 +190,12 @@ def _rollout(server: Server, intent: Intent, choices: Choices) -> Planner:
 
 def _refuse_if_moved(server: Server, proposal: Proposal) -> None:
     """The plan the user saw is the plan that is carried out, or none."""
-    observed = look(server, proposal.intent)
-    ports = ports_inside(proposal.intent, observed)
-    again = proposal.planner(observed, edge_facts(server, proposal.intent, observed, ports))
+    intent = proposal.intent
+    observed = look(server, intent)
+    ports = ports_inside(intent, observed, server.traffic.read(intent.app.instance))
+    again = proposal.planner(observed, edge_facts(server, intent, observed, ports))
     if str(again) != str(proposal.plan):
-        raise RefusedError(_moved(proposal.intent.app.instance))
+        raise RefusedError(_moved(intent.app.instance))
 
 
 def _open(server: Server, proposal: Proposal, before: AppEdge | None) -> Release:

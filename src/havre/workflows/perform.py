@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -38,7 +38,7 @@ from havre.workflows.migrate import Migrating
 from havre.workflows.prove import prove, stay
 from havre.workflows.record import Recorded
 from havre.workflows.routing import Inside, app_edge, plan_inside
-from havre.workflows.server import Server, slots_by_service, upstream_name, upstreams_for
+from havre.workflows.server import Server, called_through, slots_by_service, upstream_name, upstreams_for
 from havre.workflows.verify import Target, verify
 
 TakeSnapshot = Callable[[tuple[str, ...]], None]
@@ -149,7 +149,10 @@ class Performer:
         with self._lock:
             if self._meeting is None:
                 observed = self.server.engine.observe(self.work.app.instance)
-                self._meeting = meet_inside(self.server, self.work.app, self.work.project, self.work.ports, observed)
+                work = self.work
+                self._meeting = meet_inside(
+                    self.server, work.app, work.project, work.ports, observed, called_through(work.before)
+                )
             return self._meeting
 
     def context(self, service: Service | None = None) -> Context:
@@ -300,15 +303,21 @@ class Performer:
 
 
 def meet_inside(
-    server: Server, app: App, project: Project, ports: Mapping[str, tuple[int, ...]], observed: Observed
+    server: Server,
+    app: App,
+    project: Project,
+    ports: Mapping[str, tuple[int, ...]],
+    observed: Observed,
+    met: Collection[str],
 ) -> Inside:
-    """The inside listeners of a project on the networks as they are observed."""
+    """The inside listeners of a project on the networks as they are observed; `met` have some now."""
     context = Context(instance=app.instance, release=0, project=project)
     return plan_inside(
         project,
         app,
         ports,
         lambda service, caller: server.engine.meeting_point(service, caller, context, observed),
+        met,
     )
 
 

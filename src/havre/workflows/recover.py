@@ -46,7 +46,7 @@ def recover_held(server: Server, instance: str, *, witnesses: Sequence[Witness] 
         app=recorded.app,
         project=recorded.project,
         number=release.number,
-        ports=release_work.ports_inside(intent, observed),
+        ports=release_work.ports_inside(intent, observed, before),
         before=before,
         snapshot=no_snapshot,
         progress=lambda _: None,

@@ -38,30 +38,32 @@ def look(server: Server, intent: Intent) -> Observed:
     return replace(observed, images=(*others, *named.values()))
 
 
-def ports_inside(intent: Intent, observed: Observed) -> dict[str, tuple[int, ...]]:
-    """The ports on which services are called inside the app, the images' EXPOSE included."""
+def ports_inside(intent: Intent, observed: Observed, before: AppEdge | None) -> dict[str, tuple[int, ...]]:
+    """The ports on which services are called inside the app, the images' EXPOSE included; `before` is led so far."""
     exposed = {}
     for service in intent.project.services:
         image = observed.image(service.image)
         exposed[service.name] = image.exposed if image else ()
-    return inside_ports(intent.project, intent.app, exposed)
+    return inside_ports(intent.project, intent.app, exposed, called_through(before))
 
 
 def edge_facts(server: Server, intent: Intent, observed: Observed, ports: Mapping[str, tuple[int, ...]]) -> EdgeFacts:
     """What planning must know of the edge: whom it will lead to, and where it leads now."""
     app, project = intent.app, intent.project
     applied = server.traffic.read(app.instance)
-    inside = meet_inside(server, app, project, ports, observed)
+    met = called_through(applied)
+    inside = meet_inside(server, app, project, ports, observed, met)
     wanted = app_edge(app, project, inside, {}, ends_tls=server.ends_tls)
     return EdgeFacts(
         routed=frozenset(route.service for route in app.routes if route.redirect_to is None),
         published=frozenset(port.service for port in published(project)),
-        inside=frozenset(ports),
+        inside=frozenset(ports) - inside.crowded_out,
+        direct=inside.notes,
         now=tuple(sorted(slots_by_service(applied).items())),
         routes_changed=_apart_from_replicas(applied) != _apart_from_replicas(wanted),
         is_astray=_leads_astray(applied, observed),
         hold_limit=app.hold_limit,
-        met=called_through(applied),
+        met=met,
     )
 
 

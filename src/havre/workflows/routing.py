@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from havre.model.app import App, TlsPolicy
@@ -24,22 +24,30 @@ class Inside:
     listeners: tuple[InsideListener, ...] = ()
     names: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
     """(caller, ((name, address), …))."""
-    notes: tuple[str, ...] = ()
+    crowded_out: frozenset[str] = frozenset()
+    """The services that no listener leads to, since others have their ports at every address."""
+    notes: tuple[tuple[str, str], ...] = ()
+    """(service, what follows) for those that are called without the edge for that reason."""
 
     def names_for(self, caller: str) -> tuple[tuple[str, str], ...]:
         """The host entries of `caller`'s replicas."""
         return next((names for service, names in self.names if service == caller), ())
 
 
-def inside_ports(project: Project, app: App, exposed: Mapping[str, Iterable[int]]) -> dict[str, tuple[int, ...]]:
+def inside_ports(
+    project: Project, app: App, exposed: Mapping[str, Iterable[int]], met: Collection[str] = ()
+) -> dict[str, tuple[int, ...]]:
     """The ports on which other services may call each service that rolls; services without any are left out.
 
     Taken from `expose`, `ports`, routes, the image's EXPOSE (`exposed`), the health check's address, and every
     `service:port` written in another service's environment or command.
+
+    `met` are those that callers meet at the edge now. They stay there when they cease to roll: the callers that
+    run know no other address of them.
     """
     found: dict[str, tuple[int, ...]] = {}
     for service in project.services:
-        if not _rolls(service, project):
+        if not (_rolls(service, project) or (service.name in met and _has_own_network(service, project))):
             continue
         ports = {port.target for port in service.ports if port.protocol == "tcp"}
         ports.update(_numbers(service.expose))
@@ -52,23 +60,31 @@ def inside_ports(project: Project, app: App, exposed: Mapping[str, Iterable[int]
     return found
 
 
-def plan_inside(project: Project, app: App, ports: Mapping[str, tuple[int, ...]], address: InsideAddress) -> Inside:
-    """Lead every caller of a rolling service through the edge, wherever an address and port is free for it."""
+def plan_inside(
+    project: Project,
+    app: App,
+    ports: Mapping[str, tuple[int, ...]],
+    address: InsideAddress,
+    met: Collection[str] = (),
+) -> Inside:
+    """Lead every caller of a rolling service through the edge, wherever an address and port is free for it.
+
+    Where several want one port of an address it is given to one that is known to be called on it, of those to one
+    in `met`, whose callers have that address already, then to one that others depend on, then to the first in the file.
+    """
     owner: dict[tuple[str, int], str] = {}
     listeners: dict[tuple[str, int], InsideListener] = {}
     names: dict[str, list[tuple[str, str]]] = {}
-    notes: list[str] = []
-    for service in project.services:
-        if service.name not in ports:
-            continue
+    refused: dict[str, str] = {}
+    called = inside_ports(project, app, {}, met)
+    for service in _by_claim(project, ports, called, met):
         for caller in project.services:
             at = address(service, caller) if caller.name != service.name else None
             if at is None:
                 continue
             taken = [port for port in ports[service.name] if owner.get((at, port), service.name) != service.name]
             if taken:
-                other = owner[at, taken[0]]
-                notes.append(_direct(service.name, other, taken[0]))
+                refused.setdefault(service.name, _direct(service.name, owner[at, taken[0]], taken[0]))
                 continue
             for port in ports[service.name]:
                 owner[at, port] = service.name
@@ -83,7 +99,8 @@ def plan_inside(project: Project, app: App, ports: Mapping[str, tuple[int, ...]]
     return Inside(
         listeners=tuple(listeners[key] for key in sorted(listeners)),
         names=tuple((caller, tuple(sorted(set(entries)))) for caller, entries in sorted(names.items())),
-        notes=tuple(dict.fromkeys(notes)),
+        crowded_out=frozenset(refused) - {listener.service for listener in listeners.values()},
+        notes=tuple((name, note) for name, note in refused.items() if name in called),
     )
 
 
@@ -163,8 +180,23 @@ def _hook(directory: str, command: str | None) -> str | None:
 
 
 def _rolls(service: Service, project: Project) -> bool:
-    special = service.network_mode not in (None, "bridge")
-    return service.order is Order.START_FIRST and not special and service.name not in project.jobs
+    return service.order is Order.START_FIRST and _has_own_network(service, project)
+
+
+def _has_own_network(service: Service, project: Project) -> bool:
+    return service.network_mode in (None, "bridge") and service.name not in project.jobs
+
+
+def _by_claim(
+    project: Project, ports: Collection[str], called: Collection[str], met: Collection[str]
+) -> Iterable[Service]:
+    """Those with ports, whoever has the best claim to one first; an image's EXPOSE alone is the weakest."""
+    needed = {need.service for service in project.services for need in service.needs}
+
+    def claim(service: Service) -> tuple[bool, ...]:
+        return (service.name not in called, service.name not in met, service.name not in needed)
+
+    return sorted((service for service in project.services if service.name in ports), key=claim)
 
 
 def _names(service: Service) -> Iterator[str]:
@@ -208,6 +240,6 @@ def _texts(project: Project, *, but: str) -> Iterator[str]:
 
 def _direct(service: str, other: str, port: int) -> str:
     return (
-        f"calls inside the app reach {service} directly, not through the edge: port {port} is also "
-        f"{other}'s there, so a release of {service} may cut such a call"
+        f"calls inside the app reach {service} directly, not through the edge, so its release may cut one: "
+        f"port {port} is also {other}'s; another port for one of them changes that"
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from havre.model.app import App, TlsPolicy
 from havre.model.health import HealthCheck
-from havre.model.project import Attachment, Mount, MountKind, Port, Project, Service
+from havre.model.project import Attachment, Dependency, Mount, MountKind, Port, Project, Service
 from havre.model.route import InsideListener, Route, TcpPort, Upstream
 from havre.workflows.routing import Inside, app_edge, inside_ports, plan_inside, published
 
@@ -51,9 +51,44 @@ def test_callers_meet_a_rolling_service_at_the_gateway() -> None:
 
 
 def test_two_services_on_one_port_share_no_address_and_the_note_says_so() -> None:
-    inside = plan_inside(SHOP, APP, {"frontend": (8000,), "backend": (8000,)}, gateway)
+    inside = plan_inside(SHOP, APP, {"frontend": (3000, 9100), "backend": (9100,)}, gateway)
     assert {listener.service for listener in inside.listeners} == {"frontend"}
-    assert "port 8000 is also frontend's there" in inside.notes[0]
+    assert inside.crowded_out == {"backend"}
+    service, note = inside.notes[0]
+    assert service == "backend"
+    assert "port 9100 is also frontend's" in note
+
+
+def test_a_worker_of_the_same_image_takes_no_address_from_the_service_that_is_called() -> None:
+    worker = Service(name="worker", image="b", networks=NET)
+    shop = replace(SHOP, services=(worker, *SHOP.services))
+    inside = plan_inside(shop, APP, {"worker": (8000,), "backend": (8000, 9100)}, gateway)
+    assert {listener.service for listener in inside.listeners} == {"backend"}
+    assert inside.crowded_out == {"worker"}
+    assert inside.notes == ()  # nobody calls it
+
+
+def test_of_two_with_an_exposed_port_alone_the_one_that_is_depended_on_is_met() -> None:
+    worker, web = Service(name="worker", image="b", networks=NET), Service(name="web", image="b", networks=NET)
+    front = Service(name="front", image="nginx", networks=NET, needs=(Dependency(service="web"),))
+    shop = Project(name="shop", services=(worker, web, front))
+    inside = plan_inside(shop, APP, {"worker": (8000,), "web": (8000,)}, gateway)
+    assert {listener.service for listener in inside.listeners} == {"web"}
+
+
+def test_whose_callers_have_the_address_keeps_it_when_the_file_is_put_in_another_order() -> None:
+    one, two = replace(BACK, name="one"), replace(BACK, name="two")
+    ports = {"one": (8000,), "two": (8000,)}
+    shop = Project(name="shop", services=(two, one, FRONT))
+    inside = plan_inside(shop, APP, ports, gateway, met={"one"})
+    assert {listener.service for listener in inside.listeners} == {"one"}
+
+
+def test_a_service_that_ceases_to_roll_is_still_met_by_the_callers_that_run() -> None:
+    back = replace(BACK, mounts=(DATA,))
+    shop = replace(SHOP, services=(FRONT, back, DB))
+    assert "backend" not in inside_ports(shop, APP, {})
+    assert inside_ports(shop, APP, {}, met={"backend"})["backend"] == (8000, 9100)
 
 
 def test_published_ports_belong_to_the_edge() -> None:
