@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import threading
 import time
 from dataclasses import replace
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 from engine_bench import World
 
-from havre.engines.base import LogLine, LogQuery
+from havre.engines.base import DataAccess, LogLine, LogQuery
 from havre.errors import FailedError, HavreError
 from havre.model.health import HealthCheck, HealthState
 from havre.model.observed import ReplicaState
@@ -499,6 +501,45 @@ def test_exec_that_takes_too_long_is_an_error(world: World) -> None:
 
     with pytest.raises(FailedError, match="within 1 s"):
         world.engine.execute(world.instance, "web", 1, world.bench.script("import time; time.sleep(30)"), timeout=1.0)
+
+
+def test_any_amount_goes_into_a_command_and_out_of_it(world: World) -> None:
+    world.needs("programs")
+    world.start_healthy(world.bench.serving())
+    assert isinstance(world.engine, DataAccess)
+    content, output = os.urandom(30_000_000), io.BytesIO()
+    twice = "import shutil, sys; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer); print('all', file=sys.stderr)"
+
+    done = world.engine.stream(
+        world.instance, "web", 1, world.bench.script(twice), stdin=io.BytesIO(content), stdout=output
+    )
+
+    assert (done.exit_code, done.complaints.strip()) == (0, "all")
+    assert output.getvalue() == content
+
+
+@pytest.mark.parametrize(
+    ("source", "exit_code", "said"),
+    [
+        ("import sys; sys.stdout.buffer.write(sys.stdin.buffer.read(3))", 0, b"\0\0\0"),
+        ("raise SystemExit(3)", 3, b""),
+        ("import os, sys; os.close(0); sys.stdout.write('closed')", 0, b"closed"),
+    ],
+    ids=["reads a little", "reads nothing", "closes it"],
+)
+def test_a_command_that_does_not_read_all_ends_as_it_says(
+    world: World, source: str, exit_code: int, said: bytes
+) -> None:
+    world.needs("programs")
+    world.start_healthy(world.bench.serving())
+    assert isinstance(world.engine, DataAccess)
+    output = io.BytesIO()
+
+    done = world.engine.stream(
+        world.instance, "web", 1, world.bench.script(source), stdin=io.BytesIO(bytes(30_000_000)), stdout=output
+    )
+
+    assert (done.exit_code, output.getvalue()) == (exit_code, said)
 
 
 def test_exec_in_what_does_not_run_says_so(world: World) -> None:

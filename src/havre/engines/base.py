@@ -173,7 +173,14 @@ class DataAccess(Protocol):
     ) -> Streamed:  # fmt: skip
         """Like `execute` for any amount of data: stdin is read from, stdout written to the caller's files as it comes.
 
-        `timeout` is how many seconds may pass without a byte.
+        `timeout` is how many seconds may pass without a byte in or out.
+        """
+        ...
+
+    @property
+    def feeds_directly(self) -> bool:
+        """True when what a command reads does not pass through the engine: then unpacking a stream by a command of the
+        replica is faster than `write_files`.
         """
         ...
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, assert_never
 
 from havre.engines.base import Context, Executed, LogLine, LogQuery, Progress, Source, Usage
-from havre.engines.docker import labels, looking, snapshot
+from havre.engines.docker import direct_input, labels, looking, snapshot
 from havre.engines.docker.client import DockerClient
 from havre.engines.docker.containers import Containers
 from havre.engines.docker.execution import run_attached, run_in
@@ -234,6 +234,11 @@ class DockerEngine:
             self.client, found["Id"], command, doing=doing, stdin=stdin, stdout=stdout, environment=environment,
             user=user, timeout=timeout,
         )  # fmt: skip
+
+    @property
+    def feeds_directly(self) -> bool:
+        """Where containers are processes of this machine whose pipes we may open."""
+        return direct_input.is_possible(self.client)
 
     def beside(self, instance: str, service: str, slot: int) -> tuple[str | None, str]:
         """In the container's own network, where it is the local machine."""

@@ -6,15 +6,21 @@ Nothing is collected here: what a database dumps goes frame by frame from the en
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import threading
 from collections import deque
-from collections.abc import Sequence
-from typing import BinaryIO
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, BinaryIO
 
+from havre.engines.docker import direct_input
 from havre.engines.docker.client import DockerClient
 from havre.errors import FailedError, Problem
+from havre.host import clock
 from havre.model.backup import Streamed
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _CHUNK = 256 * 1024
 _HEADER = 8
@@ -29,7 +35,7 @@ def stream_in(
 ) -> Streamed:  # fmt: skip
     """Run `command` in a running container, its stdin read from and its stdout written to the caller's files.
 
-    `timeout` is how many seconds may pass without a byte. What `stdout.write` raises is raised here, and the
+    `timeout` is how many seconds may pass without a byte in or out. What `stdout.write` raises is raised here, and the
     command in the container then gets a closed pipe.
     """
     body = {
@@ -43,10 +49,12 @@ def stream_in(
     run: str = client.post(f"/containers/{container}/exec", body, doing=doing).json()["Id"]
     with client.hijack(f"/exec/{run}/start", {"Detach": False, "Tty": False}, doing=doing) as raw:
         raw.settimeout(timeout)
-        feeder = threading.Thread(target=_feed, args=(raw, stdin), daemon=True)
-        feeder.start()
+        feeder = None
+        if stdin is not None:
+            feeder = _Feeder(raw, direct_input.opened(client, container, run, doing=doing), stdin)
+            feeder.start()
         try:
-            complaints = _copy_frames(raw, stdout)
+            complaints = _copy_frames(_Said(raw, feeder, timeout), stdout)
         except TimeoutError as error:
             raise FailedError(_silent(command, timeout or 0.0, doing)) from error
     code = client.get(f"/exec/{run}/json", doing=doing).get("ExitCode")
@@ -71,20 +79,59 @@ def write_files(client: DockerClient, container: str, path: str, source: BinaryI
             pass
 
 
-def _feed(raw: socket.socket, stdin: BinaryIO | None) -> None:
-    """Send all input, then say that there is no more; a command that does not read it to the end is fine."""
-    if stdin is None:
-        return
-    with contextlib.suppress(OSError, ValueError):  # ValueError: the caller closed the source, done with it early
-        while chunk := stdin.read(_CHUNK):
-            raw.sendall(chunk)
-        raw.shutdown(socket.SHUT_WR)
+class _Feeder(threading.Thread):
+    """Sends a command all its input, then says that there is no more; what is not read to its end is fine."""
+
+    def __init__(self, raw: socket.socket, pipe: BinaryIO | None, stdin: BinaryIO) -> None:
+        super().__init__(daemon=True)
+        self._raw, self._pipe, self._stdin = raw, pipe, stdin
+        self.moved = clock.elapsed()
+        """When it last got rid of something."""
+
+    def run(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # ValueError: the caller closed the source, done with it early
+            if self._pipe is None:
+                self._send(_CHUNK, self._raw.sendall)
+                self._raw.shutdown(socket.SHUT_WR)
+                return
+            with self._pipe as pipe:
+                self._raw.shutdown(socket.SHUT_WR)  # by that way comes nothing
+                self._send(direct_input.CHUNK, lambda chunk: _write_all(pipe, chunk))
+
+    def _send(self, size: int, write: Callable[[bytes], None]) -> None:
+        while chunk := self._stdin.read(size):
+            write(chunk)
+            self.moved = clock.elapsed()
 
 
-def _copy_frames(raw: socket.socket, stdout: BinaryIO) -> str:
+def _write_all(pipe: BinaryIO, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[pipe.write(view) :]
+
+
+class _Said(io.RawIOBase):
+    """What comes from a command; a TimeoutError when it neither says nor takes anything for `timeout` seconds."""
+
+    def __init__(self, raw: socket.socket, feeder: _Feeder | None, timeout: float | None) -> None:
+        self._raw, self._feeder, self._timeout = raw, feeder, timeout
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        while True:
+            try:
+                return self._raw.recv_into(buffer)
+            except TimeoutError:
+                if self._feeder is None or clock.elapsed() - self._feeder.moved >= (self._timeout or 0.0):
+                    raise
+
+
+def _copy_frames(said: io.RawIOBase, stdout: BinaryIO) -> str:
     """Hand each frame's payload on; returns the end of what came on stderr."""
     complaints: deque[bytes] = deque(maxlen=64)
-    with raw.makefile("rb", buffering=_CHUNK) as source:
+    with io.BufferedReader(said, _CHUNK) as source:
         while len(header := source.read(_HEADER)) == _HEADER:
             payload = source.read(int.from_bytes(header[4:], "big"))
             if header[0] == _STDERR:

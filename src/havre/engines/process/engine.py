@@ -217,6 +217,11 @@ class ProcessEngine:
         found = self._replicas.running(instance, service, slot)
         return stream_in(self._replicas, found, command, stdin=stdin, stdout=stdout, environment=environment, user=user)
 
+    @property
+    def feeds_directly(self) -> bool:
+        """Commands are children of this one."""
+        return True
+
     def beside(self, instance: str, service: str, slot: int) -> tuple[str | None, str]:
         """By its loopback address: all processes of this machine share its network."""
         return None, self._replicas.running(instance, service, slot).launch.address
