@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -28,6 +29,18 @@ def test_database_and_redis_come_back_in_throw_away_replicas(stand: Stand) -> No
     assert (cache.passed, cache.lines) == (True, ("2 keys, as in the snapshot",))
     assert 0 < database.rto < 120
     assert docker("ps", "-aq", "--filter", f"label=havre.instance={stand.name}-drill") == ""
+
+
+def test_keys_whose_time_is_up_since_the_backup_fail_no_drill(stand: Stand) -> None:
+    stand.redis("FLUSHALL")
+    stand.redis("MSET", "a", "1", "b", "2")
+    stand.redis("SET", "session", "3", "PX", "4000")
+    [snapshot] = back_up(stand.storage, stand.intent, ["cache"])
+    assert snapshot.parts[0].total == 3
+    time.sleep(4)
+    [cache] = drill(stand.storage, stand.intent, ["cache"])
+    assert cache.passed, cache.lines
+    assert cache.lines[0].startswith("3 keys")
 
 
 def test_an_assertion_that_does_not_hold_fails_the_drill(stand: Stand) -> None:

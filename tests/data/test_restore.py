@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,6 +100,29 @@ def test_redis_with_an_append_only_file_gets_its_keys_back(stand: Stand) -> None
     dropped = drop_kept(stand.storage, stand.intent, "cache")
     assert {name.partition(".before-")[0] for name in dropped} == {"dump.rdb", "appendonlydir"}, dropped
     assert drop_kept(stand.storage, stand.intent, "cache") == ()
+
+
+def test_redis_comes_back_while_clients_go_on_writing_to_it(stand: Stand) -> None:
+    stand.redis("FLUSHALL")
+    stand.redis("MSET", *(word for n in range(60) for word in (f"key:{n}", "before")))
+    [snapshot] = back_up(stand.storage, stand.intent, ["cache"])
+    over = threading.Event()
+
+    def write() -> None:
+        while not over.wait(0.05):
+            with contextlib.suppress(HavreError):
+                stand.redis("SET", f"written:{time.monotonic()}", "1")
+                stand.redis("DEL", "key:3")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        done = restore(stand.storage, stand.intent, "cache", snapshot.id)
+    finally:
+        over.set()
+        writer.join()
+    assert done.verified == ("60 keys",)
+    assert stand.redis("GET", "key:7") == "before"
 
 
 def test_what_cannot_be_put_beside_is_taken_out_by_the_very_command_that_the_hint_gives(

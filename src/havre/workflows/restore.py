@@ -180,11 +180,10 @@ class _One:
             progress=self.progress,
         ) as place:  # fmt: skip
             redis.put_back(place, self._open(part), part.size, homes[0])
-        found = redis.Server(place_of(server, self._instance, service.name), password).await_loaded().keys()
-        if found != part.total:
-            raise FailedError(_keys_differ(self.snapshot, found, homes[0].directory, mark))
-        kept = (f"{homes[0].directory}/*.{mark}",)
-        return self._restored((service.name,), kept, (f"{found} keys",))
+        loaded = redis.Server(place_of(server, self._instance, service.name), password).await_loaded()
+        directory = homes[0].directory
+        told = redis.came_back(loaded, part.total, lambda found: _keys_differ(self.snapshot, found, directory, mark))
+        return self._restored((service.name,), (f"{directory}/*.{mark}",), (told,))
 
     # -- directories and commands ----------------------------------------------------------------------------------
 
@@ -293,7 +292,7 @@ def _several(snapshot: Snapshot) -> Problem:
 def _keys_differ(snapshot: Snapshot, found: int, directory: str, mark: str) -> Problem:
     return Problem(
         summary=f"{snapshot.service} holds {found} keys after the restore, the snapshot held {snapshot.parts[0].total}",
-        hint=f"keys whose time was up are dropped when Redis loads; the files from before are {directory}/*.{mark}",
+        hint=f"`havre restore {snapshot.service}` tries it once more; the files from before are {directory}/*.{mark}",
         code="restore-differs",
     )
 
