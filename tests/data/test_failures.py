@@ -164,6 +164,25 @@ def test_a_storage_that_dies_in_the_middle_is_a_failed_backup(
         s3.kill()
 
 
+def test_keys_that_a_storage_refuses_are_said_before_anybody_gives_up_waiting(stand: Stand, tmp_path: Path) -> None:
+    s3 = S3(tmp_path)
+    s3.start()
+    wrong = {**CREDENTIALS, "AWS_SECRET_ACCESS_KEY": "another"}
+    storage = replace(stand.storage, variables={**stand.variables, **wrong})
+    began = time.monotonic()
+    try:
+        with pytest.raises(HavreError) as caught:
+            storage.repository(s3.url).exists()
+        assert time.monotonic() - began < 60
+        [problem] = caught.value.problems
+        assert "signature" in " ".join(problem.evidence)
+        assert problem.hint.startswith("the storage refuses these keys")
+        right = replace(stand.storage, variables={**stand.variables, **CREDENTIALS})
+        assert not right.repository(s3.url).exists()
+    finally:
+        s3.kill()
+
+
 def wait_for_restic(url: str, command: str, seconds: float = 60) -> None:
     """Until a restic runs that does this with that repository."""
     deadline = time.monotonic() + seconds

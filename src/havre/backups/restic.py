@@ -41,6 +41,8 @@ STOPPED = -9
 _READ = 1 << 20
 _LONG = 6 * 3600.0
 _RETRY_LOCK = "2m"
+OPENING = 30.0
+"""Seconds for a repository's first small file; restic repeats what a storage refuses for a quarter of an hour."""
 
 
 class Restic:
@@ -68,9 +70,11 @@ class Restic:
 
     def exists(self) -> bool:
         """True when the repository is there and this key opens it; UnavailableError when it cannot be reached."""
-        code, complaints = self._code("cat", "config")
+        words = ("cat", "config", "--no-lock", "--verbose=2")  # this verbose it says why it tries again
+        patience = min(self._patience, OPENING)
+        code, complaints = self._code(*words, patience=patience)
         if code not in (0, NO_REPOSITORY):
-            raise self._explained(code, complaints, "open the repository")
+            raise self._explained(code, complaints, "open the repository", patience=patience)
         return code == 0
 
     def make(self) -> None:
@@ -225,10 +229,14 @@ class Restic:
             output.seek(0)
             return output.read()
 
-    def _code(self, *words: str) -> tuple[int, str]:
+    def _code(self, *words: str, patience: float | None = None) -> tuple[int, str]:
+        """Its exit code and its complaints; of one that was stopped, the end of all it said."""
         argv, variables = self._argv(*words), self._variables()
         with tempfile.TemporaryFile() as output, running(argv, environment=variables, output=output) as process:
-            return process.wait(self._patience), process.complaints()
+            code = process.wait(patience or self._patience)
+            output.seek(0)
+            said = output.read().decode(errors="replace") if code == STOPPED else ""
+            return code, said + process.complaints()
 
     def _argv(self, *words: str) -> list[str]:
         return [self._program, "--repo", self.url, "--cache-dir", str(self._cache), "--retry-lock", _RETRY_LOCK, *words]
@@ -236,7 +244,9 @@ class Restic:
     def _variables(self) -> dict[str, str]:
         return {**self.environment, "RESTIC_PASSWORD": self.password, "RESTIC_PROGRESS_FPS": "0.1"}
 
-    def _explained(self, code: int, complaints: str, doing: str) -> HavreError:
+    def _explained(
+        self, code: int, complaints: str, doing: str, *, patience: float | None = None
+    ) -> HavreError:  # fmt: skip
         lines = _readable(complaints)
         if code == WRONG_PASSWORD:
             return FailedError(wrong_key(self.shown))
@@ -246,7 +256,7 @@ class Restic:
             return FailedError(_locked(self.shown, lines))
         return FailedError(
             Problem(
-                summary=f"could not {doing} in {self.shown}: " + _how(code, self._patience),
+                summary=f"could not {doing} in {self.shown}: " + _how(code, patience or self._patience),
                 evidence=lines,
                 effect="nothing that failed was kept; older snapshots are untouched",
                 hint=_advice("\n".join(lines)),
@@ -323,6 +333,8 @@ def _readable(complaints: str) -> tuple[str, ...]:
 def _advice(text: str) -> str:
     if re.search(r"no space left", text, re.IGNORECASE):
         return "the disk is full: `df -h` shows which; free room or add a destination elsewhere, then back up again"
+    if re.search(r"signature|access key|credentials|access ?denied|forbidden", text, re.IGNORECASE):
+        return "the storage refuses these keys: give the right ones once, `AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…`"
     if re.search(r"connection refused|no such host|timeout|EOF|dial tcp", text, re.IGNORECASE):
         return "the storage does not answer: check the network and its address, then back up again"
     if re.search(r"ciphertext verification|not been found|does not exist|damaged|load\(<", text, re.IGNORECASE):
