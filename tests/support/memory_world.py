@@ -119,7 +119,8 @@ class World:
     def facts(self, wanted: Project) -> EdgeFacts:
         """What planning knows of the edge."""
         routed = frozenset(wanted.service_names) & self.led
-        return EdgeFacts(routed=routed, now=ordered(tuple(self.edge.leads_to.items())), met=self.met())
+        now = ordered(tuple(self.edge.leads_to.items()))
+        return EdgeFacts(routed=routed, now=now, met=self.met(), serving=self.served)
 
     def met(self) -> frozenset[str]:
         """What rolls, and is led to, is called through the edge inside the app too."""
@@ -127,7 +128,7 @@ class World:
         return frozenset(s.name for s in serving if s.name in self.edge.leads_to and not why_stop_first(s))
 
     def calls(self, plan: Plan, wanted: Project) -> Mapping[str, set[str]]:
-        """What `plan` replaces stop-first, and who serves now and needs it in this release and in the next."""
+        """What `plan` replaces stop-first, and who serves now and needs it: its replicas run on."""
         found = {}
         starting = {step.step.service.name for step in plan.steps if isinstance(step.step, StartReplica)}
         starting &= {replica.service for replica in self.engine.observe(INSTANCE).replicas if replica.is_running}
@@ -135,7 +136,7 @@ class World:
             found[name] = {
                 user
                 for user in self.edge.leads_to
-                if all(_needs(one, user, name, self.met()) for one in (self.served, wanted))
+                if _needs(self.served, user, name, self.met()) and not _needs(wanted, name, user, frozenset())
             }
         return found
 

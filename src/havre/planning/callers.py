@@ -10,22 +10,31 @@ from havre.planning.compare import needs_of
 from havre.planning.order import everything_under
 
 
-def callers(project: Project, service: str, *, led: Collection[str], met: Collection[str]) -> tuple[str, ...]:
-    """The services in `led` whose requests reach `service` directly, or through others on the way to it.
+class Callers:
+    """Who calls whom in a project, or in what serves until it does: its replicas run on until the switch."""
 
-    A service in `met` is called through the edge by others too: their calls wait at its door, so they need not. What
-    `service` depends on itself is left out, for it could not start while that is held.
-    """
-    users = _users(project)
-    seen: set[str] = {service}
-    ahead = [] if service in met else [service]
-    while ahead:
-        for user in users.get(ahead.pop(), ()):
-            if user not in seen:
-                seen.add(user)
-                ahead += [] if user in met else [user]
-    needed = everything_under(service, {one.name: one for one in project.services})
-    return tuple(sorted((seen & set(led)) - needed - {service}))
+    def __init__(self, project: Project, serving: Project | None = None) -> None:
+        self._services = {service.name: service for service in project.services}
+        self._users: dict[str, set[str]] = {}
+        for one in (project, *([serving] if serving else [])):
+            for name, users in _users(one).items():
+                self._users.setdefault(name, set()).update(users)
+
+    def of(self, service: str, *, led: Collection[str], met: Collection[str]) -> tuple[str, ...]:
+        """The services in `led` whose requests reach `service` directly, or through others on the way to it.
+
+        A service in `met` is called through the edge by others too: their calls wait at its door, so they need not.
+        What `service` depends on itself is left out, for it could not start while that is held.
+        """
+        seen: set[str] = {service}
+        ahead = [] if service in met else [service]
+        while ahead:
+            for user in self._users.get(ahead.pop(), ()):
+                if user not in seen:
+                    seen.add(user)
+                    ahead += [] if user in met else [user]
+        needed = everything_under(service, self._services)
+        return tuple(sorted((seen & set(led)) - needed - {service}))
 
 
 def _users(project: Project) -> dict[str, set[str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from havre.model.project import Project
+
 Slots: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
 """For each service, the slots of some of its replicas."""
 
@@ -32,6 +34,8 @@ class EdgeFacts:
     """The services whose callers inside the app come through the edge at present."""
     direct: tuple[tuple[str, str], ...] = ()
     """(service, what follows) for those whose callers inside the app cannot be led through the edge."""
+    serving: Project | None = None
+    """The project of the replicas that it leads to at present; None when that is not known."""
 
     @property
     def led(self) -> frozenset[str]:

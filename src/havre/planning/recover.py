@@ -11,7 +11,7 @@ from havre.model.observed import Observed, ObservedReplica
 from havre.model.plan import CreateNetwork, Phase, Plan, RestartReplica, StopReplica, Verify
 from havre.model.project import Network, Project
 from havre.model.release import JournalEntry, StepState
-from havre.planning.callers import callers
+from havre.planning.callers import Callers
 from havre.planning.draft import Draft
 from havre.planning.facts import EdgeFacts, Slots
 from havre.planning.removal import plan_stop
@@ -116,7 +116,8 @@ def _callers(
         return {}
     led = [service for service, slots in interrupted.targets_before if slots]
     names = {replica.service for replica in stopped}
-    return {name: callers(before, name, led=led, met=interrupted.met) for name in sorted(names)}
+    who = Callers(before)
+    return {name: who.of(name, led=led, met=interrupted.met) for name in sorted(names)}
 
 
 def _verified_first(plan: Plan, checks: int) -> Plan:

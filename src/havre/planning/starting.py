@@ -30,7 +30,7 @@ from havre.model.plan import (
     UndoMigration,
 )
 from havre.model.project import Condition, MountKind, Project, Service
-from havre.planning.callers import callers
+from havre.planning.callers import Callers
 from havre.planning.compare import Change, Leave, Start, needs_of
 from havre.planning.draft import Draft
 from havre.planning.facts import EdgeFacts, Slots, ordered
@@ -70,6 +70,7 @@ class Starting:
         self._ready: dict[str, tuple[int, ...]] = {}
         self._gate: tuple[int, ...] = ()
         self._snapshot: tuple[int, ...] = ()
+        self._callers = Callers(project, edge.serving)
         self._waiting: dict[str, tuple[str, ...]] = {}
         self.held: set[str] = set()
         """Services whose requests wait for the switch."""
@@ -258,7 +259,7 @@ class Starting:
 
     def _hold_callers(self, service: Service, after: Sequence[int]) -> tuple[int, ...]:
         """Inside the app a stop-first service is called without the edge: only its callers' requests can wait."""
-        found = callers(self._project, service.name, led=self._edge.led, met=self._edge.met)
+        found = self._callers.of(service.name, led=self._edge.led, met=self._edge.met)
         self._waiting[service.name] = found
         if not found:
             return tuple(after)

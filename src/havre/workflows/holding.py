@@ -9,7 +9,7 @@ from havre.host import clock
 from havre.model.plan import Hold
 from havre.model.project import Project
 from havre.model.route import AppEdge
-from havre.planning.callers import callers
+from havre.planning.callers import Callers
 from havre.workflows.execute import Cancellation
 from havre.workflows.leading import Leading
 from havre.workflows.server import Traffic, called_through, slots_by_service
@@ -62,5 +62,6 @@ def callers_of(edge: AppEdge | None, project: Project, services: Collection[str]
     """The other services that the edge leads to, and that cannot answer without these."""
     led = [name for name, slots in slots_by_service(edge).items() if slots]
     met = called_through(edge)
-    found = {caller for name in services for caller in callers(project, name, led=led, met=met)}
+    who = Callers(project)
+    found = {caller for name in services for caller in who.of(name, led=led, met=met)}
     return tuple(sorted(found - set(services)))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from havre.checks.case import Case
+from havre.errors import HavreError
 from havre.host import clock
 from havre.model.app import App
 from havre.model.observed import Observed
@@ -21,7 +22,7 @@ from havre.workflows.intent import Intent
 from havre.workflows.journal import Journal
 from havre.workflows.migrate import look as look_at_schema
 from havre.workflows.perform import Performer, Work, meet_inside
-from havre.workflows.record import Recorded, pinned_images
+from havre.workflows.record import Recorded, pinned_images, serving_configuration
 from havre.workflows.routing import app_edge, inside_ports, published
 from havre.workflows.server import Server, called_through, led_to_where_they_are, slots_by_service
 
@@ -64,7 +65,17 @@ def edge_facts(server: Server, intent: Intent, observed: Observed, ports: Mappin
         is_astray=_leads_astray(applied, observed),
         hold_limit=app.hold_limit,
         met=met,
+        serving=_serving(server, app.instance),
     )
+
+
+def _serving(server: Server, instance: str) -> Project | None:
+    """A record that cannot be read is no reason not to replace what it tells of."""
+    try:
+        recorded = serving_configuration(server, instance)
+    except HavreError:
+        return None
+    return recorded.project if recorded else None
 
 
 def _leads_astray(edge: AppEdge | None, observed: Observed) -> bool:

@@ -12,6 +12,7 @@ ADDRESS = 'ports: ["127.0.0.1:'
 HOLD = "hold requests for api, which calls db"
 SHORT = "4s"
 """A hold that ends before the front's own patience with the API, 4 s, does."""
+NEEDS = "    depends_on: {db: {condition: service_healthy}}\n"
 BARE = "    def do_GET(self):\n"
 HONEST = """\
     def do_GET(self):
@@ -28,6 +29,8 @@ HONEST = """\
 def test_a_database_without_a_route_is_replaced_and_brought_back_without_a_failed_request(shop: Shop) -> None:
     _write(shop)
     shop.deploy()
+    _write(shop, api="2", db="2", needs="")
+    assert HOLD in " ".join(shop.havre("plan").stdout.split()), "what serves calls it, whatever its successor does"
     _write(shop, db="2")
     told = " ".join(shop.havre("plan").stdout.split())
     with shop.visitors() as tally:
@@ -84,13 +87,15 @@ def test_a_new_database_that_fails_costs_its_callers_a_wait_and_no_request(shop:
     assert shop.get("/")[0] == 200
 
 
-def _write(shop: Shop, *, hold: str = "15s", fault: str = "", published: bool = False, **versions: str) -> None:
+def _write(
+    shop: Shop, *, hold: str = "15s", fault: str = "", published: bool = False, needs: str = NEEDS, **versions: str
+) -> None:
     """The shop with a database that nothing leads to, unless it is `published`; `fault` is the new one's."""
     shop.write(**versions)
     program = shop.directory / "app/app.py"
     program.write_text(program.read_text().replace(BARE, HONEST))
     compose, manifest = shop.directory / "compose.yaml", shop.directory / "havre.yaml"
     lines = [line for line in compose.read_text().splitlines(keepends=True) if published or ADDRESS not in line]
-    text = "".join(lines).replace("interval: 30s", "interval: 1s")
+    text = "".join(lines).replace("interval: 30s", "interval: 1s").replace(NEEDS, needs)
     compose.write_text(text.replace("{ROLE: db,", f'{{ROLE: db, BREAK: "{fault}",'))
     manifest.write_text(manifest.read_text() + f"hold: {hold}\n")

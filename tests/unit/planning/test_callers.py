@@ -6,16 +6,16 @@ from dataclasses import replace
 
 from memory_world import project, rolling, stateful
 
-from havre.model.project import Condition, Dependency, Service
-from havre.planning.callers import callers
+from havre.model.project import Condition, Dependency, Project, Service
+from havre.planning.callers import Callers
 
 DB = stateful("db")
 API = rolling("api", "", "db")
 WEB = rolling("web", "", "api")
 
 
-def of_db(*services: Service, led: str = "web api db", met: str = "") -> tuple[str, ...]:
-    return callers(project(*services), "db", led=led.split(), met=met.split())
+def of_db(*services: Service, led: str = "web api db", met: str = "", then: Project | None = None) -> tuple[str, ...]:
+    return Callers(project(*services), then).of("db", led=led.split(), met=met.split())
 
 
 def test_a_service_waits_with_what_it_depends_on() -> None:
@@ -58,3 +58,14 @@ def test_what_it_needs_to_start_does_not_wait_for_it() -> None:
     search = replace(rolling("web"), environment=(("DB_URL", "http://db:80"),))
     assert of_db(stateful("db", "", "web"), search) == ()
     assert of_db(stateful("db", "", "api"), rolling("api", "", "web"), search) == ()
+
+
+def test_what_calls_it_in_the_release_that_serves_waits_though_the_next_release_does_not_call_it() -> None:
+    alone = rolling("api")
+    assert of_db(DB, alone, WEB) == ()
+    assert of_db(DB, alone, WEB, then=project(DB, API, WEB)) == ("api", "web")
+    assert of_db(DB, WEB, then=project(DB, API, WEB)) == ("api", "web"), "it is removed at the end of the release"
+
+
+def test_what_calls_it_only_in_the_next_release_may_be_replaced_before_it() -> None:
+    assert of_db(DB, API, then=project(DB, rolling("api"))) == ("api",)
