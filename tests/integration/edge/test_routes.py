@@ -337,19 +337,3 @@ def _read_until(connection: socket.socket, what: bytes) -> bytes:
         assert part, data
         data += part
     return data
-
-
-def test_http2_bodies_without_a_length_are_bounded_too(world: Any) -> None:
-    """curl sends HTTP/2 without TLS to the same port; a body from a pipe states no length. (The stream is reset.)"""
-    serve(world, web(), api(max_body=5000))
-    assert _curl_http2(world, "/api", 4000) == "2 200"
-    assert _curl_http2(world, "/api", 60_000) in {"2 413", "0 000"}
-    assert _curl_http2(world, "/", 60_000) == "2 200"
-
-
-def _curl_http2(world: Any, path: str, size: int) -> str:
-    """HTTP version and status that curl saw for an upload of `size` bytes of unknown length."""
-    answer = ["-o", "/dev/null", "-w", "%{http_version} %{http_code}", "-H", "Host: shop.example"]
-    upload = ["-X", "POST", "-T", "-", f"http://127.0.0.1:{world.port}{path}"]
-    argv = ["curl", "-s", "--http2-prior-knowledge", *answer, *upload]
-    return run(argv, stdin=b"x" * size, check=False).stdout.strip()
