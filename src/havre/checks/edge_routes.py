@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from havre.checks.case import Case, Check
 from havre.errors import Problem, Severity
-from havre.model.route import Route
+from havre.model.route import Route, route_for
 from havre.model.route_rules import broken_rules
 
 _WEB_PORTS = (None, 80, 443)
@@ -55,20 +55,8 @@ def _followed(route: Route, routes: Sequence[Route], ports: Sequence[int | None]
         way.append(at)
         target = urlsplit(at.redirect_to)
         path = target.path.rstrip("/") + path
-        at = _route_for(target.hostname or "", path, routes) if target.port in ports else None
+        at = route_for(target.hostname or "", path, routes) if target.port in ports else None
     return (*way, at) if at in way and at is not None else tuple(way)
-
-
-def _route_for(host: str, path: str, routes: Sequence[Route]) -> Route | None:
-    """The route that answers: the exact host before its wildcard, then the longest path."""
-    for name in (host, f"*.{host.partition('.')[2]}"):
-        if own := [one for one in routes if one.host.lower() == name]:
-            return max((one for one in own if _is_below(path, one.path)), key=lambda one: len(one.path), default=None)
-    return None
-
-
-def _is_below(path: str, prefix: str) -> bool:
-    return f"{path.rstrip('/')}/".startswith(f"{prefix.rstrip('/')}/")
 
 
 CHECKS = (

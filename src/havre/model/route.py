@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -195,3 +196,16 @@ class EdgeSettings:
     acme_directory: str = "https://acme-v02.api.letsencrypt.org/directory"
     acme_ca_file: str | None = None
     """Trust this authority for the ACME directory itself (private authorities, tests)."""
+
+
+def route_for(host: str, path: str, routes: Iterable[Route]) -> Route | None:
+    """The route that the edge finds for a request: of the exact host, else of its wildcard, the longest path."""
+    listed = [route for route in routes if _is_below(path, route.path)]
+    for name in (host.lower(), f"*.{host.lower().partition('.')[2]}"):
+        if found := [route for route in listed if route.host.lower() == name]:
+            return max(found, key=lambda route: len(route.path))
+    return None
+
+
+def _is_below(path: str, prefix: str) -> bool:
+    return f"{path.rstrip('/')}/".startswith(f"{prefix.rstrip('/')}/")

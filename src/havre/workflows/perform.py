@@ -30,7 +30,7 @@ from havre.model.plan import (
     Verify,
 )
 from havre.model.project import Project, Service
-from havre.model.route import AppEdge, Endpoint, Route, Upstream
+from havre.model.route import AppEdge, Endpoint, Route, Upstream, route_for
 from havre.workflows.configurations import try_configurations
 from havre.workflows.execute import Cancellation
 from havre.workflows.leading import OLD_WORKERS_LIMIT, Leading
@@ -270,8 +270,10 @@ class Performer:
     def _verify_directly(self, service: Service, slot: int) -> None:
         """Ask a new replica what the manifest promises of it, before it gets any traffic."""
         instance = f"{self.work.app.instance}/{service.name}.{slot}"
+        routes = self.work.app.routes
+        first = routes[0].host if routes else ""
         for check in self.work.app.verifications:
-            route = route_of(check, self.work.app.routes)
+            route = route_for(check.host or first, check.path.partition("?")[0], routes)
             if route is None or route.service != service.name:
                 continue
             target = Target(address=self._address(service.name, slot), port=route.port, scheme_seen="https")
@@ -319,17 +321,6 @@ def meet_inside(
         lambda service, caller: server.engine.meeting_point(service, caller, context, observed),
         met,
     )
-
-
-def route_of(check: Verification, routes: tuple[Route, ...]) -> Route | None:
-    """The route that a verification's request would take: its host (or the first), longest path prefix."""
-    host = check.host or (routes[0].host if routes else "")
-    matching = [
-        route
-        for route in routes
-        if route.host == host and (route.path == "/" or (check.path + "/").startswith(route.path.rstrip("/") + "/"))
-    ]
-    return max(matching, key=lambda route: len(route.path), default=None)
 
 
 def no_snapshot(services: tuple[str, ...]) -> None:

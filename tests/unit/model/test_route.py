@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from havre.model.route import AppEdge, InsideListener, RateLimit, Route, TcpPort, Upstream
+from havre.model.route import AppEdge, InsideListener, RateLimit, Route, TcpPort, Upstream, route_for
 
 WEB = Route(host="shop.example", service="web", port=3000)
 API = Route(host="shop.example", path="/api", service="api", port=8000)
@@ -42,3 +42,25 @@ def test_an_edge_knows_its_endpoints_hosts_and_replicas() -> None:
     assert edge.hosts == ("shop.example", "www.shop.example")
     assert edge.replicas(("web", 3000)) == (REPLICA,)
     assert edge.replicas(("api", 8000)) == ()
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "found"),
+    [
+        ("shop.example", "/", WEB),
+        ("Shop.Example", "/apix", WEB),
+        ("shop.example", "/api", API),
+        ("shop.example", "/api/x", API),
+        ("a.shop.example", "/x", None),
+        ("a.shop.example", "/all/x", Route(host="*.shop.example", path="/all/", service="all", port=1)),
+        ("own.shop.example", "/all/x", Route(host="*.shop.example", path="/all/", service="all", port=1)),
+        ("own.shop.example", "/mine", Route(host="own.shop.example", path="/mine", service="own", port=1)),
+        ("other.example", "/", None),
+    ],
+)
+def test_a_request_takes_the_longest_path_of_its_host_else_of_the_wildcard(
+    host: str, path: str, found: Route | None
+) -> None:
+    wild = Route(host="*.shop.example", path="/all/", service="all", port=1)
+    own = Route(host="own.shop.example", path="/mine", service="own", port=1)
+    assert route_for(host, path, (WEB, API, WWW, wild, own)) == found
