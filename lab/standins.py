@@ -44,6 +44,7 @@ STANDINS = (
     Standin(name="postgres15", tags=("postgres:15-alpine",)),
     Standin(name="node", tags=("node:20-alpine",), needs=("python", "alpine-base")),
     Standin(name="redis", tags=("redis:7-alpine",)),
+    Standin(name="mariadb", tags=("mariadb:10.11",), needs=("apt",)),
     Standin(name="nginx", tags=("nginx:alpine",)),
     Standin(name="haproxy", tags=("haproxy:lts-alpine",)),
     Standin(name="alpine", tags=("alpine:latest", "alpine:3")),

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from havre.backups.databases import Databases
 from havre.backups.files import Command, Directories
-from havre.backups.place import Kind
+from havre.backups.mysql import Mysql
+from havre.backups.mysql_databases import MysqlDatabases
+from havre.backups.pg_databases import PostgresDatabases
+from havre.backups.place import Kind, Place
 from havre.backups.postgres import Postgres
 from havre.backups.redis import Redis
 from havre.checks.passwords import redis_password as asked_password
@@ -48,7 +53,7 @@ def unkept(app: App, project: Project) -> tuple[str, ...]:
 
 
 def runs(service: Service) -> str | None:
-    """`postgres` or `redis` when the service is such a server, and not a client that borrows its image."""
+    """`postgres`, `mysql` or `redis` when the service is such a server, and not a client that borrows its image."""
     kind = image_kind(service.image)
     return kind if known(service) or image_name(service.image) not in KNOWN else None
 
@@ -58,6 +63,8 @@ def kind_of(service: Service, policy: BackupPolicy) -> Kind:
     name = kind_named(policy, service.image)
     if name == "postgres":
         return Postgres(databases=policy.databases)
+    if name == "mysql":
+        return Mysql(databases=policy.databases)
     if name == "redis":
         return Redis(password=redis_password(service))
     if name == "command" and policy.command:
@@ -66,6 +73,11 @@ def kind_of(service: Service, policy: BackupPolicy) -> Kind:
     if not paths:
         raise InputError(_no_data(service))
     return Directories(paths=paths)
+
+
+def databases_at(kind: str, place: Place, aside: Path) -> Databases:
+    """The databases that snapshots of this kind (one of `DATABASE_KINDS`) are of; `aside` is a directory of Havre's."""
+    return MysqlDatabases(place, aside) if kind == "mysql" else PostgresDatabases(place)
 
 
 def data_paths(service: Service, policy: BackupPolicy) -> tuple[tuple[str, str], ...]:
@@ -113,6 +125,6 @@ def _no_data(service: Service) -> Problem:
     return Problem(
         summary=f"nothing tells how to back up {service.name}",
         evidence=(f"its image is {service.image}, and it mounts no volume that it writes",),
-        hint="say `kind:` under `backups:` in havre.yaml: postgres, redis, volume or command",
+        hint="say `kind:` under `backups:` in havre.yaml: postgres, mysql, redis, volume or command",
         code="backup-kind",
     )

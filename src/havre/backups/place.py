@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from havre.backups.feeding import Writable
 from havre.backups.repository import Produce, Stored
@@ -82,7 +83,7 @@ class Kind(Protocol):
 
     @property
     def name(self) -> str:
-        """`postgres`, `redis`, `volume` or `command`."""
+        """`postgres`, `mysql`, `redis`, `volume` or `command`."""
         ...
 
     def estimate(self, place: Place) -> int | None:
@@ -91,6 +92,18 @@ class Kind(Protocol):
 
     def take(self, place: Place, keep: Keep) -> Taken:
         """Store everything of it; raises FailedError when any of it cannot be stored whole."""
+        ...
+
+
+@runtime_checkable
+class Provable(Protocol):
+    """A kind whose stored streams are looked at once more where they are kept."""
+
+    proof: str
+    """What is shown by it."""
+
+    def prove(self, place: Place, part: Part, stored: AbstractContextManager[BinaryIO]) -> str:
+        """What it holds, in few words; raises FailedError when it cannot be read."""
         ...
 
 

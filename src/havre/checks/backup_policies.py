@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from havre.checks.case import Case, Check
 from havre.errors import Problem, Severity
 from havre.model.backup import BackupPolicy
-from havre.model.backup_kinds import READ_BY, image_kind, kind_named, written_places
+from havre.model.backup_kinds import READ_BY, SERVER_KINDS, image_kind, kind_named, written_places
 from havre.model.images import known
 from havre.model.project import Service
 from havre.model.units import show_seconds
@@ -24,7 +24,7 @@ def _unread(case: Case) -> Iterator[Problem]:
         kind = kind_named(policy, service.image)
         for key in _given(policy):
             wanted = READ_BY[key]
-            if wanted == kind or (key == "pitr" and policy.kind):  # the manifest's own rules tell the latter
+            if kind in wanted or (key == "pitr" and policy.kind):  # the manifest's own rules tell the latter
                 continue
             yield Problem(
                 summary=f"`{key}` does nothing here: {service.name} is backed up as {kind}",
@@ -32,7 +32,7 @@ def _unread(case: Case) -> Iterator[Problem]:
                 at=case.app.place(f"backups.{service.name}.{key}"),
                 evidence=(_why(policy, service, kind),),
                 effect="it would be passed over without a word, by backups, drills and restores alike",
-                hint=f"remove it: it is for the kind {wanted} alone",
+                hint=f"remove it: it is for the {'kinds' if wanted[1:] else 'kind'} {' and '.join(wanted)} alone",
             )
 
 
@@ -55,7 +55,7 @@ def _impossible(case: Case) -> Iterator[Problem]:
         kind, facts = kind_named(policy, service.image), known(service)
         runs = image_kind(service.image) or (facts.kind if facts else None)
         at = case.app.place(f"backups.{service.name}.kind")
-        if kind in ("postgres", "redis") and runs not in (None, kind):
+        if kind in SERVER_KINDS and runs not in (None, kind):
             yield Problem(
                 summary=f"{service.name} cannot be backed up as {kind}: it runs {runs}",
                 subject=service.name,
@@ -76,7 +76,10 @@ def _impossible(case: Case) -> Iterator[Problem]:
 
 
 _ITS_COMMAND = "remove `kind`, and give a `command` whose output is kept"
-_OTHERWISE = "say `kind: postgres`, `kind: redis` or a `command` whose output is kept, or remove it from `backups`"
+_OTHERWISE = (
+    "say `kind: postgres`, `kind: mysql`, `kind: redis` or a `command` whose output is kept, "
+    "or remove it from `backups`"
+)
 
 
 def _volumes(case: Case) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from havre.model.backup_kinds import DATABASE_KINDS
 from havre.model.images import PROXIES, health_pages, known, listening_ports
 from havre.model.project import Condition, Port, Project, Service
 from havre.model.secrets_mask import is_secret_name
@@ -18,6 +19,7 @@ _API = re.compile(r"back|api|server|django|flask|rails|express")
 _HTTP_PORTS = frozenset({80, 3000, 3001, 4000, 4200, 5000, 5173, 8000, 8001, 8080, 8081, 8888, 9000})
 _BACKUP_KINDS = {
     "postgres": '{schedule: "0 2 * * *", keep: {daily: 30}, drill: monthly}',
+    "mysql": '{schedule: "0 2 * * *", keep: {daily: 30}, drill: monthly}',
     "redis": '{schedule: "30 2 * * *", keep: {daily: 7}}',
 }
 _ISSUED = re.compile(
@@ -230,7 +232,7 @@ def _backup_lines(project: Project) -> list[str]:
     for service in project.services:
         facts = known(service)
         policy = _BACKUP_KINDS.get(facts.kind) if facts else None
-        if policy and (service.stateful_mounts or (facts and facts.kind == "postgres")):
+        if policy and (service.stateful_mounts or (facts and facts.kind in DATABASE_KINDS)):
             lines.append(f"  {service.name}: {policy}")
         elif service.stateful_mounts and service.name not in project.jobs:
             kept = ", ".join(str(mount.source) for mount in service.stateful_mounts)
@@ -277,6 +279,8 @@ def _health_test(service: Service) -> str:
     facts = known(service)
     if facts and facts.kind == "postgres":
         return '["CMD-SHELL", "pg_isready -h 127.0.0.1 -U $$POSTGRES_USER"]'
+    if facts and facts.kind == "mysql":
+        return '["CMD-SHELL", "mariadb-admin ping -h 127.0.0.1 || mysqladmin ping -h 127.0.0.1"]'
     if facts and facts.kind == "redis":
         return '["CMD-SHELL", "redis-cli ping | grep -q PONG"]'
     ports = listening_ports(service)

@@ -148,12 +148,14 @@ PITR = Record(
     },
 )
 
+_KINDS = choice("postgres", "mysql", "redis", "volume", "command")
+
 BACKUP = Record(
     title="backup",
     short="schedule",
     keys={
         "schedule": Key(CRON, "When, in the server's time zone.", default="only when asked", example='"0 2 * * *"'),
-        "kind": Key(choice("postgres", "redis", "volume", "command"), "How it is taken.", default="by the image"),
+        "kind": Key(_KINDS, "How it is taken.", default="by the image"),
         "keep": Key(KEEP, "How many are kept."),
         "to": Key(Items(TEXT, one_ok=True), "Where to: restic repositories.", default="the server's own"),
         "databases": Key(Items(TEXT, one_ok=True), "Which databases.", default="all"),

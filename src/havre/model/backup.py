@@ -34,7 +34,7 @@ class BackupPolicy:
     service: str
     schedule: str | None = None
     kind: str | None = None
-    """`postgres`, `redis`, `volume` or `command`."""
+    """`postgres`, `mysql`, `redis`, `volume` or `command`."""
     keep: Retention = Retention()
     to: tuple[str, ...] = ()
     """Destinations (restic repositories); empty means the server's default."""
@@ -96,7 +96,7 @@ class Part:
 class Snapshot:
     """One backup of one service: what was stored, how it was verified and what it is worth.
 
-    Times are seconds since the epoch. `globals_sql` holds a PostgreSQL server's roles.
+    Times are seconds since the epoch. `globals_sql` holds a server's roles or accounts.
     """
 
     id: str

@@ -8,23 +8,33 @@ from collections.abc import Mapping
 from havre.model.backup import BackupPolicy
 from havre.model.project import Service
 
-READ_BY: Mapping[str, str] = {
-    "databases": "postgres",
-    "assert": "postgres",
-    "pitr": "postgres",
-    "volumes": "volume",
-    "command": "command",
-    "directory": "command",
-    "restore_command": "command",
+DATABASE_KINDS = ("postgres", "mysql")
+"""Those whose snapshots are databases, each restored beside the live one."""
+SERVER_KINDS = (*DATABASE_KINDS, "redis")
+"""Those that a running server of that kind is asked for."""
+READ_BY: Mapping[str, tuple[str, ...]] = {
+    "databases": DATABASE_KINDS,
+    "assert": DATABASE_KINDS,
+    "pitr": ("postgres",),
+    "volumes": ("volume",),
+    "command": ("command",),
+    "directory": ("command",),
+    "restore_command": ("command",),
 }
-"""The keys of a policy that one kind alone reads."""
-_POSTGRES = re.compile(r"(?:^|/)(?:postgres|postgresql|postgis|timescaledb(?:-ha)?|pgvector)(?=[:@]|$)")
-_REDIS = re.compile(r"(?:^|/)(?:redis|redis-stack-server|valkey|keydb)(?=[:@]|$)")
+"""The keys of a policy that some kinds alone read."""
+_IMAGES: Mapping[str, re.Pattern[str]] = {
+    kind: re.compile(rf"(?:^|/)(?:{names})(?=[:@]|$)")
+    for kind, names in {
+        "postgres": "postgres|postgresql|postgis|timescaledb(?:-ha)?|pgvector",
+        "mysql": "mysql|mysql-server|mariadb|mariadb-galera|percona|percona-server|percona-xtradb-cluster",
+        "redis": "redis|redis-stack-server|valkey|keydb",
+    }.items()
+}
 
 
 def image_kind(image: str) -> str | None:
-    """`postgres` or `redis` when the image's name says so."""
-    return "postgres" if _POSTGRES.search(image) else "redis" if _REDIS.search(image) else None
+    """`postgres`, `mysql` or `redis` when the image's name says so."""
+    return next((kind for kind, names in _IMAGES.items() if names.search(image)), None)
 
 
 def kind_named(policy: BackupPolicy, image: str) -> str:

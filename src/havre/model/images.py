@@ -42,7 +42,7 @@ _POSTGRES = Known(
 )
 _MYSQL = Known(
     kind="mysql",
-    program="mysqld|mariadbd|docker-entrypoint",
+    program=r"\b(?:mysqld|mariadbd)(?:[-_]safe)?\b|docker-entrypoint",
     port=3306,
     is_private=True,
     needs=(
@@ -63,7 +63,11 @@ KNOWN: Mapping[str, Known] = {
     "pgvector": _POSTGRES,
     "timescaledb": _POSTGRES,
     "mysql": _MYSQL,
+    "mysql-server": _MYSQL,
     "mariadb": _MYSQL,
+    "mariadb-galera": _MYSQL,
+    "percona": _MYSQL,
+    "percona-server": _MYSQL,
     "redis": _REDIS,
     "valkey": _REDIS,
     "mongo": Known(

@@ -11,11 +11,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
-from havre.backups import postgres
 from havre.backups.book import judge, still_asked_for, store_record, store_record_of, tags_of
 from havre.backups.choosing import kind_of, part_names, policies_for
 from havre.backups.files import Directories
-from havre.backups.place import Kind, Place, Taken
+from havre.backups.place import Kind, Place, Provable, Taken
 from havre.backups.reading import OpenPart
 from havre.backups.repository import Produce, Repository, Stored
 from havre.errors import FailedError, HavreError, InputError, Problem
@@ -125,8 +124,9 @@ class _One:
         return settled.result()
 
     def _settle(self, begun: Snapshot, taken: Taken, opened: OpenPart) -> Snapshot:
-        if kind_of(self._service, self.policy).name == "postgres":
-            taken = self._prove_structure(place_of(self._server, begun.instance, begun.service), taken, opened)
+        kind = kind_of(self._service, self.policy)
+        if isinstance(kind, Provable):
+            taken = self._proven(kind, place_of(self._server, begun.instance, begun.service), taken, opened)
         return self._judged(begun, taken)
 
     def _begin(self) -> Snapshot:
@@ -158,11 +158,10 @@ class _One:
             )
             yield
 
-    def _prove_structure(self, place: Place, taken: Taken, opened: OpenPart) -> Taken:
+    def _proven(self, kind: Provable, place: Place, taken: Taken, opened: OpenPart) -> Taken:
         for part in taken.parts:
-            entries = postgres.check_stored(place, opened(part.restic, part.file, to_end=False))
-            self.progress(f"{part.name}: {part.total} rows, {entries} entries")
-        return replace(taken, checks=(*taken.checks, "pg_restore reads the stored dump"))
+            self.progress(f"{part.name}: {kind.prove(place, part, opened(part.restic, part.file, to_end=False))}")
+        return replace(taken, checks=(*taken.checks, kind.proof))
 
     def _judged(self, begun: Snapshot, taken: Taken) -> Snapshot:
         snapshot = replace(

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from havre.backups import postgres, redis
-from havre.backups.choosing import policies_for, redis_password
+from havre.backups import redis
+from havre.backups.choosing import databases_at, policies_for, redis_password
 from havre.backups.reading import OpenPart
 from havre.backups.tararchive import TarReader
 from havre.engines.base import Context
@@ -19,6 +19,7 @@ from havre.errors import FailedError, HavreError, Problem
 from havre.host import clock
 from havre.host.locks import exclusive
 from havre.model.backup import BackupPolicy, DrillReport, Part, Snapshot
+from havre.model.backup_kinds import DATABASE_KINDS
 from havre.model.plan import RemoveReplica, RestartReplica, StartReplica, StopReplica
 from havre.model.project import MountKind, Project, Service
 from havre.model.units import show_seconds
@@ -34,7 +35,6 @@ Progress = Callable[[str], None]
 START_LIMIT = 180.0
 _CHUNK = 1 << 20
 NO_SNAPSHOT = "none"
-_READY = 'exec pg_isready -q -h "${PGHOST:-127.0.0.1}"'
 _INIT_SCRIPTS = "/docker-entrypoint-initdb.d"
 
 
@@ -105,26 +105,27 @@ class _Drill:
         return newest_log(self.storage, self.policy, self._service, self._context, instance)
 
     def _restore(self, snapshot: Snapshot) -> tuple[str, ...]:
-        match snapshot.kind:
-            case "postgres":
-                return self._postgres(snapshot)
-            case "redis":
-                return self._redis(snapshot)
-            case _:
-                return tuple(self._read_through(snapshot, part) for part in snapshot.parts)
+        if snapshot.kind in DATABASE_KINDS:
+            return self._databases(snapshot)
+        if snapshot.kind == "redis":
+            return self._redis(snapshot)
+        return tuple(self._read_through(snapshot, part) for part in snapshot.parts)
 
-    def _postgres(self, snapshot: Snapshot) -> tuple[str, ...]:
+    def _databases(self, snapshot: Snapshot) -> tuple[str, ...]:
         lines = []
         with self._throw_away() as place:
-            _await_postgres(place)
-            refuse_restore_without_room(place, postgres.data_directory(place), needed_for(snapshot.parts))
-            postgres.create_missing_roles(place, snapshot.globals_sql)
+            server = databases_at(snapshot.kind, place, self.storage.server.state.backups)
+            if not server.await_start(START_LIMIT):
+                raise FailedError(_did_not_start(place))
+            needed = needed_for(snapshot.parts)
+            refuse_restore_without_room(place, server.directory(), needed, takers=server.biggest)
+            made = server.make_missing_accounts(snapshot.globals_sql)
             restored = {}
             for part in snapshot.parts:
-                restored[part.name] = f"{part.name[:40]}__drill"
-                postgres.restore_into(place, restored[part.name], part, self._open(snapshot, part))
+                restored[part.name] = server.rehearse(part, self._open(snapshot, part))
                 lines.append(f"{part.name}: {part.total} rows in {len(part.counts)} tables, as in the snapshot")
-            lines += asserted(place, restored, self.policy.assertions)
+            lines += server.give_rights(snapshot.globals_sql, made)
+            lines += asserted(server, restored, self.policy.assertions)
         return tuple(lines)
 
     def _redis(self, snapshot: Snapshot) -> tuple[str, ...]:
@@ -186,15 +187,6 @@ class _Drill:
             self._service, mounts=settings, networks=(), network_mode="none", ports=(), needs=(), replicas=1,
             container_name=None, labels=(), restart=replace(self._service.restart, policy="no"),
         )  # fmt: skip
-
-
-def _await_postgres(place: ThrowAwayPlace) -> None:
-    """Over TCP, where the server that only prepares the data directory does not listen."""
-    deadline = clock.elapsed() + START_LIMIT
-    while place.ask(postgres.owner("sh", "-c", _READY)).exit_code != 0:
-        if clock.elapsed() >= deadline:
-            raise FailedError(_did_not_start(place))
-        clock.sleep(0.3)
 
 
 def _keys_differ(snapshot: Snapshot, found: int) -> Problem:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from havre.backups import postgres
+from havre.backups.pg_databases import PostgresDatabases
 from havre.backups.wal import base_for, shipments_for
 from havre.backups.wal_book import WalBook
 from havre.engines.base import Context
@@ -56,13 +57,14 @@ class _LogDrill:
             try:
                 workshop.stage(self.base, None, self.archive)
                 found = workshop.replay(None, self.archive, self.base)
+                server = PostgresDatabases(workshop.place)
                 wanted = self.policy.databases or postgres.used_databases(workshop.place)
                 last = clock.show_time(found.last_commit or self.base.ended)
                 return (
                     "the base's files have the checksums of its manifest",
                     f"its log is whole; last transaction: {last}",
                     f"every database answers: {', '.join(found.databases)}",
-                    *asserted(workshop.place, {name: name for name in wanted}, self.policy.assertions),
+                    *asserted(server, {name: name for name in wanted}, self.policy.assertions),
                 )
             finally:
                 workshop.remove()

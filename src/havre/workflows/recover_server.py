@@ -20,6 +20,7 @@ from havre.backups.wal_book import WalBook, read_archives
 from havre.errors import FailedError, HavreError, InputError, Problem, RefusedError
 from havre.host import clock
 from havre.host.files import write_atomic
+from havre.model.backup_kinds import DATABASE_KINDS
 from havre.model.pitr import Archive
 from havre.model.project import MountKind
 from havre.store.state import State
@@ -165,7 +166,7 @@ def _bring_back(
         apply(storage.server, proposal, progress=progress)
     restored: list[Restored | Recovered] = []
     good = [snapshot for snapshot in reversed(records) if snapshot.is_good]
-    databases = {*archives, *(snapshot.service for snapshot in good if snapshot.kind == "postgres")}
+    databases = {*archives, *(snapshot.service for snapshot in good if snapshot.kind in DATABASE_KINDS)}
     for service in dict.fromkeys([*archives, *(snapshot.service for snapshot in good)]):
         if service in recovery.restored:
             continue

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from havre.backups import postgres
-from havre.backups.place import Place
+from havre.backups.databases import TRUE, Databases
 from havre.errors import FailedError, Problem
 
 
@@ -20,19 +19,19 @@ class Rehearsal:
     restore: Callable[[], tuple[str, ...]]
 
 
-def asserted(place: Place, restored: Mapping[str, str], assertions: Sequence[str]) -> tuple[str, ...]:
+def asserted(databases: Databases, restored: Mapping[str, str], assertions: Sequence[str]) -> tuple[str, ...]:
     """Ask every assertion: `SQL`, or `database: SQL` where there are several; raises FailedError for one not true.
 
-    `restored` are the databases by the name that they had, with the name that they have in `place`.
+    `restored` are the databases by the name that they had, with the name that they have now.
     """
-    return tuple(_asserted(place, restored, assertion) for assertion in assertions)
+    return tuple(_asserted(databases, restored, assertion) for assertion in assertions)
 
 
-def _asserted(place: Place, restored: Mapping[str, str], assertion: str) -> str:
+def _asserted(databases: Databases, restored: Mapping[str, str], assertion: str) -> str:
     first, _, rest = assertion.partition(":")
     database, sql = (first.strip(), rest.strip()) if first.strip() in restored else (next(iter(restored)), assertion)
-    answer = postgres.query(place, restored[database], sql)
-    if answer != "t":
+    answer = databases.answer(restored[database], sql)
+    if answer != TRUE:
         raise FailedError(_not_true(database, sql, answer))
     return f"true: {sql}"
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from havre.backups import postgres
+from havre.backups.pg_databases import PostgresDatabases
 from havre.backups.place import answered
 from havre.backups.reading import OpenPart
 from havre.backups.replication import BASE_FILE
@@ -121,7 +122,9 @@ class Workshop:
             verified = aside.submit(self._script, "pg_verifybackup", _VERIFY)
             if newest is not None:
                 archive = newest()
-                refuse_restore_without_room(self.place, directory, room_for_log(archive, base))
+                refuse_restore_without_room(
+                    self.place, directory, room_for_log(archive, base), takers=PostgresDatabases(self.place).biggest
+                )
             self._put_log(base, archive, stored, spool)
             verified.result()
         self._script("hand over the log", _FINISH)
@@ -202,7 +205,7 @@ class Workshop:
     def _put_base(self, source: BinaryIO, needed: int) -> str:
         """The data directory, with the base beside what is live; `needed` is how many bytes all of it takes."""
         user, _, directory = answered(self.place, self._shell(_WHERE, "find the data directory")).partition(" ")
-        refuse_restore_without_room(self.place, directory, needed)
+        refuse_restore_without_room(self.place, directory, needed, takers=PostgresDatabases(self.place).biggest)
         self._script("make a directory beside the data", _PREPARE)
         if (
             user == "0" and not self.place.engine.feeds_directly

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from havre.backups import postgres, redis
-from havre.backups.choosing import kind_of, policies_for, redis_password
+from havre.backups import redis
+from havre.backups.choosing import databases_at, kind_of, policies_for, redis_password
 from havre.backups.place import Collected, command_failed
 from havre.backups.reading import OpenPart
 from havre.backups.repository import Repository
@@ -17,14 +17,15 @@ from havre.errors import FailedError, HavreError, InputError, Problem
 from havre.host import clock
 from havre.host.locks import exclusive
 from havre.model.backup import Part, Snapshot
+from havre.model.backup_kinds import DATABASE_KINDS
 from havre.model.project import Service
 from havre.workflows.backup import back_up
-from havre.workflows.holding import requests_held
 from havre.workflows.intent import Intent
-from havre.workflows.places import ReplicaPlace, database_grace, place_of, standing_still
+from havre.workflows.places import database_grace, place_of, standing_still
 from havre.workflows.release_work import note
-from havre.workflows.restore_files import Files, name_taken
-from havre.workflows.room import needed_for, refuse_restore_without_room
+from havre.workflows.restore_databases import RestoredDatabases
+from havre.workflows.restore_files import Files
+from havre.workflows.room import refuse_restore_without_room
 from havre.workflows.storage import Storage
 from havre.workflows.which_snapshot import chosen_snapshot
 
@@ -94,11 +95,11 @@ class _One:
 
     def run(self, to: str | None) -> Restored:
         """By kind."""
-        if to is not None and self.snapshot.kind not in ("postgres", "volume"):
+        if to is not None and self.snapshot.kind not in (*DATABASE_KINDS, "volume"):
             raise InputError(_not_beside(self.snapshot, self.storage.repository(self.snapshot.repository)))
+        if self.snapshot.kind in DATABASE_KINDS:
+            return self._databases(to)
         match self.snapshot.kind:
-            case "postgres":
-                return self._databases(to)
             case "redis":
                 return self._redis()
             case "volume":
@@ -106,60 +107,27 @@ class _One:
             case _:
                 return self._command()
 
-    # -- PostgreSQL ------------------------------------------------------------------------------------------------
+    # -- databases -------------------------------------------------------------------------------------------------
 
     def _databases(self, to: str | None) -> Restored:
-        place = place_of(self.storage.server, self._instance, self.snapshot.service)
-        if made := postgres.create_missing_roles(place, self.snapshot.globals_sql):
-            self.progress(f"made the roles {', '.join(made)}")
         if to is not None:
-            return self._beside(place, to)
-        refuse_restore_without_room(place, postgres.data_directory(place), needed_for(self.snapshot.parts))
-        mark = clock.stamp(clock.now()).replace("-", "_")
-        fresh: dict[Part, str] = {}
-        try:
-            for part in self.snapshot.parts:
-                name = _fits(part.name, f"__new_{mark}")
-                self._fill(place, name, part)
-                fresh[part] = name
-        except BaseException:
-            for name in fresh.values():
-                postgres.drop(place, name)
-            raise
-        kept = self._swap_all(place, fresh, mark)
-        return self._restored(tuple(part.name for part in fresh), kept, self._row_lines())
-
-    def _beside(self, place: ReplicaPlace, to: str) -> Restored:
-        self._refuse_several()
-        if postgres.exists(place, to):
-            raise InputError(name_taken("database", to))
-        refuse_restore_without_room(place, postgres.data_directory(place), needed_for(self.snapshot.parts))
-        self._fill(place, to, self.snapshot.parts[0])
-        return self._restored((to,), (), self._row_lines())
+            self._refuse_several()
+        place = place_of(self.storage.server, self._instance, self.snapshot.service)
+        one = RestoredDatabases(
+            server=self.storage.server, instance=self._instance, place=place, snapshot=self.snapshot, open=self._open,
+            databases=databases_at(self.snapshot.kind, place, self.storage.server.state.backups),
+            progress=self.progress,
+        )  # fmt: skip
+        lines = tuple(f"{part.name}: {part.total} rows in {len(part.counts)} tables" for part in self.snapshot.parts)
+        if to is not None:
+            one.beside(to)
+            return self._restored((to,), (), lines)
+        kept = one.replace_live()
+        return self._restored(tuple(part.name for part in self.snapshot.parts), kept, lines)
 
     def _refuse_several(self) -> None:
         if len(self.snapshot.parts) != 1:
             raise InputError(_several(self.snapshot))
-
-    def _fill(self, place: ReplicaPlace, name: str, part: Part) -> None:
-        self.progress(f"{part.name}: restoring {part.total} rows into {name}")
-        postgres.restore_into(place, name, part, self._open(part))
-        self.progress(f"{part.name}: every table has the rows of the snapshot")
-
-    def _swap_all(self, place: ReplicaPlace, fresh: dict[Part, str], mark: str) -> tuple[str, ...]:
-        kept = []
-        with requests_held(self.storage.server.traffic, self._instance):
-            for part, name in fresh.items():
-                old = _fits(part.name, f"__before_{mark}")
-                if postgres.exists(place, part.name):
-                    postgres.swap(place, part.name, name, old)
-                    kept.append(old)
-                else:
-                    postgres.rename(place, name, part.name)
-        return tuple(kept)
-
-    def _row_lines(self) -> tuple[str, ...]:
-        return tuple(f"{part.name}: {part.total} rows in {len(part.counts)} tables" for part in self.snapshot.parts)
 
     # -- Redis -----------------------------------------------------------------------------------------------------
 
@@ -247,19 +215,9 @@ def drop_kept(storage: Storage, intent: Intent, service: str) -> tuple[str, ...]
     kind, place = kind_of(source, policy), place_of(storage.server, intent.app.instance, service)
     if kind.name == "redis":
         return redis.drop_kept(place, redis_password(source))
-    if kind.name != "postgres":
+    if kind.name not in DATABASE_KINDS:
         return ()
-    databases, directories = postgres.kept_by_restores(place), postgres.directories_of_restores(place)
-    for name in databases:
-        postgres.drop(place, name)
-    for name in directories:
-        postgres.remove_directory(place, name)
-    return (*databases, *directories)
-
-
-def _fits(name: str, ending: str) -> str:
-    """PostgreSQL cuts names at 63 bytes; the ending must survive."""
-    return name.encode()[: 63 - len(ending)].decode(errors="ignore") + ending
+    return databases_at(kind.name, place, storage.server.state.backups).drop_kept()
 
 
 def _no_part(snapshot: Snapshot, missing: Sequence[str], present: Sequence[str]) -> Problem:

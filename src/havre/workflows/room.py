@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from havre.backups import place as backup
-from havre.backups import postgres
 from havre.backups.book import Earlier, added_by_next
 from havre.backups.place import Place
 from havre.backups.repository import local_directory
 from havre.engines.base import Upkeep
-from havre.errors import HavreError, Problem, RefusedError
+from havre.errors import Problem, RefusedError
 from havre.model.backup import Part, Snapshot
 from havre.model.units import show_bytes
 from havre.model.upkeep import Kind, Stored
@@ -46,15 +45,17 @@ def refuse_backup_without_room(server: Server, urls: Sequence[str], size: int | 
             raise RefusedError(_no_room("back up", str(there), needed, free, biggest(server, there)))
 
 
-def refuse_restore_without_room(place: Place, directory: str, needed: int, *, freed: int = 0) -> None:
+def refuse_restore_without_room(
+    place: Place, directory: str, needed: int, *, freed: int = 0, takers: Callable[[], tuple[str, ...]] = tuple
+) -> None:
     """Raises RefusedError when the disk that holds `directory` in a replica cannot take `needed` bytes more.
 
-    `freed` is what goes before. Where the replica cannot tell its free room, nothing is refused.
+    `freed` is what goes before; `takers` says what takes most of it. Where the replica cannot tell its free room,
+    nothing is refused.
     """
     free = free_in(place, directory)
     if free is not None and needed > free + freed:
-        takers = (*_kept(place), *_databases(place))
-        raise RefusedError(_no_room(f"restore into {place.name}", directory, needed, free + freed, takers))
+        raise RefusedError(_no_room(f"restore into {place.name}", directory, needed, free + freed, takers()))
 
 
 def needed_for(parts: Iterable[Part]) -> int:
@@ -81,24 +82,6 @@ def _device(one: Stored, root: Path | None) -> int | None:
     """The disk that it lies on; `root` is where the engine keeps what is its own."""
     place = Path(one.id) if one.kind in (Kind.BACKUPS, Kind.STATE) else root
     return place.stat().st_dev if place and place.exists() else None
-
-
-def _databases(place: Place) -> tuple[str, ...]:
-    """The biggest databases of a server, those that earlier restores kept among them."""
-    sizes = "SELECT datname, pg_database_size(datname) FROM pg_database ORDER BY 2 DESC LIMIT 4"
-    try:
-        lines = postgres.query(place, "postgres", sizes).splitlines()
-    except HavreError:
-        return ()
-    return tuple(
-        f"{show_bytes(int(size))} in the database {name}" for name, _, size in (x.partition("\t") for x in lines)
-    )
-
-
-def _kept(place: Place) -> tuple[str, ...]:
-    """The data directories that restores to a moment kept beside the live one."""
-    sizes = postgres.sizes_of_restores(place)
-    return tuple(f"{show_bytes(size)} that an earlier restore kept ({name})" for name, size in sizes[:_SHOWN])
 
 
 def _no_room(doing: str, where: str, needed: int, free: int, consumers: tuple[str, ...]) -> Problem:

@@ -1,0 +1,244 @@
+"""The databases of a MySQL or MariaDB server, as restores and drills work with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from havre.backups import mysql_accounts, mysql_swap
+from havre.backups.databases import TRUE
+from havre.backups.mysql import KEPT
+from havre.backups.mysql_client import (
+    answered_sql,
+    client,
+    databases,
+    exists,
+    literal,
+    program,
+    query,
+    quoted,
+    sizes,
+    tables,
+)  # fmt: skip
+from havre.backups.mysqldump import Code, DumpError, DumpReader, Section, unqualified
+from havre.backups.place import Collected, Place
+from havre.errors import FailedError, HavreError, Problem
+from havre.host import clock
+from havre.model.backup import Part
+from havre.model.units import show_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CHUNK = 1 << 20
+_PACKET = 1 << 30
+"""The largest statement that a server may be made to take, in bytes: a row with a large value is one statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class MysqlDatabases:
+    """Tables are renamed into another database, everything else is made again; `aside` is a directory of Havre's."""
+
+    place: Place
+    aside: Path
+    accounts: str = "accounts"
+    _code: dict[str, Code] = field(default_factory=dict)
+    """What is not data of those that were filled."""
+
+    def directory(self) -> str:
+        """As the server says."""
+        return query(self.place, "SELECT @@datadir")
+
+    def biggest(self) -> tuple[str, ...]:
+        """Databases, what restores kept among them."""
+        try:
+            return tuple(f"{show_bytes(size)} in the database {name}" for name, size in sizes(self.place)[:4])
+        except HavreError:
+            return ()
+
+    def exists(self, name: str) -> bool:
+        """As the server says."""
+        return exists(self.place, name)
+
+    def make_missing_accounts(self, globals_sql: str) -> tuple[str, ...]:
+        """Views need those in whose name they are read."""
+        return mysql_accounts.make_missing(self.place, globals_sql)
+
+    def forget_accounts(self, names: Sequence[str]) -> None:
+        """They would be taken for existing ones the next time, and never get the rest of their rights."""
+        mysql_accounts.forget(self.place, names)
+
+    def give_rights(self, globals_sql: str, names: Sequence[str]) -> tuple[str, ...]:
+        """Rights on single tables and routines."""
+        return mysql_accounts.give_rights(self.place, globals_sql, names)
+
+    def refuse_unmovable(self, names: Sequence[str]) -> None:
+        """Of those that are there."""
+        for name in names:
+            if exists(self.place, name):
+                mysql_swap.refuse_unmovable(self.place, name)
+
+    def fill(self, name: str, part: Part, source: AbstractContextManager[BinaryIO]) -> tuple[str, ...]:
+        """By the client, without the events: they would run beside those of the live database."""
+        mysql_swap.make_alike(self.place, name, part.name, part.recipe)
+        try:
+            with source as dump, _large_statements(self.place):
+                self._code[name] = self._load(name, dump)
+            verify_rows(self.place, name, part)
+        except BaseException:
+            mysql_swap.drop(self.place, name)
+            raise
+        left_out = f"{part.name}: its events are not in {name}: they would run beside the live ones"
+        return (left_out,) if self._code[name].has_events else ()
+
+    def rehearse(self, part: Part, source: AbstractContextManager[BinaryIO]) -> str:
+        """Under its own name, which code and rights may mention; events are made too, and none of them runs."""
+        answered_sql(self.place, "", "SET GLOBAL event_scheduler = OFF")
+        mysql_swap.remove(self.place, part.name)
+        self.fill(part.name, part, source)
+        answered_sql(self.place, part.name, self._code[part.name].script({Section.EVENTS}))
+        return part.name
+
+    def take_place(self, live: Part, fresh: str, old: str) -> tuple[bool, tuple[str, ...]]:
+        """All tables in one statement, the rest around it."""
+        code = self._code[fresh]
+        if exists(self.place, live.name):
+            written = self.aside / f"{old}.sql"
+            said = mysql_swap.take_place(self.place, live.name, fresh, old, code, written)
+            return True, tuple(f"{old} lacks some of its code: {line}" for line in said)
+        mysql_swap.make_alike(self.place, live.name, live.name, live.recipe)
+        try:
+            mysql_swap.fill_missing(self.place, live.name, fresh, code)
+        except BaseException:
+            mysql_swap.remove(self.place, live.name)
+            raise
+        mysql_swap.drop(self.place, fresh)
+        return False, ()
+
+    def drop(self, name: str) -> None:
+        """With the rights on it."""
+        mysql_swap.drop(self.place, name)
+
+    def drop_kept(self) -> tuple[str, ...]:
+        """Databases only."""
+        kept = tuple(name for name in databases(self.place) if re.search(KEPT, name))
+        for name in kept:
+            mysql_swap.drop(self.place, name)
+        return kept
+
+    def await_start(self, limit: float) -> bool:
+        """Asked over TCP, where the server that only prepares the data directory does not listen."""
+        deadline = clock.elapsed() + limit
+        over_tcp = program("mysqladmin", "", "--host=127.0.0.1", "--protocol=tcp", "--connect-timeout=5", "ping")
+        while self.place.ask(over_tcp).exit_code != 0:
+            if clock.elapsed() >= deadline:
+                return False
+            clock.sleep(0.3)
+        return True
+
+    def answer(self, database: str, sql: str) -> str:
+        """MySQL says `1`."""
+        answer = query(self.place, sql, database)
+        return TRUE if answer == "1" else answer
+
+    def _load(self, name: str, dump: BinaryIO) -> Code:
+        loaded = _Loaded(dump)
+        command = client(name)
+        done = self.place.stream(command, stdout=Collected(), stdin=cast("BinaryIO", loaded))
+        if done.exit_code != 0:
+            raise FailedError(_load_failed(self.place, name, done.exit_code, done.complaints))
+        try:
+            loaded.reader.finish()
+        except DumpError as error:
+            raise FailedError(_load_failed(self.place, name, 0, f"the stored dump is not whole: {error}")) from error
+        return loaded.code
+
+
+class _Loaded:
+    """A dump as the client is given it: without events, and with triggers that name no other database."""
+
+    def __init__(self, dump: BinaryIO) -> None:
+        self._dump = dump
+        self._triggers = bytearray()
+        self.reader = DumpReader()
+        self.code = Code()
+
+    def read(self, size: int = _CHUNK) -> bytes:
+        """Something, until there is no more."""
+        while piece := self._dump.read(size):
+            if passed := b"".join(self._passed(piece)):
+                return passed
+        return b""
+
+    def _passed(self, piece: bytes) -> Iterator[bytes]:
+        for section, cut in self.reader.split(piece):
+            self.code.add(section, cut)
+            if section is Section.TRIGGERS:
+                self._triggers += cut
+                continue
+            if self._triggers:
+                yield unqualified(bytes(self._triggers)).encode(errors="surrogateescape")
+                self._triggers.clear()
+            if section is not Section.EVENTS:
+                yield cut
+
+
+def verify_rows(place: Place, database: str, part: Part) -> None:
+    """Compare the rows of each table with what the dump held; raises FailedError with every difference."""
+    present = tables(place, database)
+    found = _rows(place, database, [table for table, _ in part.counts if table in present])
+    different = [
+        f"{table}: {found[table]} rows, the dump held {rows}"
+        if table in found
+        else f"{table}: not there, the dump held {rows} rows"
+        for table, rows in part.counts
+        if found.get(table) != rows
+    ]
+    if different:
+        raise FailedError(_rows_differ(place, database, different))
+
+
+def _rows(place: Place, database: str, names: Collection[str]) -> dict[str, int]:
+    script = "".join(f"SELECT COUNT(*), {literal(name)} FROM {quoted(name)};\n" for name in names)  # noqa: S608
+    rows = (line.partition("\t") for line in answered_sql(place, database, script).splitlines())
+    return {name: int(count) for count, _, name in rows}
+
+
+@contextmanager
+def _large_statements(place: Place) -> Iterator[None]:
+    """The server takes whatever a dump of its like may hold; connections that are open keep their own limit."""
+    before = int(query(place, "SELECT @@GLOBAL.max_allowed_packet"))
+    if before >= _PACKET:
+        yield
+        return
+    answered_sql(place, "", f"SET GLOBAL max_allowed_packet = {_PACKET}")
+    try:
+        yield
+    finally:
+        answered_sql(place, "", f"SET GLOBAL max_allowed_packet = {before}")
+
+
+def _load_failed(place: Place, database: str, code: int, complaints: str) -> Problem:
+    return Problem(
+        summary=f"loading the dump into {database} failed" + (f" with exit code {code}" if code else ""),
+        subject=place.name,
+        evidence=tuple(complaints.strip().splitlines()[-6:]),
+        effect="the live database was not touched",
+        hint="the lines above are the server's own words; an older version may lack what the dump needs",
+        code="restore-failed",
+    )
+
+
+def _rows_differ(place: Place, database: str, different: Sequence[str]) -> Problem:
+    return Problem(
+        summary=f"{database} does not hold what the snapshot held",
+        subject=place.name,
+        evidence=tuple(different[:10]),
+        effect="it was not taken into use",
+        hint="try an older snapshot (`havre backup list`), and drill restores regularly",
+        code="restore-differs",
+    )

@@ -1,0 +1,94 @@
+"""Databases come back beside the live ones, verified, and then take their place while requests are held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from havre.backups.databases import Databases, fits
+from havre.backups.place import Place
+from havre.errors import InputError
+from havre.host import clock
+from havre.model.backup import Part, Snapshot
+from havre.workflows.holding import requests_held
+from havre.workflows.restore_files import name_taken
+from havre.workflows.room import needed_for, refuse_restore_without_room
+from havre.workflows.server import Server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoredDatabases:
+    """The restore of one service's databases."""
+
+    server: Server
+    instance: str
+    place: Place
+    databases: Databases
+    snapshot: Snapshot
+    open: Callable[[Part], AbstractContextManager[BinaryIO]]
+    progress: Callable[[str], None]
+
+    def replace_live(self) -> tuple[str, ...]:
+        """All parts of the snapshot become live; returns how the databases that were live before are called now."""
+        self.databases.refuse_unmovable([part.name for part in self.snapshot.parts])
+        made = self._begin()
+        mark = clock.stamp(clock.now()).replace("-", "_")
+        fresh: dict[Part, str] = {}
+        try:
+            for part in self.snapshot.parts:
+                name = fits(part.name, f"__new_{mark}")
+                self._fill(name, part)
+                fresh[part] = name
+        except BaseException:
+            for name in fresh.values():
+                self.databases.drop(name)
+            self.databases.forget_accounts(made)
+            raise
+        kept = self._swap_all(fresh, mark)
+        self._tell(self.databases.give_rights(self.snapshot.globals_sql, made))
+        return kept
+
+    def beside(self, to: str) -> None:
+        """The one part of the snapshot as a database of this name."""
+        if self.databases.exists(to):
+            raise InputError(name_taken("database", to))
+        made = self._begin()
+        [part] = self.snapshot.parts
+        try:
+            self._tell(self._fill(to, part))
+        except BaseException:
+            self.databases.forget_accounts(made)
+            raise
+        self._tell(self.databases.give_rights(self.snapshot.globals_sql, made))
+
+    def _begin(self) -> tuple[str, ...]:
+        """Returns the accounts that were made."""
+        needed = needed_for(self.snapshot.parts)
+        refuse_restore_without_room(self.place, self.databases.directory(), needed, takers=self.databases.biggest)
+        made = self.databases.make_missing_accounts(self.snapshot.globals_sql)
+        if made:
+            self.progress(f"made the {self.databases.accounts} {', '.join(made)}")
+        return made
+
+    def _fill(self, name: str, part: Part) -> tuple[str, ...]:
+        self.progress(f"{part.name}: restoring {part.total} rows into {name}")
+        told = self.databases.fill(name, part, self.open(part))
+        self.progress(f"{part.name}: every table has the rows of the snapshot")
+        return told
+
+    def _swap_all(self, fresh: dict[Part, str], mark: str) -> tuple[str, ...]:
+        kept = []
+        with requests_held(self.server.traffic, self.instance):
+            for part, name in fresh.items():
+                old = fits(part.name, f"__before_{mark}")
+                was_there, told = self.databases.take_place(part, name, old)
+                self._tell(told)
+                if was_there:
+                    kept.append(old)
+        return tuple(kept)
+
+    def _tell(self, lines: tuple[str, ...]) -> None:
+        for line in lines:
+            self.progress(line)
