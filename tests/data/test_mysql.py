@@ -1,38 +1,240 @@
-"""MariaDB: dumps that are proven, restores beside the live database and in its place, drills."""
+"""MariaDB: dumps that are proven, restores beside the live database and in its place, drills, and what goes wrong."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from data_stand import docker
 from mysql_stand import COUNTS, MysqlStand, deployed
 
+from havre.backups import mysql_swap
+from havre.backups.migration_tools import TOOLS
+from havre.backups.mysql_revisions import schema_state
+from havre.backups.mysqldump import Code, Section
+from havre.errors import FailedError, HavreError, RefusedError
+from havre.model.backup import Snapshot, Verdict
+from havre.model.route import AppEdge, Route
 from havre.workflows.backup import back_up
+from havre.workflows.drill import drill
+from havre.workflows.intent import Intent
+from havre.workflows.places import place_of
 from havre.workflows.restore import drop_kept, restore
 
 pytestmark = pytest.mark.docker
+
+CODE = (
+    "SELECT CONCAT_WS(' ', 'trigger', TRIGGER_NAME, DEFINER) FROM information_schema.TRIGGERS"
+    " WHERE TRIGGER_SCHEMA = '{0}'"
+    " UNION ALL SELECT CONCAT_WS(' ', 'view', TABLE_NAME, DEFINER) FROM information_schema.VIEWS"
+    " WHERE TABLE_SCHEMA = '{0}'"
+    " UNION ALL SELECT CONCAT_WS(' ', 'routine', ROUTINE_NAME, DEFINER) FROM information_schema.ROUTINES"
+    " WHERE ROUTINE_SCHEMA = '{0}'"
+    " UNION ALL SELECT CONCAT_WS(' ', 'event', EVENT_NAME, DEFINER, STATUS) FROM information_schema.EVENTS"
+    " WHERE EVENT_SCHEMA = '{0}' ORDER BY 1"
+)
+RIGHTS = "SHOW GRANTS FOR shop; SHOW GRANTS FOR reader@'10.%'"
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MysqlStand]:
     """One server for all of these."""
-    made = deployed(tmp_path_factory.mktemp("mysql"))
+    directory = tmp_path_factory.mktemp("mysql")
+    made = deployed(directory, manifest=f"backups: {{db: {{to: 'age:{directory}/kept'}}}}\n")
     try:
         yield made
     finally:
         made.tear_down()
 
 
-def test_a_backup_counts_every_row(shop: MysqlStand) -> None:
-    [snapshot] = back_up(shop.storage, shop.intent, ["db"], progress=print)
-    assert snapshot.is_good
-    print(snapshot)
-    assert dict(snapshot.parts[0].counts) == COUNTS
-    done = restore(shop.storage, shop.intent, "db", to="beside", progress=print)
-    print(done)
-    shop.sql("INSERT INTO orders (customer, total) VALUES (1, 5)")
-    done = restore(shop.storage, shop.intent, "db", progress=print)
-    print(done)
-    print(shop.sql("SELECT COUNT(*) FROM a_bigger; SHOW TRIGGERS; SHOW EVENTS; SHOW GRANTS FOR shop; SHOW DATABASES; select count(*) from %s.orders" % done.kept[0]))
-    print(drop_kept(shop.storage, shop.intent, "db"))
+@pytest.fixture(scope="module")
+def taken(shop: MysqlStand) -> Snapshot:
+    """The shop as it was made."""
+    [snapshot] = back_up(shop.storage, shop.intent, ["db"])
+    return snapshot
+
+
+def with_policy(shop: MysqlStand, **policy: object) -> Intent:
+    one = replace(shop.intent.app.backups[0], **policy)  # type: ignore[arg-type]
+    return replace(shop.intent, app=replace(shop.intent.app, backups=(one,)))
+
+
+def test_every_row_of_the_dump_is_counted_and_what_is_not_of_one_moment_is_told(taken: Snapshot) -> None:
+    assert (taken.verdict, taken.kind, taken.reasons) == (Verdict.GOOD, "mysql", ())
+    assert dict(taken.parts[0].counts) == COUNTS
+    assert "not of one moment, because their engine has no transactions: shop.loose (MyISAM)" in taken.checks
+    assert "reader" in taken.globals_sql
+    assert "root" not in taken.globals_sql
+    assert "clerk" not in str(taken)
+
+
+def test_a_busy_database_is_replaced_as_a_whole_and_kept(shop: MysqlStand, taken: Snapshot) -> None:
+    code, rights = shop.sql(CODE.format("shop")), shop.sql(RIGHTS)
+    shop.sql("DROP TABLE loose; CREATE TABLE later (id INT); DROP USER reader@'10.%'")
+    shop.traffic.edge = AppEdge(instance=shop.name, routes=(Route(host="shop.test", service="web", port=80),))
+    shop.traffic.events.clear()
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            with contextlib.suppress(HavreError):  # connections are ended at the swap
+                shop.sql("INSERT INTO orders (customer, total) VALUES (1, 0)")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        done = restore(shop.storage, shop.intent, "db", taken.id)
+    finally:
+        shop.traffic.edge = None
+        stop.set()
+        writer.join()
+    assert done.verified == ("shop: 1006 rows in 5 tables",)
+    assert shop.traffic.events == ["hold web:80", "lead again"]
+    assert shop.sql("SELECT COUNT(*) FROM orders WHERE total > 0") == "1000"
+    [kept] = done.kept
+    found = [line for line in shop.sql(RIGHTS).splitlines() if kept not in line]
+    assert (shop.sql(CODE.format("shop")), found) == (code, rights.splitlines())
+    assert int(shop.sql("SELECT COUNT(*) FROM orders", kept)) > 1000
+    assert shop.sql("SHOW TABLES LIKE 'later'", kept) == "later"
+    assert shop.sql(CODE.format(kept)) == code.replace("ENABLED", "DISABLED")
+    audited = int(shop.sql("SELECT COUNT(*) FROM audit"))
+    shop.sql("INSERT INTO orders (customer, total) VALUES (1, 999)")
+    assert int(shop.sql("SELECT COUNT(*) FROM audit")) == audited + 1, "the trigger and its procedure are there"
+    with pytest.raises(FailedError, match="failed: exit code 1"):
+        shop.sql("DELETE FROM customers WHERE id = 1")
+    shop.sql("CREATE DATABASE shop__new_20260101_000000")  # as a killed restore leaves it
+    assert set(drop_kept(shop.storage, shop.intent, "db")) == {kept, "shop__new_20260101_000000"}
+    assert shop.sql(RIGHTS) == rights, "no rights are left behind"
+
+
+def test_a_database_comes_back_beside_and_where_it_is_gone(shop: MysqlStand, taken: Snapshot) -> None:
+    told: list[str] = []
+    done = restore(shop.storage, shop.intent, "db", taken.id, to="be side", progress=told.append)
+    assert (done.into, done.kept) == (("be side",), ())
+    assert "shop: its events are not in be side: they would run beside the live ones" in told
+    assert shop.sql("SELECT COUNT(*) FROM a_bigger", "be side") == "50"
+    assert shop.sql("SELECT HEX(raw), note FROM customers WHERE id = 1", "be side") == "0027295C\tx'),('y\nz\\"
+    code = shop.sql(CODE.format("shop"))
+    shop.sql("DROP DATABASE `be side`; DROP DATABASE shop", "")
+    assert restore(shop.storage, shop.intent, "db", taken.id).kept == ()
+    assert shop.sql(CODE.format("shop")) == code
+
+
+def test_a_swap_that_fails_half_way_is_taken_back(shop: MysqlStand, taken: Snapshot, tmp_path: Path) -> None:
+    code, rights, tables = shop.sql(CODE.format("shop")), shop.sql(RIGHTS), shop.sql("SHOW TABLES")
+    shop.sql("CREATE DATABASE fresh; CREATE TABLE fresh.orders (id INT); CREATE TABLE fresh.other (id INT)")
+    broken = Code()
+    broken.add(Section.EVENTS, b"CREATE NONSENSE;\n")
+    place = place_of(shop.server, shop.name, "db")
+    swap = mysql_swap.prepared(place, "shop", "fresh", "kept", broken, tmp_path / "code.sql")
+    with pytest.raises(FailedError, match="near 'NONSENSE'") as failed:
+        swap.run()
+    assert failed.value.problems[0].effect == "shop is as it was"
+    assert (shop.sql(CODE.format("shop")), shop.sql(RIGHTS), shop.sql("SHOW TABLES")) == (code, rights, tables)
+    assert shop.sql("SHOW TABLES", "fresh") == "orders\nother"
+    assert "kept" not in shop.sql("SHOW DATABASES")
+    assert not list(tmp_path.iterdir())
+    shop.sql("DROP DATABASE fresh")
+
+
+def test_what_no_rename_carries_over_is_refused_before_anything_is_touched(shop: MysqlStand, taken: Snapshot) -> None:
+    shop.sql("CREATE DATABASE crm; CREATE TABLE crm.calls (c INT, FOREIGN KEY (c) REFERENCES shop.customers (id))")
+    with pytest.raises(RefusedError, match=r"a foreign key of crm\.calls to shop\.customers, in another database"):
+        restore(shop.storage, shop.intent, "db", taken.id)
+    assert "__new_" not in shop.sql("SHOW DATABASES")
+    with pytest.raises(FailedError, match=r"db\.1 has no database nowhere|has no database nowhere"):
+        back_up(shop.storage, with_policy(shop, databases=("nowhere",)), ["db"])
+    [both] = back_up(shop.storage, shop.intent, ["db"])
+    assert [part.name for part in both.parts] == ["crm", "shop"]
+    [one] = back_up(shop.storage, with_policy(shop, databases=("shop",)), ["db"])
+    assert [part.name for part in one.parts] == ["shop"]
+    shop.sql("DROP DATABASE crm")
+
+
+def test_a_dump_that_does_not_fit_the_server_leaves_the_live_database_alone(shop: MysqlStand) -> None:
+    shop.sql("CREATE TABLE twins (a INT, CHECK (a < 5)); INSERT INTO twins VALUES (1)")
+    shop.sql("SET check_constraint_checks = 0; INSERT INTO twins VALUES (9)")
+    [snapshot] = back_up(shop.storage, shop.intent, ["db"])
+    with pytest.raises(FailedError, match=r"loading the dump into shop__new_.* failed with exit code 1") as failed:
+        restore(shop.storage, shop.intent, "db", snapshot.id)
+    assert "(9)" not in str(failed.value), "rows are no part of a message"
+    assert "__new_" not in shop.sql("SHOW DATABASES")
+    shop.sql("DROP TABLE twins")
+
+
+def test_a_drill_brings_it_back_in_a_throw_away_server(shop: MysqlStand, taken: Snapshot) -> None:
+    back_up(shop.storage, shop.intent, ["db"])
+    question = "SELECT COUNT(*) = 50 FROM a_bigger"
+    [report] = drill(shop.storage, with_policy(shop, assertions=(question,)), ["db"])
+    assert report.passed, report.lines
+    assert report.lines == ("shop: 1006 rows in 5 tables, as in the snapshot", f"true: {question}")
+    assert docker("ps", "-aq", "--filter", f"label=havre.instance={shop.name}-drill") == ""
+
+
+def test_the_books_of_migration_tools_and_the_shape_of_the_schema_are_read(shop: MysqlStand) -> None:
+    """Every tool's own expression is one that the server understands."""
+    place = place_of(shop.server, shop.name, "db")
+    shop.sql("CREATE DATABASE books")
+    for number, tool in enumerate(TOOLS):
+        columns = ", ".join(f"`{name}` INT" for name in dict.fromkeys(("id", "script", *tool.columns)))
+        shop.sql(f"CREATE DATABASE tool{number}; CREATE TABLE tool{number}.`{tool.table}` ({columns})")
+    assert schema_state(place, [f"tool{number}" for number in range(len(TOOLS))]).heads == ()
+    shop.sql("; ".join(f"DROP DATABASE tool{number}" for number in range(len(TOOLS))))
+    for statement in (
+        "CREATE TABLE schema_migrations (version BIGINT, dirty BOOL); INSERT INTO schema_migrations VALUES (4, true)",
+        "CREATE TABLE alembic_version (version_num TEXT); INSERT INTO alembic_version VALUES ('b'), ('a')",
+        "CREATE TABLE django_migrations (id SERIAL, app TEXT, name TEXT, applied DATETIME)",
+        "INSERT INTO django_migrations (app, name) VALUES ('auth', '0001'), ('shop', '0001'), ('auth', '0002')",
+        "CREATE TABLE DATABASECHANGELOGLOCK (LOCKED BOOL, LOCKEDBY TEXT)",
+        "INSERT INTO DATABASECHANGELOGLOCK VALUES (true, 'web')",
+    ):
+        shop.sql(statement, "books")
+    before = schema_state(place, ["books"], shape=True)
+    assert {head for _, head in before.heads} == {"4", "a+b", "auth.0002+shop.0001"}
+    assert {one.what for one in before.unfinished} == {
+        "migrate in books: 4", "liquibase in books: its lock is held by web",
+    }  # fmt: skip
+    shop.sql("CREATE TABLE half (id INT PRIMARY KEY); CREATE PROCEDURE half_done() SELECT 1", "books")
+    added = schema_state(place, ["books"], shape=True).differences(before)
+    assert added == ("added: table books.half", "added: function books.half_done, body 0ce1b4ab"), added
+    shop.sql("DROP DATABASE books")
+
+
+def test_a_killed_dump_a_lost_table_and_a_wrong_password_are_failed_backups(shop: MysqlStand) -> None:
+    container = shop.container("db")
+    locker = threading.Thread(target=lambda: shop.sql("LOCK TABLES orders WRITE; DO SLEEP(6)"))
+
+    def kill() -> None:
+        for _ in range(200):
+            running = [line.split() for line in docker("top", container, "-eo", "pid,comm").splitlines()[1:]]
+            if found := [int(pid) for pid, name in running if name == "mariadb-dump"]:
+                os.kill(found[0], signal.SIGKILL)
+                return
+
+    killer = threading.Thread(target=kill)
+    locker.start()  # it lets the dump wait, in the middle
+    killer.start()
+    with pytest.raises(FailedError, match=r"FAILED: `mysqldump` of shop in db\.1 failed: was killed"):
+        back_up(shop.storage, with_policy(shop, to=()), ["db"])  # by restic
+    killer.join()
+    locker.join()
+    newest, *_ = shop.storage.book.snapshots(shop.name, "db")
+    assert (newest.verdict, newest.parts) == (Verdict.FAILED, ())
+
+    shop.sql("DELETE FROM orders LIMIT 600")
+    [shrunk] = back_up(shop.storage, shop.intent, ["db"])
+    assert (shrunk.verdict, shrunk.reasons[0]) == (Verdict.SUSPICIOUS, "shop, orders: 400 after 1000")
+
+    shop.sql("ALTER USER root@localhost IDENTIFIED BY 'another'", "")
+    with pytest.raises(FailedError, match="Access denied") as failed:
+        back_up(shop.storage, shop.intent, ["db"])
+    assert "s3cret" not in str(failed.value)
+    docker("stop", container)
+    with pytest.raises(FailedError, match="no replica of db runs"):
+        back_up(shop.storage, shop.intent, ["db"])

@@ -58,11 +58,19 @@ class Databases(Protocol):
         """The same in a throw-away server, down to what `fill` leaves out; returns the name that it has there."""
         ...
 
+    def prepare(self, live: Part, fresh: str, old: str) -> None:
+        """What can be done before requests are held so that they are held for less; what is live is not touched."""
+        ...
+
     def take_place(self, live: Part, fresh: str, old: str) -> tuple[bool, tuple[str, ...]]:
         """What was filled becomes live; says whether there was a live one, kept as `old` now, and what to tell.
 
         Raises FailedError when it does not work: then what was live is live.
         """
+        ...
+
+    def finish(self, fresh: str) -> None:
+        """What was filled is live; whatever is left of it under its own name goes."""
         ...
 
     def drop(self, name: str) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Tool:
     """A migration tool's book: its table, columns that tell it from others' of that name, and what they mean.
 
-    `head` and `unfinished` are SQL expressions over the table `%s`; `repair` is what its users run after a failure.
+    `head` and `unfinished` are PostgreSQL's expressions over the table `%s`, which `mysql_revisions.py` translates;
+    `repair` is what its users run after a failure.
     """
 
     name: str
@@ -40,8 +41,8 @@ TOOLS = (
         table="django_migrations",
         columns=("app", "name", "applied"),
         head=(
-            "(SELECT string_agg(app || '.' || name, '+' ORDER BY id DESC) FROM"
-            " (SELECT DISTINCT ON (app) app, name, id FROM %s ORDER BY app, id DESC) newest)"
+            "(SELECT string_agg(app || '.' || name, '+' ORDER BY id DESC) FROM %s"
+            " WHERE id IN (SELECT max(id) FROM %s GROUP BY app))"
         ),
     ),
     Tool(

@@ -43,7 +43,7 @@ _CLIENT = (
 )  # fmt: skip
 """The last one keeps rows of tables out of error messages."""
 _SYSTEM = ("mysql", "information_schema", "performance_schema", "sys", "ndbinfo")
-_TABLE_TYPES = "'BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE'"
+TABLE_TYPES = "'BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE'"
 NAME = "@database@"
 """Stands for the database's name in a recipe."""
 
@@ -97,7 +97,7 @@ def tables(place: Place, database: str) -> dict[str, str]:
     """The engine of every table and sequence of a database, by name."""
     sql = (
         "SELECT COALESCE(ENGINE, ''), TABLE_NAME FROM information_schema.TABLES"  # noqa: S608
-        f" WHERE TABLE_SCHEMA = {literal(database)} AND TABLE_TYPE IN ({_TABLE_TYPES})"
+        f" WHERE TABLE_SCHEMA = {literal(database)} AND TABLE_TYPE IN ({TABLE_TYPES})"
     )
     rows = (line.partition("\t") for line in query(place, sql).splitlines())
     return {name: engine for engine, _, name in rows}

@@ -48,6 +48,8 @@ class MysqlDatabases:
     accounts: str = "accounts"
     _code: dict[str, Code] = field(default_factory=dict)
     """What is not data of those that were filled."""
+    _swaps: dict[str, mysql_swap.Swap] = field(default_factory=dict)
+    """Those that are prepared, by the name of what was filled."""
 
     def directory(self) -> str:
         """As the server says."""
@@ -103,21 +105,32 @@ class MysqlDatabases:
         answered_sql(self.place, part.name, self._code[part.name].script({Section.EVENTS}))
         return part.name
 
+    def prepare(self, live: Part, fresh: str, old: str) -> None:
+        """The live code is read and written down, the fresh one dropped: it was a rehearsal."""
+        if exists(self.place, live.name):
+            try:
+                self._swaps[fresh] = mysql_swap.prepared(
+                    self.place, live.name, fresh, old, self._code[fresh], self.aside / f"{old}.sql"
+                )
+            except BaseException:
+                mysql_swap.drop(self.place, old)
+                raise
+
     def take_place(self, live: Part, fresh: str, old: str) -> tuple[bool, tuple[str, ...]]:
         """All tables in one statement, the rest around it."""
-        code = self._code[fresh]
-        if exists(self.place, live.name):
-            written = self.aside / f"{old}.sql"
-            said = mysql_swap.take_place(self.place, live.name, fresh, old, code, written)
-            return True, tuple(f"{old} lacks some of its code: {line}" for line in said)
+        if fresh in self._swaps:
+            return True, tuple(f"{old} lacks some of its code: {line}" for line in self._swaps[fresh].run())
         mysql_swap.make_alike(self.place, live.name, live.name, live.recipe)
         try:
-            mysql_swap.fill_missing(self.place, live.name, fresh, code)
+            mysql_swap.fill_missing(self.place, live.name, fresh, self._code[fresh])
         except BaseException:
             mysql_swap.remove(self.place, live.name)
             raise
-        mysql_swap.drop(self.place, fresh)
         return False, ()
+
+    def finish(self, fresh: str) -> None:
+        """Nothing is in it any more."""
+        mysql_swap.drop(self.place, fresh)
 
     def drop(self, name: str) -> None:
         """With the rights on it."""

@@ -17,6 +17,7 @@ from havre.backups.mysql_accounts import give_alike, rights_on_code, take_rights
 from havre.backups.mysql_client import (
     DUMP,
     NAME,
+    TABLE_TYPES,
     answered_sql,
     client,
     literal,
@@ -37,16 +38,17 @@ _PATIENCE = 20
 _MOVABLE = frozenset({"INNODB", "MYISAM", "ARIA", "MEMORY", "CSV", "ARCHIVE", "BLACKHOLE", "ROCKSDB", "TOKUDB"})
 _SWAPPED = "swapped"
 """What the script says when everything live is in its place, and only the kept database lacks its code."""
-_DROPS = (
-    "SELECT 'TRIGGER', TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = {0}"
+_LOOK = (
+    "SELECT 'TABLE', TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {0} AND TABLE_TYPE IN ({1})"
+    " UNION ALL SELECT 'TRIGGER', TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = {0}"
     " UNION ALL SELECT 'VIEW', TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = {0}"
-    " UNION ALL SELECT ROUTINE_TYPE, ROUTINE_NAME FROM information_schema.ROUTINES"
-    " WHERE ROUTINE_SCHEMA = {0} AND ROUTINE_TYPE <> 'PACKAGE BODY'"
+    " UNION ALL SELECT ROUTINE_TYPE, ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = {0}"
+    " UNION ALL SELECT 'EVENT', EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {0}"
+    " UNION ALL SELECT 'KILL', CAST(ID AS CHAR) FROM information_schema.PROCESSLIST"
+    " WHERE DB = {0} AND ID <> CONNECTION_ID()"
 )
-_EVENTS = "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {0}"
-_CONNECTIONS = (
-    "SELECT CONCAT('KILL ', ID, ';') FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND DB = "
-)
+_CODE = ("TRIGGER", "VIEW", "PROCEDURE", "FUNCTION", "PACKAGE")
+"""What is dropped, in this order; a package takes its body along."""
 _OTHERS = (
     "SELECT DISTINCT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME), CONCAT(REFERENCED_TABLE_SCHEMA, '.', REFERENCED_TABLE_NAME)"
     " FROM information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_SCHEMA IS NOT NULL"
@@ -67,18 +69,26 @@ def refuse_unmovable(place: Place, live: str) -> None:
         raise RefusedError(_unmovable(place, live, found))
 
 
-def take_place(place: Place, live: str, fresh: str, old: str, code: Code, aside: Path) -> tuple[str, ...]:
-    """`fresh` (its tables) and `code` become `live`; `live` is kept as `old`, its events at rest.
+def prepared(place: Place, live: str, fresh: str, old: str, code: Code, aside: Path) -> Swap:
+    """Everything about a swap that can be done before it: `live` is not touched.
 
-    Returns what could not be made again of the kept database's code. Raises FailedError when it did not work; then
-    `live` is as it was. `aside` is where the live database's code is written down meanwhile.
+    `fresh` (its tables) and `code` are to become `live`, and `live` is to be kept as `old`. `aside` is where the live
+    database's code is written down, until it is back in one of them.
     """
-    return _Swap(place=place, live=live, fresh=fresh, old=old, code=code, aside=aside).run()
+    own, rights = _code_of(place, live), rights_on_code(place, live)
+    write_atomic(aside, own.script().encode(errors="surrogateescape"), mode=0o600)
+    answered_sql(place, "", _look(place, fresh).drops)
+    make_alike(place, old, live, ())
+    coming = _look(place, fresh).tables
+    return Swap(
+        place=place, live=live, fresh=fresh, old=old, code=code, aside=aside, own=own, rights=rights, coming=coming
+    )
 
 
 def fill_missing(place: Place, live: str, fresh: str, code: Code) -> None:
     """The same where there is no `live`: it was made, and is empty."""
-    answered_sql(place, "", drops(place, fresh) + renames([(fresh, live, tables(place, fresh))]))
+    found = _look(place, fresh)
+    answered_sql(place, "", found.drops + _renames([(fresh, live, found.tables)]))
     answered_sql(place, live, code.script())
 
 
@@ -101,21 +111,9 @@ def remove(place: Place, database: str) -> None:
     answered_sql(place, "", f"DROP DATABASE IF EXISTS {quoted(database)}")
 
 
-def drops(place: Place, database: str) -> str:
-    """The script that drops triggers, views and routines of a database."""
-    rows = (line.partition("\t") for line in query(place, _DROPS.format(literal(database))).splitlines())
-    return "".join(f"DROP {kind} {quoted(database)}.{quoted(name)};\n" for kind, _, name in rows)
-
-
-def renames(moves: Iterable[tuple[str, str, Collection[str]]]) -> str:
-    """The one statement that moves tables, each (from, to, which); nothing where there are none."""
-    words = [f"{quoted(a)}.{quoted(name)} TO {quoted(b)}.{quoted(name)}" for a, b, names in moves for name in names]
-    return f"RENAME TABLE {', '.join(words)};\n" if words else ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Swap:
-    """One swap."""
+class Swap:
+    """One swap that is prepared; `own` and `rights` are the live database's, `coming` the tables of the other one."""
 
     place: Place
     live: str
@@ -123,72 +121,106 @@ class _Swap:
     old: str
     code: Code
     aside: Path
+    own: Code
+    rights: tuple[str, ...]
+    coming: tuple[str, ...]
 
     def run(self) -> tuple[str, ...]:
-        """Write the live code down, do it, and undo it where it fails."""
-        own, rights = code_of(self.place, self.live), rights_on_code(self.place, self.live)
-        write_atomic(self.aside, own.script().encode(errors="surrogateescape"), mode=0o600)
-        answered_sql(self.place, "", drops(self.place, self.fresh))
-        make_alike(self.place, self.old, self.live, ())
-        leaving, coming = tables(self.place, self.live), tables(self.place, self.fresh)
+        """Do it, and undo it where it fails: then it raises FailedError, and `live` is as it was.
+
+        Returns what could not be made again of the kept database's code. `fresh` is empty then.
+        """
+        found = _look(self.place, self.live)
         try:
-            notes = self._swapped(own, leaving, coming)
+            notes = self._swapped(found)
         except HavreError as error:
-            self._undone(error, own, rights, leaving, coming)
+            self._undone(error, found.tables)
             raise FailedError([replace(one, effect=f"{self.live} is as it was") for one in error.problems]) from error
         self.aside.unlink(missing_ok=True)
-        tried_sql(self.place, "", "".join(f"{line};\n" for line in rights))
-        drop(self.place, self.fresh)
+        tried_sql(self.place, "", "".join(f"{line};\n" for line in self.rights))
         return notes
 
-    def _swapped(self, own: Code, leaving: Collection[str], coming: Collection[str]) -> tuple[str, ...]:
+    def _swapped(self, found: _Found) -> tuple[str, ...]:
+        live, old = quoted(self.live), quoted(self.old)
         script = [
             f"SET SESSION lock_wait_timeout = {_PATIENCE};\n",
-            drops(self.place, self.live),
-            *(
-                f"ALTER EVENT {quoted(self.live)}.{event} RENAME TO {quoted(self.old)}.{event} DISABLE;\n"
-                for event in self._events(self.live)
-            ),
-            renames([(self.live, self.old, leaving), (self.fresh, self.live, coming)]),
-            f"{self.code.script()}\nSELECT '{_SWAPPED}';\nUSE {quoted(self.old)};\n",
-            own.script(CODE - {Section.EVENTS}),
+            found.drops,
+            *(f"ALTER EVENT {live}.{name} RENAME TO {old}.{name} DISABLE;\n" for name in map(quoted, found.events)),
+            _renames([(self.live, self.old, found.tables), (self.fresh, self.live, self.coming)]),
+            f"{self.code.script()}\nSELECT '{_SWAPPED}';\nUSE {old};\n",
+            self.own.script(CODE - {Section.EVENTS}),
         ]
-        self._end_connections()
+        # a transaction that is open in the live database would let the renames wait
+        tried_sql(self.place, "", "".join(f"KILL {connection};\n" for connection in found.connections))
         command, stdin = client(self.live), io.BytesIO("".join(script).encode(errors="surrogateescape"))
         answer = self.place.ask(command, stdin=stdin)
         if answer.exit_code != 0 and _SWAPPED not in answer.output.splitlines():
             raise FailedError(command_failed(self.place, command, answer.exit_code, answer.complaints))
         return tuple(answer.complaints.splitlines()) if answer.exit_code != 0 else ()
 
-    def _undone(
-        self, error: HavreError, own: Code, rights: Sequence[str], leaving: Collection[str], coming: Collection[str]
-    ) -> None:
+    def _undone(self, error: HavreError, leaving: Collection[str]) -> None:
         """Everything back to where it was; raises FailedError with both problems where that fails too."""
         try:
-            was_renamed = bool(tables(self.place, self.old)) or tables(self.place, self.fresh) != coming
-            back = renames([(self.live, self.fresh, coming), (self.old, self.live, leaving)]) if was_renamed else ""
-            events = [f"{quoted(name)}.{event}" for name in (self.live, self.old) for event in self._events(name)]
-            gone = drops(self.place, self.live) + "".join(f"DROP EVENT {event};\n" for event in events)
-            answered_sql(self.place, self.live, f"{gone}{back}{own.script()}")
-            tried_sql(self.place, "", "".join(f"{line};\n" for line in rights))
+            live, old, fresh = (_look(self.place, name) for name in (self.live, self.old, self.fresh))
+            was_renamed = bool(old.tables) or fresh.tables != self.coming
+            back = [(self.live, self.fresh, self.coming), (self.old, self.live, leaving)] if was_renamed else []
+            events = "".join(f"DROP EVENT {quoted(one.name)}.{quoted(x)};\n" for one in (live, old) for x in one.events)
+            answered_sql(self.place, self.live, f"{live.drops}{events}{_renames(back)}{self.own.script()}")
+            tried_sql(self.place, "", "".join(f"{line};\n" for line in self.rights))
             drop(self.place, self.old)
         except HavreError as second:
             half = _half_way(self.live, self.old, self.aside)
             raise FailedError([*error.problems, *second.problems, half]) from error
         self.aside.unlink(missing_ok=True)
 
-    def _events(self, database: str) -> list[str]:
-        return [quoted(name) for name in query(self.place, _EVENTS.format(literal(database))).splitlines()]
 
-    def _end_connections(self) -> None:
-        """A transaction that is open in the live database would let the renames wait."""
-        used = (
-            "SELECT CONCAT('KILL ', ID, ';') FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND DB = "
-        )
-        tried_sql(self.place, "", query(self.place, f"{used}{literal(self.live)}"))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What is in a database, and who."""
+
+    name: str
+    things: tuple[tuple[str, str], ...]
+    """(kind, name) of each."""
+
+    def of(self, *kinds: str) -> tuple[str, ...]:
+        """The names of these kinds, in order."""
+        return tuple(sorted(name for kind, name in self.things if kind in kinds))
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Sequences among them."""
+        return self.of("TABLE")
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """Whether they are enabled or not."""
+        return self.of("EVENT")
+
+    @property
+    def connections(self) -> tuple[str, ...]:
+        """Their ids."""
+        return self.of("KILL")
+
+    @property
+    def drops(self) -> str:
+        """The script that drops triggers, views and routines."""
+        found = [(kind, name) for kind in _CODE for name in self.of(kind)]
+        return "".join(f"DROP {kind} {quoted(self.name)}.{quoted(name)};\n" for kind, name in found)
 
 
-def code_of(place: Place, database: str) -> Code:
+def _look(place: Place, database: str) -> _Found:
+    rows = query(place, _LOOK.format(literal(database), TABLE_TYPES)).splitlines()
+    things = ((kind, name) for kind, _, name in (row.partition("\t") for row in rows))
+    return _Found(name=database, things=tuple(things))
+
+
+def _renames(moves: Iterable[tuple[str, str, Collection[str]]]) -> str:
+    """The one statement that moves tables, each (from, to, which); nothing where there are none."""
+    words = [f"{quoted(a)}.{quoted(name)} TO {quoted(b)}.{quoted(name)}" for a, b, names in moves for name in names]
+    return f"RENAME TABLE {', '.join(words)};\n" if words else ""
+
+
+def _code_of(place: Place, database: str) -> Code:
     """Triggers, views, routines and events of a live database, as its own tool writes them."""
     reading = _Reading()
     command = program("mysqldump", database, *DUMP, "--no-data")

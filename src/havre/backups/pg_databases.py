@@ -70,6 +70,12 @@ class PostgresDatabases:
         self.fill(name, part, source)
         return name
 
+    def prepare(self, live: Part, fresh: str, old: str) -> None:
+        """A rename needs nothing."""
+
+    def finish(self, fresh: str) -> None:
+        """It has another name now."""
+
     def take_place(self, live: Part, fresh: str, old: str) -> tuple[bool, tuple[str, ...]]:
         """Renamed, both in one transaction."""
         if was_there := postgres.exists(self.place, live.name):

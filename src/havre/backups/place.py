@@ -160,7 +160,7 @@ def command_failed(place: Place, command: Sequence[str], code: int, complaints: 
     words = [word for word in command if "/" not in word[:1]]
     shown = next((word for word in words if word not in ("sh", "-c", "havre") and "\n" not in word), command[0])
     ended = "was killed" if code in (137, -9) else "lost its connection" if code == -1 else f"exit code {code}"
-    told = (word.removeprefix(DATABASE) for word in command if word.startswith(DATABASE))
+    told = (word.removeprefix(DATABASE) for word in command if word.startswith(DATABASE) and word != DATABASE)
     about = next((f" of {word}" for word in told), "")
     return Problem(
         summary=f"`{shown}`{about} in {place.name} failed: {ended}",

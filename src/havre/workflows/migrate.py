@@ -15,9 +15,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from havre.backups import mysql_revisions, revisions
 from havre.backups.book import Book
 from havre.backups.choosing import runs
-from havre.backups.revisions import schema_state
 from havre.engines.base import Context
 from havre.errors import FailedError, HavreError, Problem
 from havre.host.locks import exclusive, is_held
@@ -32,6 +32,8 @@ from havre.workflows.server import Server
 Progress = Callable[[str], None]
 MOST_UNDONE = 100
 """Times that an undo which takes back one migration is run before it is given up."""
+_LOOKS = {"postgres": revisions.schema_state, "mysql": mysql_revisions.schema_state}
+"""By what a service runs."""
 _HEAD_LIMIT = 120.0
 _SHOWN = 6
 _HEADS = (
@@ -186,19 +188,19 @@ def look(
     server: Server, instance: str, project: Project, service: Service | None, *, shape: bool = False,
     progress: Progress = lambda _: None,
 ) -> SchemaState | None:  # fmt: skip
-    """How the PostgreSQL databases stand that `service` works with (all of the project without it).
+    """How the databases stand that `service` works with (all of the project without it).
 
     None where there is none that runs and answers: looking never fails a release.
     """
     near = under(project, service) if service is not None else ()
-    kinds = [one.name for one in project.services if runs(one) == "postgres"]
-    chosen = [name for name in kinds if name in near] or kinds
+    servers = {one.name: _LOOKS[kind] for one in project.services if (kind := runs(one)) in _LOOKS}
+    chosen = [name for name in servers if name in near] or list(servers)
     names = database_names(service) if service is not None else frozenset()
     states = []
     for name in chosen:
         try:
             place = place_of(server, instance, name)
-            states.append(schema_state(place, names, shape=shape))
+            states.append(servers[name](place, names, shape=shape))
         except HavreError as error:
             progress(f"the schema in {name} cannot be looked at: {error.problems[0].summary}")
     return _joined(states) if states else None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from havre.backups.databases import Databases, fits
 from havre.backups.place import Place
-from havre.errors import InputError
+from havre.errors import HavreError, InputError
 from havre.host import clock
 from havre.model.backup import Part, Snapshot
 from havre.workflows.holding import requests_held
@@ -41,12 +41,19 @@ class RestoredDatabases:
                 name = fits(part.name, f"__new_{mark}")
                 self._fill(name, part)
                 fresh[part] = name
+            for part, name in fresh.items():
+                self.databases.prepare(part, name, fits(part.name, f"__before_{mark}"))
         except BaseException:
             for name in fresh.values():
                 self.databases.drop(name)
             self.databases.forget_accounts(made)
             raise
-        kept = self._swap_all(fresh, mark)
+        try:
+            kept = self._swap_all(fresh, mark)
+        except HavreError:
+            with suppress(HavreError):  # those that changed places need their accounts' rights all the same
+                self.databases.give_rights(self.snapshot.globals_sql, made)
+            raise
         self._tell(self.databases.give_rights(self.snapshot.globals_sql, made))
         return kept
 
@@ -87,6 +94,8 @@ class RestoredDatabases:
                 self._tell(told)
                 if was_there:
                     kept.append(old)
+        for name in fresh.values():
+            self.databases.finish(name)
         return tuple(kept)
 
     def _tell(self, lines: tuple[str, ...]) -> None:

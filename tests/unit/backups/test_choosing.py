@@ -104,15 +104,21 @@ def test_a_client_that_borrows_a_servers_image_holds_no_data() -> None:
     assert runs(service("postgres:15-alpine", "postgres", "-c", "ssl=on")) == "postgres"
     assert runs(service("eqalpha/keydb:latest")) == "redis"
     assert runs(service("postgres:15-alpine", "psql", "-f", "seed.sql")) is None
+    for image in ("mysql:8", "mariadb", "percona:8.0", "percona/percona-server:8.4", "bitnami/mariadb-galera:11.4"):
+        assert runs(service(image)) == "mysql", image
+    assert runs(service("mariadb:11", "--innodb-buffer-pool-size=1G")) == "mysql"
+    assert runs(service("mysql:8", "mysqld", "--skip-name-resolve")) == "mysql"
+    assert runs(service("mysql:8", "mysqldump", "-h", "db", "shop")) is None
+    assert runs(service("mysql-exporter:1")) is None
 
 
 def test_what_writes_data_that_nothing_keeps_is_told() -> None:
-    mysql = Service(name="mysql", image="mysql:8", mounts=(Mount(kind=MountKind.VOLUME, source="my", target="/var"),))
+    mongo = Service(name="mongo", image="mongo:7", mounts=(Mount(kind=MountKind.VOLUME, source="my", target="/var"),))
     worker = Service(name="worker", image="shop:1", mounts=(DATA,))
-    shop = Project(name="shop", services=(WEB, DB, CACHE, mysql, worker))
-    assert unkept(App(name="shop"), shop) == ("web", "mysql", "worker")
+    shop = Project(name="shop", services=(WEB, DB, CACHE, mongo, worker))
+    assert unkept(App(name="shop"), shop) == ("web", "mongo", "worker")
     kept = App(name="shop", backups=(BackupPolicy(service="web", kind="volume"),))
-    assert unkept(kept, shop) == ("mysql",), "the worker's data is the web's"
+    assert unkept(kept, shop) == ("mongo",), "the worker's data is the web's"
 
 
 def test_everybody_who_writes_the_same_data_is_found() -> None:

@@ -33,15 +33,20 @@ def test_what_each_kind_reads_is_accepted(judge: Any) -> None:
         "web: {volumes: [uploads, /srv/media]}",
         "web: {command: dump, directory: /tmp/out, restore_command: load}",
         "web: {kind: postgres, databases: shop}",
+        "web: {kind: mysql, databases: shop, assert: SELECT 1}",
         "proxy: {command: 'tar c /etc/nginx'}",
         "gone: {volumes: data}",
     ):
         assert said(judge, policy) == [], policy
 
 
+FOR_DATABASES = "remove it: it is for the kinds postgres and mysql alone"
 FOR_POSTGRES = "remove it: it is for the kind postgres alone"
 FOR_COMMANDS = "remove it: it is for the kind command alone"
-OTHERWISE = "say `kind: postgres`, `kind: redis` or a `command` whose output is kept, or remove it from `backups`"
+OTHERWISE = (
+    "say `kind: postgres`, `kind: mysql`, `kind: redis` or a `command` whose output is kept, "
+    "or remove it from `backups`"
+)
 ADDRESSES = "write for example `/mnt/backup`, `sftp://user@host//path` or `s3:https://host/bucket`"
 IDLE = "`{}` does nothing here: {} is backed up as {}"
 
@@ -49,11 +54,11 @@ IDLE = "`{}` does nothing here: {} is backed up as {}"
 @pytest.mark.parametrize(
     ("policy", "place", "summary", "hint"),
     [
-        ("cache: {assert: SELECT true}", "3:11", IDLE.format("assert", "cache", "redis"), FOR_POSTGRES),
+        ("cache: {assert: SELECT true}", "3:11", IDLE.format("assert", "cache", "redis"), FOR_DATABASES),
         ("cache: {pitr: true}", "3:11", IDLE.format("pitr", "cache", "redis"), FOR_POSTGRES),
-        ("web: {databases: shop}", "3:9", IDLE.format("databases", "web", "volume"), FOR_POSTGRES),
+        ("web: {databases: shop}", "3:9", IDLE.format("databases", "web", "volume"), FOR_DATABASES),
         ("web: {restore_command: load}", "3:9", IDLE.format("restore_command", "web", "volume"), FOR_COMMANDS),
-        ("db: {command: dump, databases: shop}", "3:23", IDLE.format("databases", "db", "command"), FOR_POSTGRES),
+        ("db: {command: dump, databases: shop}", "3:23", IDLE.format("databases", "db", "command"), FOR_DATABASES),
         ("db: {kind: postgres, command: dump}", "3:24", IDLE.format("command", "db", "postgres"), FOR_COMMANDS),
         (
             "db: {kind: redis}",
