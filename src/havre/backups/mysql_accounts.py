@@ -50,7 +50,7 @@ def give_rights(place: Place, globals_sql: str, names: Collection[str]) -> tuple
     """Give these accounts what the snapshot says; returns what the server says against any of it."""
     blocks = [lines for name, lines in _blocks(globals_sql) if name in names]
     rights = "".join(line for lines in blocks for line in lines if not line.startswith("CREATE "))
-    return tuple(tried_sql(place, "", rights).complaints.splitlines()) if rights else ()
+    return tuple(tried_sql(place, "", rights).complaints.splitlines())
 
 
 def forget(place: Place, names: Collection[str]) -> None:
@@ -72,8 +72,7 @@ def rights_on_code(place: Place, database: str) -> tuple[str, ...]:
 def give_alike(place: Place, model: str, database: str) -> None:
     """Give every account the rights on `database` that it has on `model`."""
     statements = (_ON_DATABASE.sub(f" ON {quoted(database)}.* TO ", line, 1) for line in rights_on(place, model))
-    if script := "".join(f"{line};\n" for line in statements):
-        answered_sql(place, "", script)
+    answered_sql(place, "", "".join(f"{line};\n" for line in statements))
 
 
 def take_rights(place: Place, database: str) -> None:
@@ -93,7 +92,8 @@ def _grants_about(place: Place, table: str, database: str) -> Iterator[str]:
     names = ", ".join(literal(name) for name in dict.fromkeys((database, escaped)))
     sql = f"SELECT DISTINCT {_WRITTEN.format('')} FROM mysql.{table} WHERE Db IN ({names})"  # noqa: S608
     holders = query(place, sql).splitlines()
-    lines = query(place, "".join(f"SHOW GRANTS FOR {name};\n" for name in holders)).splitlines() if holders else []
+    # one that is gone may have left rows there
+    lines = tried_sql(place, "", "".join(f"SHOW GRANTS FOR {name};\n" for name in holders)).output.splitlines()
     wanted = tuple(f"{quoted(name)}." for name in (database, escaped))
     return (line for line in lines if any(name in line for name in wanted))
 

@@ -17,31 +17,33 @@ _AS_ROOT = (
     done
     user="${MARIADB_ROOT_USER:-${MYSQL_ROOT_USER:-root}}"
     unset MYSQL_HOST MYSQL_TCP_PORT name value file
-    case "$1" in
+    tool="$1" database="${2#dbname=}"
+    shift 2
+    case "$tool" in
         mysql) own=mariadb ;;
         mysqldump) own=mariadb-dump ;;
         *) own=mariadb-admin ;;
     esac
-    command -v "$own" > /dev/null 2>&1 || own="$1"
-    database="${2#dbname=}"
-    shift 2
-    exec "$own" --user="$user" "$@" ${database:+"$database"}
+    command -v "$own" > /dev/null 2>&1 || own="$tool"
+    case "$tool $("$own" --version)" in
+        mysql\\ *MariaDB*) set -- --skip-print-query-on-error "$@" ;;
+        mysqldump\\ *MariaDB*) ;;
+        mysqldump\\ *) set -- --set-gtid-purged=OFF "$@" ;;
+    esac
+    exec "$own" --user="$user" "$@" ${database:+--} ${database:+"$database"}
     """,
     "havre",
 )
 """Run one of its programs, told its database as `dbname=…`, with the image's own variables: no password leaves the
-replica, and none is in a command line. Where the image has none, the server may know root by the socket."""
+replica, and none is in a command line; where the image has none, the server may know root by the socket. MariaDB's
+client must be told to keep rows out of its complaints, and MySQL's dump to leave out the server's transactions."""
 
 DUMP = (
     "--single-transaction", "--quick", "--routines", "--triggers", "--events", "--hex-blob", "--opt", "--tz-utc",
     "--comments", "--skip-dump-date", "--no-tablespaces", "--skip-compact", "--default-character-set=utf8mb4",
-    "--max-allowed-packet=1G", "--loose-set-gtid-purged=OFF", "--loose-column-statistics=0",
+    "--max-allowed-packet=1G",
 )  # fmt: skip
-_CLIENT = (
-    "--batch", "--raw", "--skip-column-names", "--default-character-set=utf8mb4", "--max-allowed-packet=1G",
-    "--loose-print-query-on-error=0",
-)  # fmt: skip
-"""The last one keeps rows of tables out of error messages."""
+_CLIENT = ("--batch", "--raw", "--skip-column-names", "--default-character-set=utf8mb4", "--max-allowed-packet=1G")
 _SYSTEM = ("mysql", "information_schema", "performance_schema", "sys", "ndbinfo")
 TABLE_TYPES = "'BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE'"
 NAME = "@database@"
@@ -59,13 +61,17 @@ def query(place: Place, sql: str, database: str = "") -> str:
 
 
 def answered_sql(place: Place, database: str, script: str) -> str:
-    """What a script answers; the first error is a failure."""
+    """What a script answers; the first error is a failure. Nothing is asked by an empty one."""
+    if not script:
+        return ""
     stdin = io.BytesIO(script.encode(errors="surrogateescape"))
     return answered(place, program("mysql", database, *_CLIENT), stdin=stdin)
 
 
 def tried_sql(place: Place, database: str, script: str) -> Answer:
     """The same, past statements that fail: `complaints` says which."""
+    if not script:
+        return Answer(exit_code=0, output="")
     stdin = io.BytesIO(script.encode(errors="surrogateescape"))
     return place.ask(program("mysql", database, *_CLIENT, "--force"), stdin=stdin)
 

@@ -110,8 +110,7 @@ def _translated(words: str) -> str:
 def _shape(place: Place, chosen: Sequence[str]) -> frozenset[str]:
     names = _listed(chosen)
     own = f"TABLE_SCHEMA IN ({names}) AND LOWER(TABLE_NAME) NOT IN ({_BOOKS})"
-    script = "".join(f"{sql.format(own=own, names=names)};\n" for sql in _SHAPE)
-    return frozenset(query(place, script).splitlines())
+    return frozenset(query(place, _SHAPE.format(own=own, names=names)).splitlines())
 
 
 def _listed(names: Sequence[str]) -> str:

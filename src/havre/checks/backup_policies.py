@@ -75,6 +75,25 @@ def _impossible(case: Case) -> Iterator[Problem]:
             )
 
 
+def _locked_out(case: Case) -> Iterator[Problem]:
+    for policy, service in _policies(case):
+        given = {name for name, value in service.environment if value}
+        made_up = sorted(given & _MADE_UP)
+        if kind_named(policy, service.image) == "mysql" and made_up and not given & _ROOT_PASSWORDS:
+            yield Problem(
+                summary=f"nobody can log in to {service.name} to back it up: it makes up its own root password",
+                subject=service.name,
+                at=case.app.place(f"backups.{service.name}"),
+                evidence=(f"{made_up[0]} is set, and no root password is given",),
+                effect="every backup of it would fail",
+                hint="give the password in its log as `MARIADB_ROOT_PASSWORD` or `MYSQL_ROOT_PASSWORD` instead",
+            )
+
+
+_MADE_UP = frozenset({"MYSQL_RANDOM_ROOT_PASSWORD", "MARIADB_RANDOM_ROOT_PASSWORD"})
+_ROOT_PASSWORDS = frozenset(
+    f"{image}_ROOT_PASSWORD{ending}" for image in ("MYSQL", "MARIADB") for ending in ("", "_FILE")
+)
 _ITS_COMMAND = "remove `kind`, and give a `command` whose output is kept"
 _OTHERWISE = (
     "say `kind: postgres`, `kind: mysql`, `kind: redis` or a `command` whose output is kept, "
@@ -152,7 +171,7 @@ CHECKS = (
         id="backup-key-unread",
         severity=Severity.ERROR,
         title="what is said of a backup is for its kind",
-        doc="Assertions, databases, volumes and commands each belong to one kind; another passes them over.",
+        doc="Assertions, databases, volumes and commands each belong to their kinds; others pass them over.",
         find=_unread,
     ),
     Check(
@@ -161,6 +180,13 @@ CHECKS = (
         title="each service of `backups` can be backed up as it says",
         doc="Compared with what its image is known to run, and with what it writes.",
         find=_impossible,
+    ),
+    Check(
+        id="backup-login",
+        severity=Severity.ERROR,
+        title="a backup can log in to the MySQL or MariaDB that it is of",
+        doc="It does so as root, with the password in the service's environment or in the file that it names.",
+        find=_locked_out,
     ),
     Check(
         id="backup-volume",

@@ -12,9 +12,10 @@ services:
   cache: {image: 'redis:7'}
   web: {image: 'shop:1', volumes: ['uploads:/srv/uploads', './media:/srv/media']}
   proxy: {image: 'nginx:1'}
-volumes: {data: , uploads: }
+  maria: {image: 'mariadb:11', environment: {MARIADB_RANDOM_ROOT_PASSWORD: 1}, volumes: ['maria:/var/lib/mysql']}
+volumes: {data: , uploads: , maria: }
 """
-ALL = ("backup-key-unread", "backup-kind", "backup-volume", "backup-destination", "backup-rpo")
+ALL = ("backup-key-unread", "backup-kind", "backup-login", "backup-volume", "backup-destination", "backup-rpo")
 
 
 def said(judge: Any, policy: str, **facts: Any) -> list[str]:
@@ -34,6 +35,7 @@ def test_what_each_kind_reads_is_accepted(judge: Any) -> None:
         "web: {command: dump, directory: /tmp/out, restore_command: load}",
         "web: {kind: postgres, databases: shop}",
         "web: {kind: mysql, databases: shop, assert: SELECT 1}",
+        "maria: {kind: volume}",
         "proxy: {command: 'tar c /etc/nginx'}",
         "gone: {volumes: data}",
     ):
@@ -84,6 +86,12 @@ IDLE = "`{}` does nothing here: {} is backed up as {}"
             "3:19",
             "web writes no volume or directory `else`",
             "correct the name, or remove it",
+        ),
+        (
+            "maria: {databases: shop}",
+            "3:3",
+            "nobody can log in to maria to back it up: it makes up its own root password",
+            "give the password in its log as `MARIADB_ROOT_PASSWORD` or `MYSQL_ROOT_PASSWORD` instead",
         ),
         ("db: {to: ['/mnt/b', 'ftp://host/b']}", "3:23", "no backup can be kept at `ftp:`", ADDRESSES),
     ],
