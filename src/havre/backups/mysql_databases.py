@@ -118,8 +118,8 @@ class MysqlDatabases:
 
     def take_place(self, live: Part, fresh: str, old: str) -> tuple[bool, tuple[str, ...]]:
         """All tables in one statement, the rest around it."""
-        if fresh in self._swaps:
-            return True, tuple(f"{old} lacks some of its code: {line}" for line in self._swaps[fresh].run())
+        if swap := self._swaps.pop(fresh, None):
+            return True, tuple(f"{old} lacks some of its code: {line}" for line in swap.run())
         mysql_swap.make_alike(self.place, live.name, live.name, live.recipe)
         try:
             mysql_swap.fill_missing(self.place, live.name, fresh, self._code[fresh])
@@ -133,8 +133,11 @@ class MysqlDatabases:
         mysql_swap.drop(self.place, fresh)
 
     def drop(self, name: str) -> None:
-        """With the rights on it."""
+        """With the rights on it, and what a swap was prepared with that does not come."""
         mysql_swap.drop(self.place, name)
+        if swap := self._swaps.pop(name, None):
+            mysql_swap.drop(self.place, swap.old)
+            swap.aside.unlink(missing_ok=True)
 
     def drop_kept(self) -> tuple[str, ...]:
         """Databases only."""
