@@ -199,8 +199,11 @@ class EdgeSettings:
 
 
 def route_for(host: str, path: str, routes: Iterable[Route]) -> Route | None:
-    """The route that the edge finds for a request: of the exact host, else of its wildcard, the longest path."""
-    listed = [route for route in routes if _is_below(path, route.path)]
+    """The route that the edge finds for a request: of the exact host, else of its wildcard, the longest path.
+
+    A query may follow `path`.
+    """
+    listed = [route for route in routes if _is_below(path.partition("?")[0], route.path)]
     for name in (host.lower(), f"*.{host.lower().partition('.')[2]}"):
         if found := [route for route in listed if route.host.lower() == name]:
             return max(found, key=lambda route: len(route.path))

@@ -273,7 +273,7 @@ class Performer:
         routes = self.work.app.routes
         first = routes[0].host if routes else ""
         for check in self.work.app.verifications:
-            route = route_for(check.host or first, check.path.partition("?")[0], routes)
+            route = route_for(check.host or first, check.path, routes)
             if route is None or route.service != service.name:
                 continue
             target = Target(address=self._address(service.name, slot), port=route.port, scheme_seen="https")

@@ -51,6 +51,7 @@ def test_an_edge_knows_its_endpoints_hosts_and_replicas() -> None:
         ("Shop.Example", "/apix", WEB),
         ("shop.example", "/api", API),
         ("shop.example", "/api/x", API),
+        ("shop.example", "/api?x=/", API),
         ("a.shop.example", "/x", None),
         ("a.shop.example", "/all/x", Route(host="*.shop.example", path="/all/", service="all", port=1)),
         ("own.shop.example", "/all/x", Route(host="*.shop.example", path="/all/", service="all", port=1)),
