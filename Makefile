@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 REAL := tests --ignore tests/unit --ignore tests/properties
-FIRST := tests/crash tests/data tests/integration/edge tests/integration/release
+FIRST := tests/crash tests/data tests/integration/release
 PASSED := $(CURDIR)/.pytest_cache/passed
 
 .PHONY: help install setup demo demo-stop test test-unit test-integration test-first-part test-second-part check format rows lab-up lab-down coverage bench clean

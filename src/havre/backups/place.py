@@ -47,9 +47,10 @@ class Place(Protocol):
         ...
 
     def stream(
-        self, command: Sequence[str], *, stdout: Writable, stdin: BinaryIO | None = None, environment: Environment = ()
-    ) -> Streamed:
-        """Run a command and hand on what it writes as it comes."""
+        self, command: Sequence[str], *, stdout: Writable, stdin: BinaryIO | None = None,
+        environment: Environment = (), bulk: bool = False,
+    ) -> Streamed:  # fmt: skip
+        """Run a command and hand on what it writes as it comes; `bulk` says that it will be much."""
         ...
 
     def read_files(self, path: str, sink: Writable) -> None:
@@ -129,7 +130,7 @@ def produced(place: Place, command: Sequence[str], *, environment: Environment =
     """The producer that is a command's output; a failing command raises FailedError with its own words."""
 
     def produce(sink: Writable) -> int:
-        done = place.stream(command, stdout=sink, environment=environment)
+        done = place.stream(command, stdout=sink, environment=environment, bulk=True)
         if done.exit_code != 0:
             raise FailedError(command_failed(place, command, done.exit_code, done.complaints))
         return 0

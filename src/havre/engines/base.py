@@ -169,11 +169,11 @@ class DataAccess(Protocol):
     def stream(
         self, instance: str, service: str, slot: int, command: Sequence[str], *, stdout: BinaryIO,
         stdin: BinaryIO | None = None, environment: Sequence[tuple[str, str]] = (), user: str | None = None,
-        timeout: float | None = None,
+        timeout: float | None = None, bulk: bool = False,
     ) -> Streamed:  # fmt: skip
         """Like `execute` for any amount of data: stdin is read from, stdout written to the caller's files as it comes.
 
-        `timeout` is how many seconds may pass without a byte in or out.
+        `timeout` is how many seconds may pass without a byte in or out; `bulk` says that much is expected on stdout.
         """
         ...
 

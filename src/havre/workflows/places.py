@@ -67,12 +67,13 @@ class ReplicaPlace:
         return Answer(exit_code=done.exit_code, output=output.text, complaints=done.complaints)
 
     def stream(
-        self, command: Sequence[str], *, stdout: Writable, stdin: BinaryIO | None = None, environment: Environment = ()
-    ) -> Streamed:
+        self, command: Sequence[str], *, stdout: Writable, stdin: BinaryIO | None = None,
+        environment: Environment = (), bulk: bool = False,
+    ) -> Streamed:  # fmt: skip
         """A command of any output and input."""
         return self.engine.stream(
             self.instance, self.service, self.slot, command, stdin=stdin, stdout=cast("BinaryIO", stdout),
-            environment=environment, timeout=SILENCE,
+            environment=environment, timeout=SILENCE, bulk=bulk,
         )  # fmt: skip
 
     def read_files(self, path: str, sink: Writable) -> None:
@@ -108,11 +109,12 @@ class ThrowAwayPlace(ReplicaPlace):
         return tuple(line.text for line in self.server.engine.logs(self.instance, query))[-_LAST_WORDS:]
 
     def stream(
-        self, command: Sequence[str], *, stdout: Writable, stdin: BinaryIO | None = None, environment: Environment = ()
-    ) -> Streamed:
+        self, command: Sequence[str], *, stdout: Writable, stdin: BinaryIO | None = None,
+        environment: Environment = (), bulk: bool = False,
+    ) -> Streamed:  # fmt: skip
         """As in any replica; raises FailedError with its last words where it has ended."""
         try:
-            return ReplicaPlace.stream(self, command, stdout=stdout, stdin=stdin, environment=environment)
+            return ReplicaPlace.stream(self, command, stdout=stdout, stdin=stdin, environment=environment, bulk=bulk)
         except FailedError as error:
             found = self.server.engine.observe(self.instance).of_service(self.service)
             if any(replica.is_running for replica in found):

@@ -151,7 +151,7 @@ class _One:
         command = postgres.owner("pg_dump", "-Fc", "-Z0", "--no-password", "-d", database)
 
         def dump(sink: BinaryIO) -> None:
-            done = workshop.place.stream(command, stdout=_Looked(reader, sink))
+            done = workshop.place.stream(command, stdout=_Looked(reader, sink), bulk=True)
             if done.exit_code != 0:
                 raise FailedError(command_failed(workshop.place, command, done.exit_code, done.complaints))
 

@@ -32,8 +32,9 @@ class Replies:
         return Answer(exit_code=0, output=self.table[" ".join(command[1:])])
 
     def stream(
-        self, command: Sequence[str], *, stdout: Writable, stdin: BinaryIO | None = None, environment: Environment = ()
-    ) -> Streamed:
+        self, command: Sequence[str], *, stdout: Writable, stdin: BinaryIO | None = None,
+        environment: Environment = (), bulk: bool = False,
+    ) -> Streamed:  # fmt: skip
         raise AssertionError
 
     def read_files(self, path: str, sink: Writable) -> None:

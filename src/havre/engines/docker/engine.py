@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, assert_never
 
 from havre.engines.base import Context, Executed, LogLine, LogQuery, Progress, Source, Usage
-from havre.engines.docker import direct_input, labels, looking, snapshot
+from havre.engines.docker import labels, looking, pipes, snapshot
 from havre.engines.docker.client import DockerClient
 from havre.engines.docker.containers import Containers
 from havre.engines.docker.execution import run_attached, run_in
@@ -18,7 +18,7 @@ from havre.engines.docker.lookup import biggest_layers, gpu_libraries_in, progra
 from havre.engines.docker.probe import check_command, judge, known_port, listens, where_instead
 from havre.engines.docker.pulls import Credentials, pull
 from havre.engines.docker.resources import Resources
-from havre.engines.docker.streaming import read_files, stream_in, write_files
+from havre.engines.docker.streaming import Call, read_files, stream_in, write_files
 from havre.engines.docker.tasks import Tasks
 from havre.engines.docker.trials import try_once
 from havre.engines.docker.upkeep import Upkeep
@@ -225,20 +225,18 @@ class DockerEngine:
     def stream(
         self, instance: str, service: str, slot: int, command: Sequence[str], *, stdout: BinaryIO,
         stdin: BinaryIO | None = None, environment: Sequence[tuple[str, str]] = (), user: str | None = None,
-        timeout: float | None = None,
+        timeout: float | None = None, bulk: bool = False,
     ) -> Streamed:  # fmt: skip
         """Run a command in a running replica with its streams connected to the caller's files."""
         found = self._containers.running(instance, service, slot)
         doing = f"run `{command[0]}` in {service}.{slot}"
-        return stream_in(
-            self.client, found["Id"], command, doing=doing, stdin=stdin, stdout=stdout, environment=environment,
-            user=user, timeout=timeout,
-        )  # fmt: skip
+        call = Call(self.client, found["Id"], command, doing=doing, environment=environment, user=user, timeout=timeout)
+        return stream_in(call, stdin=stdin, stdout=stdout, bulk=bulk)
 
     @property
     def feeds_directly(self) -> bool:
         """Where containers are processes of this machine whose pipes we may open."""
-        return direct_input.is_possible(self.client)
+        return pipes.is_possible(self.client)
 
     def beside(self, instance: str, service: str, slot: int) -> tuple[str | None, str]:
         """In the container's own network, where it is the local machine."""

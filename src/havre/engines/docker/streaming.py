@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import io
+import secrets
+import select
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
-from havre.engines.docker import direct_input
+from havre.engines.docker import pipes
 from havre.engines.docker.client import DockerClient
 from havre.errors import FailedError, Problem
 from havre.host import clock
@@ -28,37 +31,62 @@ _STDERR = 2
 _KEPT_COMPLAINTS = 8192
 
 
-def stream_in(
-    client: DockerClient, container: str, command: Sequence[str], *, doing: str, stdin: BinaryIO | None,
-    stdout: BinaryIO, environment: Sequence[tuple[str, str]] = (), user: str | None = None,
-    timeout: float | None = None,
-) -> Streamed:  # fmt: skip
-    """Run `command` in a running container, its stdin read from and its stdout written to the caller's files.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A command for a running container; `timeout` is how many seconds may pass without a byte in or out."""
 
-    `timeout` is how many seconds may pass without a byte in or out. What `stdout.write` raises is raised here, and the
-    command in the container then gets a closed pipe.
+    client: DockerClient = field(kw_only=False)
+    container: str = field(kw_only=False)
+    command: Sequence[str] = field(kw_only=False)
+    doing: str
+    environment: Sequence[tuple[str, str]] = ()
+    user: str | None = None
+    timeout: float | None = None
+
+    @contextlib.contextmanager
+    def started(self, *, with_input: bool, before: Sequence[str] = ()) -> Iterator[tuple[str, socket.socket]]:
+        """The engine's id of the command under way, and the connection that carries its streams."""
+        body = {
+            "AttachStdin": with_input,
+            "AttachStdout": True,
+            "AttachStderr": True,
+            "Cmd": [*before, *self.command],
+            "Env": [f"{name}={value}" for name, value in self.environment],
+            "User": self.user or "",
+        }
+        run: str = self.client.post(f"/containers/{self.container}/exec", body, doing=self.doing).json()["Id"]
+        start = {"Detach": False, "Tty": False}
+        with self.client.hijack(f"/exec/{run}/start", start, doing=self.doing) as raw:
+            raw.settimeout(self.timeout)
+            try:
+                yield run, raw
+            except TimeoutError as error:
+                raise FailedError(_silent(self.command, self.timeout or 0.0, self.doing)) from error
+
+    def ended(self, run: str, complaints: str) -> Streamed:
+        """How it ended."""
+        code = self.client.get(f"/exec/{run}/json", doing=self.doing).get("ExitCode")
+        return Streamed(exit_code=-1 if code is None else int(code), complaints=complaints)
+
+
+def stream_in(call: Call, *, stdin: BinaryIO | None, stdout: BinaryIO, bulk: bool = False) -> Streamed:
+    """Run a command, its stdin read from and its stdout written to the caller's files.
+
+    With `bulk` much is expected on stdout, and what can go past the engine does. What `stdout.write` raises is raised
+    here, and the command in the container then gets a closed pipe.
     """
-    body = {
-        "AttachStdin": stdin is not None,
-        "AttachStdout": True,
-        "AttachStderr": True,
-        "Cmd": list(command),
-        "Env": [f"{name}={value}" for name, value in environment],
-        "User": user or "",
-    }
-    run: str = client.post(f"/containers/{container}/exec", body, doing=doing).json()["Id"]
-    with client.hijack(f"/exec/{run}/start", {"Detach": False, "Tty": False}, doing=doing) as raw:
-        raw.settimeout(timeout)
+    if bulk and stdin is None and pipes.is_possible(call.client):
+        done = _stream_past(call, stdout)
+        if done is not None:
+            return done
+    with call.started(with_input=stdin is not None) as (run, raw):
         feeder = None
         if stdin is not None:
-            feeder = _Feeder(raw, direct_input.opened(client, container, run, doing=doing), stdin)
+            feeder = _Feeder(raw, pipes.input_of(call.client, call.container, run, doing=call.doing), stdin)
             feeder.start()
-        try:
-            complaints = _copy_frames(_Said(raw, feeder, timeout), stdout)
-        except TimeoutError as error:
-            raise FailedError(_silent(command, timeout or 0.0, doing)) from error
-    code = client.get(f"/exec/{run}/json", doing=doing).get("ExitCode")
-    return Streamed(exit_code=-1 if code is None else int(code), complaints=complaints)
+        frames = _Frames(_Said(raw, feeder, call.timeout))
+        frames.pour(stdout)
+    return call.ended(run, frames.complaints)
 
 
 def read_files(client: DockerClient, container: str, path: str, sink: BinaryIO, *, doing: str) -> None:
@@ -96,7 +124,7 @@ class _Feeder(threading.Thread):
                 return
             with self._pipe as pipe:
                 self._raw.shutdown(socket.SHUT_WR)  # by that way comes nothing
-                self._send(direct_input.CHUNK, lambda chunk: _write_all(pipe, chunk))
+                self._send(_CHUNK, lambda chunk: _write_all(pipe, chunk))
 
     def _send(self, size: int, write: Callable[[bytes], None]) -> None:
         while chunk := self._stdin.read(size):
@@ -128,17 +156,93 @@ class _Said(io.RawIOBase):
                     raise
 
 
-def _copy_frames(said: io.RawIOBase, stdout: BinaryIO) -> str:
-    """Hand each frame's payload on; returns the end of what came on stderr."""
-    complaints: deque[bytes] = deque(maxlen=64)
-    with io.BufferedReader(said, _CHUNK) as source:
-        while len(header := source.read(_HEADER)) == _HEADER:
-            payload = source.read(int.from_bytes(header[4:], "big"))
+class _Frames:
+    """What the engine tells of a command: its output piece by piece, and the end of its complaints."""
+
+    def __init__(self, said: io.RawIOBase) -> None:
+        self._source = io.BufferedReader(said, _CHUNK)
+        self._complaints: deque[bytes] = deque(maxlen=64)
+
+    def __iter__(self) -> Iterator[bytes]:
+        while len(header := self._source.read(_HEADER)) == _HEADER:
+            payload = self._source.read(int.from_bytes(header[4:], "big"))
             if header[0] == _STDERR:
-                complaints.append(payload)
+                self._complaints.append(payload)
             else:
-                stdout.write(payload)
-    return b"".join(complaints)[-_KEPT_COMPLAINTS:].decode(errors="replace")
+                yield payload
+
+    def line(self) -> tuple[bytes, bytes]:
+        """The first line of the output, and what came with it of the next; nothing when it ends before."""
+        come = b""
+        for piece in self:
+            come += piece
+            line, end, rest = come.partition(b"\n")
+            if end:
+                return line, rest
+        return b"", b""
+
+    def pour(self, stdout: BinaryIO) -> None:
+        """Hand the rest of the output on, to its end."""
+        for piece in self:  # noqa: FURB122 - all that is asked of a sink is `write`
+            stdout.write(piece)
+
+    @property
+    def complaints(self) -> str:
+        """The end of what came on stderr."""
+        return b"".join(self._complaints)[-_KEPT_COMPLAINTS:].decode(errors="replace")
+
+
+_SEND = """
+f=/dev/shm/$1; shift
+if mkfifo -m 600 "$f" 2>/dev/null; then
+    exec 3<>"$f"; echo ready; read -r way
+    if [ "$way" = pipe ]; then exec 4>"$f"; else exec 4>&1; fi
+    rm "$f"; exec 3<&-
+else
+    echo engine; exec 4>&1
+fi
+exec "$@" >&4 4>&- </dev/null
+"""
+"""Runs a command that writes into a pipe of its own once Havre has that open under the number 3, else to the engine."""
+_PIPE = 3
+
+
+def _stream_past(call: Call, stdout: BinaryIO) -> Streamed | None:
+    """Run a command that writes past the engine where that can be; None when there is no shell to begin with."""
+    before = ("sh", "-c", _SEND, "havre", f"havre-{secrets.token_hex(8)}")
+    with call.started(with_input=True, before=before) as (run, raw):
+        frames = _Frames(_Said(raw, None, call.timeout))
+        way, rest = frames.line()
+        if way not in (b"ready", b"engine"):
+            return None
+        ready = pipes.output_of(call.client, call.container, run, _PIPE, doing=call.doing) if way == b"ready" else None
+        with ready or contextlib.nullcontext() as pipe:
+            with contextlib.suppress(OSError):  # it has ended, and says why
+                raw.sendall(b"engine\n" if pipe is None else b"pipe\n")
+                raw.shutdown(socket.SHUT_WR)
+            if pipe is not None:
+                _copy_pipe(raw, pipe, frames, stdout, call.timeout)
+            else:
+                stdout.write(rest)
+                frames.pour(stdout)
+    return call.ended(run, frames.complaints)
+
+
+def _copy_pipe(raw: socket.socket, pipe: BinaryIO, frames: _Frames, stdout: BinaryIO, timeout: float | None) -> None:
+    """The output comes by the pipe; the engine is listened to aside, for the complaints and the end."""
+    raw.settimeout(None)  # a command that works may have no complaint for hours
+    aside = threading.Thread(target=lambda: list(frames), daemon=True)
+    aside.start()
+    try:
+        while select.select([pipe], [], [], timeout)[0]:
+            if not (piece := pipe.read(_CHUNK)):
+                aside.join(timeout)
+                break
+            stdout.write(piece)
+        if aside.is_alive():
+            raise TimeoutError
+    finally:
+        raw.shutdown(socket.SHUT_RDWR)
 
 
 def _silent(command: Sequence[str], timeout: float, doing: str) -> Problem:

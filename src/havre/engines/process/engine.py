@@ -212,6 +212,7 @@ class ProcessEngine:
         self, instance: str, service: str, slot: int, command: Sequence[str], *, stdout: BinaryIO,
         stdin: BinaryIO | None = None, environment: Sequence[tuple[str, str]] = (), user: str | None = None,
         timeout: float | None = None,  # noqa: ARG002 - a process of this machine does not fall silent by itself
+        bulk: bool = False,  # noqa: ARG002 - nothing is between it and us
     ) -> Streamed:  # fmt: skip
         """Run a command in a running replica with its streams connected to the caller's files."""
         found = self._replicas.running(instance, service, slot)
