@@ -241,8 +241,10 @@ def _copy_pipe(raw: socket.socket, pipe: BinaryIO, frames: _Frames, stdout: Bina
             stdout.write(piece)
         if aside.is_alive():
             raise TimeoutError
-    finally:
-        raw.shutdown(socket.SHUT_RDWR)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            raw.shutdown(socket.SHUT_RDWR)  # wakes who listens
+        raise
 
 
 def _silent(command: Sequence[str], timeout: float, doing: str) -> Problem:
