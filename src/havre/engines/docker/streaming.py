@@ -72,8 +72,8 @@ class Call:
 def stream_in(call: Call, *, stdin: BinaryIO | None, stdout: BinaryIO, bulk: bool = False) -> Streamed:
     """Run a command, its stdin read from and its stdout written to the caller's files.
 
-    With `bulk` much is expected on stdout, and what can go past the engine does. What `stdout.write` raises is raised
-    here, and the command in the container then gets a closed pipe.
+    With `bulk` much is expected on stdout, and goes past the engine where that can be. What `stdout.write` raises is
+    raised here; a command that writes past the engine then gets a closed pipe.
     """
     if bulk and stdin is None and pipes.is_possible(call.client):
         done = _stream_past(call, stdout)
@@ -234,17 +234,20 @@ def _copy_pipe(raw: socket.socket, pipe: BinaryIO, frames: _Frames, stdout: Bina
     aside = threading.Thread(target=lambda: list(frames), daemon=True)
     aside.start()
     try:
-        while select.select([pipe], [], [], timeout)[0]:
-            if not (piece := pipe.read(_CHUNK)):
-                aside.join(timeout)
-                break
+        while _in_time(select.select([pipe], [], [], timeout)[0]) and (piece := pipe.read(_CHUNK)):
             stdout.write(piece)
-        if aside.is_alive():
-            raise TimeoutError
+        aside.join(timeout)
+        _in_time(not aside.is_alive())
     except BaseException:
         with contextlib.suppress(OSError):
             raw.shutdown(socket.SHUT_RDWR)  # wakes who listens
         raise
+
+
+def _in_time(came: object) -> bool:
+    if not came:
+        raise TimeoutError
+    return True
 
 
 def _silent(command: Sequence[str], timeout: float, doing: str) -> Problem:
