@@ -30,7 +30,7 @@ from havre.model.route import SECURITY_HEADERS, STRICT_TRANSPORT, EdgeSettings
 _WEB = "web"
 _BODY_WITHOUT_LENGTH = "!{ method GET HEAD OPTIONS } !{ req.hdr(content-length) -m found }"
 _READ_FIRST = "  http-request wait-for-body time 60s if { fc_http_major 2 } { req.hdr_val(content-length) 1:15000 }"
-"""HAProxy 2.6 resets an HTTP/2 stream that it answers before the body has come: clients drop that answer (0010)."""
+"""HAProxy 2.6 resets an HTTP/2 stream that it answers before the body has come: clients drop that answer (0012)."""
 _BY_THE_EDGE = "  http-request unset-var(txn.adjusted)"
 """In backends that answer instead of the route's own, which would have set its headers."""
 _ACCESS_LOG = (
