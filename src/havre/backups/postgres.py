@@ -37,10 +37,15 @@ _TABLES = (
     "SELECT n.nspname || '.' || c.relname, format('%I.%I', n.nspname, c.relname)"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'm', 'f')"
 )
+_UNLOGGED = (
+    "SELECT n.nspname || '.' || c.relname"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence = 'u'"
+)
 _DATA = "${PGDATA:-/var/lib/postgresql/data}"
 BESIDE = "pgsql_tmp.havre-"
 """How restores to a moment call their directories beside the live data: pg_basebackup leaves out `pgsql_tmp…`."""
 _DATABASES = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
+_CLOSED = "SELECT datname FROM pg_database WHERE NOT datallowconn AND NOT datistemplate ORDER BY datname"
 KEPT = "__(before|new)_[0-9]{8}_[0-9]{6}$"
 """The end of the names of databases that restores set aside, or left when they were killed: no backup has them."""
 _RELATIONS = (
@@ -69,7 +74,10 @@ class Postgres:
             doubts += doubt
         return Taken(
             parts=tuple(parts),
-            checks=(f"pg_dump ended with 0 for {', '.join(chosen)}", "every table's data is whole, its rows counted"),
+            checks=(
+                f"pg_dump ended with 0 for {', '.join(chosen)}{_left_out(place)}",
+                "every table's data is whole, its rows counted",
+            ),
             doubts=tuple(doubts),
             globals_sql=answered(place, owner("pg_dumpall", "--globals-only")),
             version=query(place, "postgres", "SHOW server_version"),
@@ -89,6 +97,12 @@ class Postgres:
         if missing := [name for name in self.databases if name not in present]:
             raise InputError(_no_such_database(place, missing, present))
         return self.databases or _used(place, present)
+
+
+def _left_out(place: Place) -> str:
+    """What no backup can have, said where a person reads what it has."""
+    closed = query(place, "template1", _CLOSED).splitlines()
+    return f"; not in it, since it lets nobody in (datallowconn): {', '.join(closed)}" if closed else ""
 
 
 def used_databases(place: Place) -> tuple[str, ...]:
@@ -333,8 +347,10 @@ def _dump(place: Place, keep: Keep, database: str) -> tuple[Part, list[str]]:
     except ArchiveError as error:
         raise FailedError(_not_whole(place, database, error)) from error
     doubts = [] if counts or query(place, database, _OWN_TABLES) == "0" else [f"{database}: no table has data in it"]
+    passing = set(query(place, database, _UNLOGGED).splitlines())  # a crash empties them, which is no loss
     part = Part(
-        name=database, file=file, size=sizes[-1], counts=tuple(sorted(counts.items())), restic=stored.id,
+        name=database, file=file, size=sizes[-1], restic=stored.id,
+        counts=tuple(sorted((table, rows) for table, rows in counts.items() if table not in passing)),
         recipe=tuple(query(place, "template1", asking(literal(database))).splitlines()),
     )  # fmt: skip
     return part, doubts

@@ -73,9 +73,14 @@ class Vault:
         content.confirmed = True
         self._write(content)
 
+    @property
+    def is_confirmed(self) -> bool:
+        """True when a person said so; asking makes no key."""
+        return self.path.exists() and self._read().confirmed
+
     def refuse_without_escrow(self) -> None:
         """Raises RefusedError until the key is known to be kept outside this server."""
-        if not self._read().confirmed:
+        if not self.is_confirmed:
             raise RefusedError(_not_escrowed())
 
     def _read(self) -> _Content:

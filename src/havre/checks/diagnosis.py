@@ -62,6 +62,8 @@ def _services(facts: Facts) -> Iterator[Finding]:
             continue
         if not found and service.replicas:
             yield _missing(facts, service)
+        if not found and not service.replicas:
+            yield _scaled_to_nothing(service)
         for one in found:
             finding = _finding(facts, service, one)
             if finding is not None:
@@ -92,6 +94,18 @@ def _missing(facts: Facts, service: Service) -> Finding:
         code="doctor-missing",
     )
     return Finding(problem=problem, rank=Rank.DOWN, about=service.name)
+
+
+def _scaled_to_nothing(service: Service) -> Finding:
+    """Meant so, and forgotten easily: nothing else shows a service without a replica."""
+    problem = Problem(
+        summary="runs nowhere: it is scaled to 0",
+        subject=service.name,
+        hint=f"`havre scale {service.name}=1` starts it again, `havre scale {service.name}=file` asks the files",
+        severity=Severity.NOTE,
+        code="doctor-scaled-to-0",
+    )
+    return Finding(problem=problem, rank=Rank.EXPOSED, about=service.name)
 
 
 def _out_of_memory(service: Service, one: ReplicaFacts) -> Finding:

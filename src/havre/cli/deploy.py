@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import click
 
@@ -12,8 +13,8 @@ from havre.cli.progress import Progress
 from havre.cli.recover import settle_first
 from havre.cli.session import engine_found, environment, load, open_server
 from havre.cli.show import is_terminal, problem_as_dict, say, show_json, show_problem, show_problems, wrapped
-from havre.errors import Problem
-from havre.model.plan import Plan
+from havre.errors import Problem, RefusedError, Severity
+from havre.model.plan import Plan, Safeguard
 from havre.model.release import Release
 from havre.model.units import show_seconds
 from havre.workflows.check import check
@@ -57,6 +58,7 @@ def plan_command(chosen: Chosen, force: tuple[str, ...], pull: bool, keep_orphan
     else:
         show_engine(engine_found(chosen, intent.app, server))
         show_proposal(proposal)
+        _warn_without_key(server, proposal)
 
 
 @click.command("deploy")
@@ -105,6 +107,7 @@ def release_as_proposed(server: Server, proposal: Proposal, *, ask: str, yes: bo
         if as_json:
             show_json({"instance": proposal.intent.app.instance, "changed": False})
         return
+    _refuse_without_key(server, proposal)
     confirm(server, yes=yes, what=f"{ask} {server.machine}?")
     release = carry_out(server, proposal, wait=wait, quiet=as_json)
     if as_json:
@@ -146,6 +149,23 @@ def _safeguard(server: Server, proposal: Proposal, line: Callable[[str], None]) 
 
     storage = Storage(server=server, variables=environment())
     return snapshot_before_migration(storage, proposal.intent, progress=line)
+
+
+def _refuse_without_key(server: Server, proposal: Proposal) -> None:
+    """A snapshot that nobody could read is refused before anything begins; imported only where a plan has one."""
+    if any(isinstance(planned.step, Safeguard) for planned in proposal.plan.steps):
+        from havre.workflows.backup import refuse_safeguard_without_key
+        from havre.workflows.storage import Storage
+
+        refuse_safeguard_without_key(Storage(server=server), proposal.intent.app, proposal.plan)
+
+
+def _warn_without_key(server: Server, proposal: Proposal) -> None:
+    """`havre plan` shows what a deploy would refuse, and ends well."""
+    try:
+        _refuse_without_key(server, proposal)
+    except RefusedError as error:
+        show_problems(replace(problem, severity=Severity.WARNING) for problem in error.problems)
 
 
 def show_engine(note: Problem | None) -> None:

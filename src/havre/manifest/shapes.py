@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import calendar
+import contextlib
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from typing import Any, TypeAlias
 
@@ -313,7 +314,23 @@ NAME = text(
     "a name of up to 40 lower-case letters, digits and `-`",
     "`lexikon`",
 )
-HOST = text("host name", _HOST, "a host name (no scheme, port or path)", "`app.example.org` or `*.example.org`")
+_ASCII_HOST = text("host name", _HOST, "a host name (no scheme, port or path)", "`app.example.org` or `*.example.org`")
+
+
+def _read_host(value: Any) -> str:
+    """A name as DNS knows it; one with letters beyond ASCII is told the way DNS writes it."""
+    try:
+        return str(_ASCII_HOST.read(value))
+    except ValueError:
+        with contextlib.suppress(UnicodeError):
+            if isinstance(value, str) and not value.isascii():
+                known = value.encode("idna").decode()
+                if re.fullmatch(_HOST, known):
+                    raise ValueError(f"`{value}` must be written as DNS knows it: `{known}`") from None
+        raise
+
+
+HOST = replace(_ASCII_HOST, read=_read_host)
 PATH = text("path", r"/[^\s?#]*", "a path: it begins with `/` and has no spaces", "`/api`")
 REQUEST = text("path", r"/\S*", "a path: it begins with `/` and has no spaces", "`/health`")
 LINK = text("URL", r"https?://\S+", "a URL that begins with http:// or https://", "`https://example.org`")

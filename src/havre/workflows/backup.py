@@ -20,7 +20,9 @@ from havre.backups.repository import Produce, Repository, Stored
 from havre.errors import FailedError, HavreError, InputError, Problem
 from havre.host import clock
 from havre.host.locks import exclusive
+from havre.model.app import App
 from havre.model.backup import BackupPolicy, Snapshot, Verdict
+from havre.model.plan import Plan, Safeguard
 from havre.model.project import Service
 from havre.model.secrets_mask import mask_url
 from havre.model.units import show_bytes
@@ -264,6 +266,16 @@ def snapshot_before_migration(
             raise FailedError([_doubtful(one) for one in doubtful])
 
     return snapshot
+
+
+def refuse_safeguard_without_key(storage: Storage, app: App, plan: Plan) -> None:
+    """RefusedError for a plan with a snapshot that would fail at that step, since nobody holds the backups' key.
+
+    With a `safeguard_limit` only the snapshot itself knows whether it is taken.
+    """
+    is_certain = app.migration is None or app.migration.safeguard_limit is None
+    if is_certain and any(isinstance(planned.step, Safeguard) for planned in plan.steps):
+        storage.vault.refuse_without_escrow()
 
 
 def _too_large(storage: Storage, intent: Intent, service: str, newest: Snapshot | None) -> str:

@@ -14,9 +14,10 @@ from havre.errors import FailedError, Problem, RefusedError, Severity
 from havre.host import clock
 from havre.host.locks import exclusive
 from havre.model.observed import Observed
-from havre.model.plan import Phase, Plan, PullImage
-from havre.model.release import Release, ReleaseState
+from havre.model.plan import Phase, Plan, PullImage, StopReplica
+from havre.model.release import Release, ReleaseState, StepState
 from havre.model.route import AppEdge
+from havre.model.units import show_seconds
 from havre.planning.facts import EdgeFacts
 from havre.planning.rollout import plan_rollout
 from havre.planning.undo import is_past_return, plan_undo
@@ -170,7 +171,7 @@ def _release(
         # It had been verified and served: the second attempt at letting go of the old replicas succeeded.
         return close_serving(server, intent, release, journal.phases, head=performer.schema_head)
     _record_failure(server, release, journal, outcome, undone)
-    raise _failure(instance, release, outcome, undone)
+    raise _failure(proposal, release, outcome, undone)
 
 
 def _rollout(server: Server, intent: Intent, choices: Choices) -> Planner:
@@ -258,15 +259,30 @@ def _record_failure(server: Server, release: Release, journal: Journal, outcome:
     )
 
 
-def _failure(instance: str, release: Release, outcome: Outcome, undone: Outcome) -> BaseException:
+def _failure(proposal: Proposal, release: Release, outcome: Outcome, undone: Outcome) -> BaseException:
+    instance = proposal.intent.app.instance
     if outcome.interrupted and undone.succeeded:
         return KeyboardInterrupt()
     problems = list(outcome.error.problems) if outcome.error else []
     if not undone.succeeded:
         problems += list(undone.error.problems) if undone.error else []
         problems.append(_half_undone(instance, release))
-    problems.append(_outcome_note(instance, release, outcome, undone))
+    problems.append(replace(_outcome_note(instance, release, outcome, undone), effect=_stood_still(proposal, outcome)))
     return FailedError(problems)
+
+
+def _stood_still(proposal: Proposal, outcome: Outcome) -> str:
+    """Whose old replicas were stopped first, and so did not serve all the time."""
+    stopped = [
+        planned.step.service
+        for planned in proposal.plan.steps
+        if isinstance(planned.step, StopReplica)
+        and planned.phase < Phase.SWITCH
+        and outcome.states.get(planned.number) is StepState.DONE
+    ]
+    names = ", ".join(dict.fromkeys(stopped))
+    limit = show_seconds(proposal.intent.app.hold_limit)
+    return f"{names} stood still meanwhile: requests waited up to {limit}, then failed" if names else ""
 
 
 def _outcome_note(instance: str, release: Release, outcome: Outcome, undone: Outcome) -> Problem:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from havre.errors import Problem, RefusedError
 from havre.planning.differences import Side
 from havre.workflows.intent import Intent
-from havre.workflows.record import serving_configuration
+from havre.workflows.record import as_scaled, serving_configuration
 from havre.workflows.server import Server
 
 
@@ -21,14 +19,10 @@ def side_that_runs(server: Server, instance: str) -> Side:
     serving, recorded = server.state.releases.serving(instance), serving_configuration(server, instance)
     if serving is None or recorded is None:
         raise RefusedError(_nothing_serves(instance))
-    scales = server.state.instances.scales(instance)
-    services = tuple(
-        replace(service, replicas=scales.get(service.name, service.replicas)) for service in recorded.project.services
-    )
     return Side(
         label=f"release {serving.number}",
         app=recorded.app,
-        project=replace(recorded.project, services=services),
+        project=as_scaled(server, instance, recorded.project),
         files=recorded.files,
     )
 

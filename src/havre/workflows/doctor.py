@@ -31,7 +31,7 @@ from havre.workflows.check import look_at_server
 from havre.workflows.circumstances import images_of, load_of, names_of, room_of, visits_of
 from havre.workflows.compose_files import processes_of_procfile
 from havre.workflows.fills import fills_of
-from havre.workflows.record import Recorded, unseal_configuration
+from havre.workflows.record import Recorded, as_scaled, unseal_configuration
 from havre.workflows.server import Server
 
 LINES = 60
@@ -82,7 +82,7 @@ def examine(server: Server, instance: str, service: str | None = None) -> Diagno
         replicas = _replicas(server, instance, recorded.project, secrets)
     facts = Facts(
         instance=instance,
-        project=recorded.project,
+        project=as_scaled(server, instance, recorded.project),
         app=recorded.app,
         now=clock.now(),
         replicas=replicas,

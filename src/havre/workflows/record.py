@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -77,6 +77,13 @@ def serving_configuration(server: Server, instance: str) -> Recorded | None:
     if serving is None or not server.state.releases.sealed(instance, serving.number):
         return None
     return unseal_configuration(server, instance, serving.number)
+
+
+def as_scaled(server: Server, instance: str, project: Project) -> Project:
+    """The same with as many replicas of each service as `havre scale` last asked for."""
+    scales = server.state.instances.scales(instance)
+    services = (replace(one, replicas=scales.get(one.name, one.replicas)) for one in project.services)
+    return replace(project, services=tuple(services))
 
 
 def pinned_images(project: Project, observed: Observed) -> tuple[PinnedImage, ...]:

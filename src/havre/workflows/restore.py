@@ -30,6 +30,8 @@ from havre.workflows.storage import Storage
 from havre.workflows.which_snapshot import chosen_snapshot
 
 Progress = Callable[[str], None]
+_LONGEST = 63
+"""Bytes: PostgreSQL cuts longer names, MySQL refuses them from 65 on."""
 _REDIS_COPIES = 3
 """The file from before, the new one, and the new one as append-only file."""
 
@@ -97,6 +99,8 @@ class _One:
         """By kind."""
         if to is not None and self.snapshot.kind not in (*DATABASE_KINDS, "volume"):
             raise InputError(_not_beside(self.snapshot, self.storage.repository(self.snapshot.repository)))
+        if to is not None and not 0 < len(to.encode()) <= _LONGEST:
+            raise InputError(_no_name(to))
         if self.snapshot.kind in DATABASE_KINDS:
             return self._databases(to)
         match self.snapshot.kind:
@@ -243,6 +247,16 @@ def _several(snapshot: Snapshot) -> Problem:
     return Problem(
         summary=f"--to needs one database or volume, and {snapshot.id} holds several: {names}",
         hint="say which with --only NAME, or restore all of them without --to",
+        code="restore-to",
+    )
+
+
+def _no_name(to: str) -> Problem:
+    return Problem(
+        summary=f"`{to}` can be the name of no database or volume",
+        evidence=(f"it has {len(to.encode())} bytes, a name 1 to {_LONGEST}",),
+        effect="nothing was changed",
+        hint="give --to another name",
         code="restore-to",
     )
 

@@ -87,6 +87,10 @@ def test_scaling_changes_the_number_of_replicas_and_lasts(shop: Shop) -> None:
     assert {"web.1", "web.2", "web.3"} <= set(shop.replicas())
     shop.havre("scale", "web=file", "-y")
     assert len([name for name in shop.replicas() if name.startswith("web")]) == 1
+    shop.havre("scale", "web=0", "-y")
+    told = shop.havre("doctor", check=False)
+    assert "web: runs nowhere: it is scaled to 0" in told.stdout + told.stderr
+    assert "web: has no replica" not in told.stdout + told.stderr
 
 
 def test_a_restart_replaces_replicas_without_dropping_a_request(shop: Shop) -> None:
@@ -105,6 +109,38 @@ def test_a_stateful_service_stops_first_and_requests_wait(shop: Shop) -> None:
     shop.deploy()
     assert shop.get("/")[0] == 200
     assert len([name for name in shop.replicas() if name.startswith("db")]) == 1
+
+
+@pytest.mark.parametrize("shop", ["process"], indirect=True)
+def test_of_a_failed_release_it_is_told_whose_old_replica_was_stopped_first(shop: Shop) -> None:
+    shop.deploy()
+    shop.write(db="2")
+    path = shop.directory / "compose.yaml"
+    broken = '    command: ["sh", "-c", "exit 7"]\n    environment: {ROLE: db'
+    path.write_text(path.read_text().replace("    environment: {ROLE: db", broken))
+    told = " ".join(shop.deploy(check=False).stderr.split())
+    assert "effect: db stood still meanwhile: requests waited up to 15 s, then failed" in told
+    shop.write(web="2", broken="boot")
+    told = shop.deploy(check=False).stderr
+    assert "[release-failed]" in told
+    assert "stood still" not in told
+
+
+@pytest.mark.parametrize("shop", ["process"], indirect=True)
+def test_a_snapshot_that_nobody_could_read_is_refused_before_the_release_begins(shop: Shop) -> None:
+    manifest = shop.directory / "havre.yaml"
+    shop.deploy()
+    shop.write(api="2")
+    migrate = "release:\n  migrate: {service: api, run: 'true'}\n"
+    manifest.write_text(manifest.read_text().replace("release:\n", migrate) + "backups:\n  db: {kind: volume}\n")
+    plan = shop.havre("plan")
+    assert "snapshot db" in plan.stdout
+    assert "warning: nobody has confirmed yet" in plan.stderr
+    refused = shop.deploy(check=False)
+    assert (refused.returncode, "[key-not-escrowed]" in refused.stderr) == (3, True), refused.stderr
+    assert [release["number"] for release in shop.json("releases")] == [1]
+    shop.havre("backup", "export-key", "--to", str(shop.directory / "key"))
+    assert shop.deploy().returncode == 0
 
 
 def test_logs_exec_and_run_reach_the_replicas(shop: Shop) -> None:

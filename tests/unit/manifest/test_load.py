@@ -248,6 +248,12 @@ backups:
     ]
 
 
+def test_a_host_with_letters_that_dns_lacks_is_told_as_dns_writes_it() -> None:
+    assert problems("app: shop\nroutes: [{host: münchen.example, to: 'web:80'}]") == [
+        "havre.yaml:2:11: routes[0].host: `münchen.example` must be written as DNS knows it: `xn--mnchen-3ya.example`"
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
