@@ -14,7 +14,8 @@ EVERY_NIGHT, EVERY_HOUR, EVERY_WEEK, EVERY_MINUTE = "0 3 * * *", "17 * * * *", "
 _DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _NAMES = {name.lower(): name for name in _DAYS}
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where timers look for programs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ def every(seconds: float) -> str:
 def crontab(timers: Sequence[Timer], runner: Runner, *, log: str | None = None) -> str:
     """Lines for a file in /etc/cron.d: what is said goes to `log`, else to the system's log under the timer's name."""
     lines = ["# Made by `havre export cron`; make it again when the schedules in havre.yaml change."]
-    lines += [f"{name}={value}" for name, value in (("SHELL", "/bin/sh"), ("PATH", _PATH), *runner.variables)]
+    lines += [f"{name}={value}" for name, value in (("SHELL", "/bin/sh"), ("PATH", PATH), *runner.variables)]
     for timer in timers:
         command = shlex.join([*runner.program, *timer.arguments])
         to = f">> {shlex.quote(log)} 2>&1" if log else f"2>&1 | logger -t {timer.name}"
@@ -99,7 +100,7 @@ def systemd(timers: Sequence[Timer], runner: Runner, *, log: str | None = None) 
         command = " ".join(_quoted(word) for word in (*runner.program, *timer.arguments))
         service = ["[Unit]", f"Description={timer.name}", "", "[Service]", "Type=oneshot", f"ExecStart={command}"]
         service += [f"User={runner.user}"] if runner.user != "root" else []
-        service += [f"Environment={_quoted(f'{name}={value}')}" for name, value in (("PATH", _PATH), *runner.variables)]
+        service += [f"Environment={_quoted(f'{name}={value}')}" for name, value in (("PATH", PATH), *runner.variables)]
         service += [f"StandardOutput=append:{log}", "StandardError=inherit"] if log else []
         calendars = [f"OnCalendar={calendar}" for calendar in on_calendar(timer.schedule)]
         unit = ["[Unit]", f"Description={timer.name}", "", "[Timer]", *calendars, "Persistent=true", ""]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import pwd
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from havre.backups.timers import Runner, crontab, systemd, timers_for
+from havre.backups.timers import PATH, Runner, crontab, systemd, timers_for
 from havre.cli.options import Chosen
 from havre.cli.session import environment, open_state
 from havre.cli.show import say
 from havre.errors import InputError, Problem
+from havre.host.commands import find_program
 from havre.host.files import write_atomic
 from havre.model.app import App
 
@@ -30,8 +32,9 @@ def export_timers(chosen: Chosen, app: App, system: str, *, target: Path | None 
     )
     if not timers:
         raise InputError(_nothing_scheduled(app))
-    seen = tuple((name, value) for name in PASSED_ON if (value := environment().get(name)))
-    runner = Runner(program=_program(), user=person_running(), variables=seen)
+    runner = Runner(
+        program=_program(), user=person_running(), variables=tuple(_passed_on(open_state(chosen).directory))
+    )
     log = str(Path(log).absolute()) if log else None
     if system == "cron":
         click.echo(crontab(timers, runner, log=log), nl=False)
@@ -50,6 +53,16 @@ def export_timers(chosen: Chosen, app: App, system: str, *, target: Path | None 
 def person_running() -> str:
     """Whose user id this process has: the one that a timer must have too."""
     return pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() else "root"
+
+
+def _passed_on(state: Path) -> Iterator[tuple[str, str]]:
+    """With the restic that is found now, where the timers' own PATH would find none."""
+    seen = environment()
+    yield from ((name, value) for name in PASSED_ON if (value := seen.get(name)))
+    restic = find_program("restic")
+    is_found = restic is None or str(Path(restic).parent) in PATH.split(":") or (state / "bin" / "restic").exists()
+    if not is_found and restic is not None and "HAVRE_RESTIC" not in seen:
+        yield "HAVRE_RESTIC", str(Path(restic).absolute())
 
 
 def _options(chosen: Chosen, app: App) -> list[str]:

@@ -1,4 +1,4 @@
-"""The vhost for a proxy in front, and what is said when this server's edge cannot stand behind one."""
+"""The vhost for a proxy in front, what is said when this server's edge cannot stand behind one, and timers."""
 
 from __future__ import annotations
 
@@ -40,3 +40,21 @@ def test_an_edge_that_stands_in_front_itself_is_told_of_with_all_that_is_missing
     said = " ".join(done.stderr.replace("|", " ").split())
     for words in ("http_port is 80", "https_port is 443", "trusted_proxies is empty", str(state / "server.yaml")):
         assert words in said
+
+
+@pytest.mark.parametrize("kind", ["cron", "systemd"])
+def test_timers_find_a_restic_that_only_the_persons_own_path_has(
+    state: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (state.parent / "havre.yaml").write_text("app: shop\nbackups: {web: {kind: volume, schedule: '0 2 * * *'}}\n")
+    own = state.parent / "opt"
+    own.mkdir()
+    (own / "restic").write_text("#!/bin/sh\n")
+    (own / "restic").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{own}:/usr/bin:/bin")
+    done = CliRunner().invoke(cli, ["export", kind])
+    assert done.exit_code == 0, done.output
+    assert f"HAVRE_RESTIC={own}/restic" in done.stdout
+    (state / "bin").mkdir()
+    (state / "bin" / "restic").write_text("")
+    assert "HAVRE_RESTIC" not in CliRunner().invoke(cli, ["export", kind]).stdout
