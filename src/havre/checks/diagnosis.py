@@ -62,7 +62,7 @@ def _services(facts: Facts) -> Iterator[Finding]:
             continue
         if not found and service.replicas:
             yield _missing(facts, service)
-        if not found and not service.replicas:
+        if not found and service.name in facts.emptied:
             yield _scaled_to_nothing(service)
         for one in found:
             finding = _finding(facts, service, one)

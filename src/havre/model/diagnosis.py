@@ -202,6 +202,8 @@ class Facts:
     only: str | None = None
     comes_back: bool = True
     """Something runs `havre boot now` after a reboot."""
+    emptied: frozenset[str] = frozenset()
+    """Services of which `havre scale` left no replica, although the release has some."""
     has_systemd: bool = True
     processes: frozenset[str] = frozenset()
     """The services that are lines of a Procfile."""

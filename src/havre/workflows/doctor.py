@@ -74,6 +74,7 @@ def examine(server: Server, instance: str, service: str | None = None) -> Diagno
     if service is not None and service not in recorded.project.service_names:
         raise InputError(_no_such_service(instance, service, recorded.project))
     secrets = secret_values(recorded.project)
+    scales = server.state.instances.scales(instance)
     edge, machine = _edge(server, instance), look_at_server(server)
     with ThreadPoolExecutor(WORKERS) as pool:
         names = pool.submit(names_of, server, edge.applied, machine.system or System())
@@ -83,6 +84,7 @@ def examine(server: Server, instance: str, service: str | None = None) -> Diagno
     facts = Facts(
         instance=instance,
         project=as_scaled(server, instance, recorded.project),
+        emptied=frozenset(one.name for one in recorded.project.services if one.replicas and scales.get(one.name) == 0),
         app=recorded.app,
         now=clock.now(),
         replicas=replicas,
