@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -44,8 +45,8 @@ class Volumes:
 
     def listed(self) -> Iterator[ObservedVolume]:
         """All volumes."""
-        for record in sorted(self._root.glob("*/volume.json")):
-            yield msgspec.json.decode(record.read_bytes(), type=ObservedVolume)
+        for content in _records(self._root, "*/volume.json"):
+            yield msgspec.json.decode(content, type=ObservedVolume)
 
 
 class Networks:
@@ -84,8 +85,15 @@ class Networks:
 
     def listed(self) -> Iterator[ObservedNetwork]:
         """All networks."""
-        for record in sorted(self._root.glob("*.json")):
-            yield msgspec.json.decode(record.read_bytes(), type=ObservedNetwork)
+        for content in _records(self._root, "*.json"):
+            yield msgspec.json.decode(content, type=ObservedNetwork)
+
+
+def _records(root: Path, pattern: str) -> Iterator[bytes]:
+    """What those files hold; several are removed at once, and one that went meanwhile is no more."""
+    for record in sorted(root.glob(pattern)):
+        with contextlib.suppress(FileNotFoundError):
+            yield record.read_bytes()
 
 
 def in_use(kind: str, name: str, users: Iterable[str]) -> Problem:
