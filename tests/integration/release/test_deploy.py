@@ -120,7 +120,7 @@ def test_of_a_failed_release_it_is_told_whose_old_replica_was_stopped_first(shop
     path.write_text(path.read_text().replace("    environment: {ROLE: db", broken))
     told = " ".join(shop.deploy(check=False).stderr.split())
     assert "effect: db stood still meanwhile: requests waited up to 15 s, then failed" in told
-    shop.write(web="2", broken="boot")
+    shop.write(web="2", broken="exit")
     told = shop.deploy(check=False).stderr
     assert "[release-failed]" in told
     assert "stood still" not in told
