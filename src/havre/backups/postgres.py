@@ -78,7 +78,7 @@ class Postgres:
                 f"pg_dump ended with 0 for {', '.join(chosen)}",
                 "every table's data is whole, its rows counted",
                 *(f"{name} lets nobody in (datallowconn): no backup has it" for name in closed),
-            ),  # fmt: skip
+            ),
             doubts=tuple(doubts),
             globals_sql=answered(place, owner("pg_dumpall", "--globals-only")),
             version=query(place, "postgres", "SHOW server_version"),
