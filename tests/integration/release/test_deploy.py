@@ -87,10 +87,18 @@ def test_scaling_changes_the_number_of_replicas_and_lasts(shop: Shop) -> None:
     assert {"web.1", "web.2", "web.3"} <= set(shop.replicas())
     shop.havre("scale", "web=file", "-y")
     assert len([name for name in shop.replicas() if name.startswith("web")]) == 1
-    shop.havre("scale", "web=0", "-y")
+
+
+@pytest.mark.parametrize("shop", ["process"], indirect=True)
+def test_what_a_person_scaled_to_nothing_is_not_called_missing(shop: Shop) -> None:
+    path = shop.directory / "compose.yaml"
+    aide = "services:\n  aide:\n    <<: *common\n    command: sleep 600\n    healthcheck: {disable: true}\n"
+    path.write_text(path.read_text().replace("services:\n", aide))
+    shop.deploy()
+    shop.havre("scale", "aide=0", "-y")
     told = shop.havre("doctor", check=False)
-    assert "web: runs nowhere: it is scaled to 0" in told.stdout + told.stderr
-    assert "web: has no replica" not in told.stdout + told.stderr
+    assert "aide: runs nowhere: it is scaled to 0" in told.stdout + told.stderr
+    assert "has no replica" not in told.stdout + told.stderr
 
 
 def test_a_restart_replaces_replicas_without_dropping_a_request(shop: Shop) -> None:
