@@ -95,11 +95,20 @@ def _write_lines(layout: Layout, lines: Iterable[str]) -> None:
         write_atomic(layout.certificate_list, text)
 
 
-def local_pem(layout: Layout, app: AppEdge) -> bytes | None:
-    """The PEM of an app with its own or a self-signed certificate, checked; None when the one on disk will do."""
+def local_pem(layout: Layout, app: AppEdge, old: AppEdge | None = None) -> bytes | None:
+    """The PEM of an app with its own or a self-signed certificate, checked; None when the one on disk will do.
+
+    That is so, too, where its own files are not good any more (expired, damaged, gone) and `old` was served with them:
+    whoever ends a hold, undoes a release or stops a service changes no certificate, and visitors keep the one they get.
+    """
     for file in wanted_files(layout, app):
         if file.kind == "own":
-            pem = _own(app)
+            try:
+                pem = _own(app)
+            except RefusedError:
+                if old is not None and (old.tls, old.hosts) == (app.tls, app.hosts) and file.path.exists():
+                    return None
+                raise
             return None if file.path.exists() and file.path.read_bytes() == pem else pem
         if file.kind == "self-signed" and not _is_good(file):
             return x509.self_signed(file.hosts)

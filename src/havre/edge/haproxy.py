@@ -108,13 +108,14 @@ class Edge:
             self._ensure_running()
             old = load_applied(self.layout, app.instance)
             self._refuse(old, app)
-            pem = certificate_files.local_pem(self.layout, app) if self.settings.https_port else None
+            served = old.app if old else None
+            pem = certificate_files.local_pem(self.layout, app, served) if self.settings.https_port else None
             room = self._with_room(old, app)
             step = transition.to_app(room, app, load_pool(self.layout), self.settings, hold=hold, until=until)
             if old == step.applied and pem is None and not step.needs_reload:
                 return ApplyReport(changed=False, reloaded=False)
             self._perform(old, step)
-            self._certify(old.app if old else None, app, pem)
+            self._certify(served, app, pem)
             return ApplyReport(changed=True, reloaded=step.needs_reload)
 
     def switch(self, instance: str, wanted: Mapping[Endpoint, Sequence[Upstream]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,26 @@ def test_an_own_certificate_that_was_replaced_on_disk_is_shown_after_the_next_ro
     own(tmp_path, "two.example")
     assert Certificates(world.edge).renew().renewed == ("two.example",)
     assert shown(tls_port, "two.example").serial != before
+
+
+@pytest.mark.parametrize("fault", ["another key", "gone"])
+def test_an_own_certificate_that_went_bad_on_disk_stops_nothing_but_its_own_change(
+    make_world: Any, tls_port: int, tmp_path: Path, fault: str
+) -> None:
+    """A hold can be ended and a release undone all the same; visitors keep the certificate that was good."""
+    world = make_world(https_port=tls_port)
+    shop = app("shop", "shop.example", own(tmp_path, "shop.example"))
+    world.edge.apply(shop)
+    before = shown(tls_port, "shop.example").serial
+    if fault == "gone":
+        (tmp_path / "own.key").unlink()
+    else:
+        own(tmp_path, "shop.example", key_of="other.example")
+    world.edge.hold("shop", *WEB)
+    assert world.edge.apply(shop).changed
+    assert shown(tls_port, "shop.example").serial == before
+    complaint = "cannot be read" if fault == "gone" else "the key does not belong to the certificate"
+    with pytest.raises(RefusedError, match=complaint):
+        world.edge.apply(replace(shop, routes=(Route(host="new.example", service="web", port=3000),)))
+    with pytest.raises(RefusedError, match=complaint):
+        world.edge.refresh_certificate("shop")
