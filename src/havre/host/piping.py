@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import os
 import select
@@ -62,6 +63,10 @@ class Running:
         return self._errors.read().decode(errors="replace").strip()
 
 
+_PIPE = 1 << 20
+"""Bytes that a pipe holds: the most that Linux grants without asking, and the fewer turns the two take."""
+
+
 class Patient(io.RawIOBase):
     """What a program writes, as long as it goes on; who is slow to read costs no patience."""
 
@@ -69,6 +74,8 @@ class Patient(io.RawIOBase):
         if process.stdout is None:
             raise AssertionError("its output was not asked for")
         self._process, self._source, self._seconds = process, process.stdout, seconds
+        with contextlib.suppress(OSError):  # a smaller pipe does, too
+            fcntl.fcntl(self._source, fcntl.F_SETPIPE_SZ, _PIPE)
         self.gave_up = False
         self.at_end = False
         """It wrote its last byte, and whoever reads knows."""
