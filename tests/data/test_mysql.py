@@ -19,6 +19,7 @@ from mysql_stand import COUNTS, MysqlStand, deployed
 
 from havre.backups import mysql_swap
 from havre.backups.migration_tools import TOOLS
+from havre.backups.mysql_accounts import make_missing
 from havre.backups.mysql_revisions import schema_state
 from havre.backups.mysqldump import Code, Section
 from havre.backups.vault import escrow_text
@@ -44,6 +45,10 @@ CODE = (
     " WHERE ROUTINE_SCHEMA = '{0}'"
     " UNION ALL SELECT CONCAT_WS(' ', 'event', EVENT_NAME, DEFINER, STATUS) FROM information_schema.EVENTS"
     " WHERE EVENT_SCHEMA = '{0}' ORDER BY 1"
+)
+COLLATION = (
+    "SHOW CREATE DATABASE shop; SELECT ROUTINE_NAME, DATABASE_COLLATION FROM information_schema.ROUTINES"
+    " WHERE ROUTINE_SCHEMA = 'shop' ORDER BY 1"
 )
 RIGHTS = "SHOW GRANTS FOR shop; SHOW GRANTS FOR reader@'10.%'"
 
@@ -126,10 +131,11 @@ def test_a_database_comes_back_beside_and_where_it_is_gone(shop: MysqlStand, tak
     assert "shop: its events are not in be side: they would run beside the live ones" in told
     assert shop.sql("SELECT COUNT(*) FROM a_bigger", "be side") == "50"
     assert shop.sql("SELECT HEX(raw), note FROM customers WHERE id = 1", "be side") == "0027295C\tx'),('y\nz\\"
-    code = shop.sql(CODE.format("shop"))
+    code, collation = shop.sql(CODE.format("shop")), shop.sql(COLLATION)
+    assert "utf8mb4_czech_ci" in collation
     shop.sql("DROP DATABASE `be side`; DROP DATABASE shop", "")
     assert restore(shop.storage, shop.intent, "db", taken.id).kept == ()
-    assert shop.sql(CODE.format("shop")) == code
+    assert (shop.sql(CODE.format("shop")), shop.sql(COLLATION)) == (code, collation)
 
 
 def test_a_swap_that_fails_half_way_is_taken_back(shop: MysqlStand, taken: Snapshot, tmp_path: Path) -> None:
@@ -147,6 +153,14 @@ def test_a_swap_that_fails_half_way_is_taken_back(shop: MysqlStand, taken: Snaps
     assert "kept" not in shop.sql("SHOW DATABASES")
     assert not list(tmp_path.iterdir())
     shop.sql("DROP DATABASE fresh")
+
+
+def test_accounts_are_made_all_or_none(shop: MysqlStand) -> None:
+    place = place_of(shop.server, shop.name, "db")
+    wanted = "-- 'first'@'%'\nCREATE USER first;\n-- 'second'@'%'\nCREATE USER second IDENTIFIED VIA nothing;\n"
+    with pytest.raises(FailedError, match="nothing"):
+        make_missing(place, wanted)
+    assert shop.sql("SELECT COUNT(*) FROM mysql.user WHERE User IN ('first', 'second')") == "0"
 
 
 def test_what_no_rename_carries_over_is_refused_before_anything_is_touched(shop: MysqlStand, taken: Snapshot) -> None:

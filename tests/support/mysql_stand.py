@@ -14,6 +14,7 @@ COMPOSE = """
 services:
   db:
     image: mariadb:10.11
+    command: ["mariadbd", "--sql-mode=ANSI,TRADITIONAL"]
     environment:
       MARIADB_ROOT_PASSWORD: "s3cret pa'ss\\\\"
       MARIADB_DATABASE: shop
@@ -51,6 +52,7 @@ CREATE TRIGGER shop.noted AFTER INSERT ON `shop`.orders FOR EACH ROW BEGIN
     CALL note(NEW.id);
 END;;
 DELIMITER ;
+ALTER DATABASE shop CHARACTER SET utf8mb4 COLLATE utf8mb4_czech_ci;
 GRANT SELECT ON shop.orders TO shop;
 GRANT EXECUTE ON PROCEDURE shop.note TO shop;
 CREATE USER reader@'10.%' IDENTIFIED BY 'r';

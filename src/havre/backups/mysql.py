@@ -11,7 +11,7 @@ from typing import BinaryIO
 from havre.backups.feeding import Writable
 from havre.backups.frames import ENDING, Framed
 from havre.backups.mysql_accounts import accounts
-from havre.backups.mysql_client import DUMP, databases, program, query, recipe_of, sizes, tables
+from havre.backups.mysql_client import DUMP, as_file, databases, program, query, recipe_of, sizes, tables
 from havre.backups.mysqldump import DumpError, DumpReader
 from havre.backups.place import Keep, Place, Taken, produced
 from havre.errors import FailedError, InputError, Problem
@@ -77,7 +77,7 @@ _HEAD = 65536
 
 def _dump(place: Place, keep: Keep, database: str) -> Part:
     reader = DumpReader()
-    file = f"{database.replace('%', '%25').replace('/', '%2F')}.sql{ENDING}"
+    file = f"{as_file(database)}.sql{ENDING}"
     command = program("mysqldump", database, *DUMP)
     dumped = []
     before = tables(place, database)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 
 from havre.backups.mysql_client import answered_sql, literal, query, quoted, tried_sql
 from havre.backups.place import Place
+from havre.errors import HavreError
 
 _WRITTEN = "IF({0}Host = '', QUOTE({0}User), CONCAT(QUOTE({0}User), '@', QUOTE({0}Host)))"
 """An account as SQL writes it; MariaDB's roles have no host."""
@@ -35,13 +37,19 @@ def accounts(place: Place) -> str:
 def make_missing(place: Place, globals_sql: str) -> tuple[str, ...]:
     """The accounts of the snapshot that the server lacks, made as they were; those that exist are left alone.
 
-    Rights on tables that are not there yet are not given: see `give_rights`. Any other error raises FailedError.
+    Rights on tables that are not there yet are not given: see `give_rights`. Any other error raises FailedError,
+    and none was made.
     """
     present = set(query(place, _ALL).splitlines())
     blocks = {name: statements for name, statements in _blocks(globals_sql) if name not in present}
     made = "".join(line for lines in blocks.values() for line in lines if line.startswith("CREATE "))
     if made:
-        answered_sql(place, "", made)
+        try:
+            answered_sql(place, "", made)
+        except HavreError:
+            with suppress(HavreError):
+                forget(place, blocks)
+            raise
         give_rights(place, globals_sql, blocks)
     return tuple(blocks)
 
@@ -71,7 +79,8 @@ def rights_on_code(place: Place, database: str) -> tuple[str, ...]:
 
 def give_alike(place: Place, model: str, database: str) -> None:
     """Give every account the rights on `database` that it has on `model`."""
-    statements = (_ON_DATABASE.sub(f" ON {quoted(database)}.* TO ", line, 1) for line in rights_on(place, model))
+    own = f" ON {quoted(database)}.* TO "  # not a pattern: a backslash in it is one
+    statements = (_ON_DATABASE.sub(lambda _: own, line, 1) for line in rights_on(place, model))
     answered_sql(place, "", "".join(f"{line};\n" for line in statements))
 
 

@@ -43,7 +43,13 @@ DUMP = (
     "--comments", "--skip-dump-date", "--no-tablespaces", "--skip-compact", "--default-character-set=utf8mb4",
     "--max-allowed-packet=1G",
 )  # fmt: skip
-_CLIENT = ("--batch", "--raw", "--skip-column-names", "--default-character-set=utf8mb4", "--max-allowed-packet=1G")
+_CLIENT = (
+    "--batch", "--raw", "--skip-column-names", "--default-character-set=utf8mb4", "--max-allowed-packet=1G",
+    "--init-command=SET SESSION sql_mode = ''",
+)  # fmt: skip
+"""Whatever SQL the server speaks by default (ANSI has other quotes), this is what names and statements are read in."""
+OWN_MODE = "SET SESSION sql_mode = @@GLOBAL.sql_mode;\n"
+"""Before a statement of the user's."""
 _SYSTEM = ("mysql", "information_schema", "performance_schema", "sys", "ndbinfo")
 TABLE_TYPES = "'BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE'"
 NAME = "@database@"
@@ -123,6 +129,11 @@ def quoted(name: str) -> str:
 def literal(text: str) -> str:
     """An SQL string."""
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def as_file(database: str) -> str:
+    """A name of a database as part of the name of a file: whoever may make databases chooses no directory."""
+    return database.replace("%", "%25").replace("/", "%2F")
 
 
 def recipe_of(place: Place, database: str) -> tuple[str, ...]:

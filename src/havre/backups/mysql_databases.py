@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -13,7 +13,9 @@ from havre.backups import mysql_accounts, mysql_swap
 from havre.backups.databases import TRUE
 from havre.backups.mysql import KEPT
 from havre.backups.mysql_client import (
+    OWN_MODE,
     answered_sql,
+    as_file,
     client,
     databases,
     exists,
@@ -92,14 +94,16 @@ class MysqlDatabases:
                 self._code[name] = self._load(name, dump)
             verify_rows(self.place, name, part)
         except BaseException:
-            mysql_swap.drop(self.place, name)
+            with suppress(HavreError):  # a server that is gone takes nothing more; why it went is to be told
+                mysql_swap.drop(self.place, name)
             raise
         left_out = f"{part.name}: its events are not in {name}: they would run beside the live ones"
         return (left_out,) if self._code[name].has_events else ()
 
     def rehearse(self, part: Part, source: AbstractContextManager[BinaryIO]) -> str:
         """Under its own name, which code and rights may mention; events are made too, and none of them runs."""
-        answered_sql(self.place, "", "SET GLOBAL event_scheduler = OFF")
+        if query(self.place, "SELECT @@GLOBAL.event_scheduler") == "ON":  # where it is DISABLED it cannot be set
+            answered_sql(self.place, "", "SET GLOBAL event_scheduler = OFF")
         mysql_swap.remove(self.place, part.name)
         self.fill(part.name, part, source)
         answered_sql(self.place, part.name, self._code[part.name].script({Section.EVENTS}))
@@ -110,10 +114,12 @@ class MysqlDatabases:
         if exists(self.place, live.name):
             try:
                 self._swaps[fresh] = mysql_swap.prepared(
-                    self.place, live.name, fresh, old, self._code[fresh], self.aside / f"{old}.sql"
+                    self.place, live.name, fresh, old, self._code[fresh], self._aside(old)
                 )
             except BaseException:
-                mysql_swap.drop(self.place, old)
+                with suppress(HavreError):
+                    mysql_swap.drop(self.place, old)
+                self._aside(old).unlink(missing_ok=True)
                 raise
 
     def take_place(self, live: Part, fresh: str, old: str) -> tuple[bool, tuple[str, ...]]:
@@ -144,6 +150,7 @@ class MysqlDatabases:
         kept = tuple(name for name in databases(self.place) if re.search(KEPT, name))
         for name in kept:
             mysql_swap.drop(self.place, name)
+            self._aside(name).unlink(missing_ok=True)
         return kept
 
     def await_start(self, limit: float) -> bool:
@@ -158,8 +165,12 @@ class MysqlDatabases:
 
     def answer(self, database: str, sql: str) -> str:
         """MySQL says `1`."""
-        answer = query(self.place, sql, database)
+        answer = query(self.place, OWN_MODE + sql, database)
         return TRUE if answer == "1" else answer
+
+    def _aside(self, old: str) -> Path:
+        """Where the code of what is kept under that name is written down while it changes places."""
+        return self.aside / f"{as_file(old)}.sql"
 
     def _load(self, name: str, dump: BinaryIO) -> Code:
         loaded = _Loaded(dump)
@@ -175,11 +186,11 @@ class MysqlDatabases:
 
 
 class _Loaded:
-    """A dump as the client is given it: without events, and with triggers that name no other database."""
+    """A dump as the client is given it: without events, and with code that names no other database."""
 
     def __init__(self, dump: BinaryIO) -> None:
         self._dump = dump
-        self._triggers = bytearray()
+        self._held = bytearray()
         self.reader = DumpReader()
         self.code = Code()
 
@@ -193,12 +204,12 @@ class _Loaded:
     def _passed(self, piece: bytes) -> Iterator[bytes]:
         for section, cut in self.reader.split(piece):
             self.code.add(section, cut)
-            if section is Section.TRIGGERS:
-                self._triggers += cut
+            if section in (Section.TRIGGERS, Section.ROUTINES):
+                self._held += cut
                 continue
-            if self._triggers:
-                yield unqualified(bytes(self._triggers)).encode(errors="surrogateescape")
-                self._triggers.clear()
+            if self._held:
+                yield unqualified(bytes(self._held)).encode(errors="surrogateescape")
+                self._held.clear()
             if section is not Section.EVENTS:
                 yield cut
 
@@ -235,7 +246,8 @@ def _large_statements(place: Place) -> Iterator[None]:
     try:
         yield
     finally:
-        answered_sql(place, "", f"SET GLOBAL max_allowed_packet = {before}")
+        with suppress(HavreError):  # a server that is gone forgets it too
+            answered_sql(place, "", f"SET GLOBAL max_allowed_packet = {before}")
 
 
 def _load_failed(place: Place, database: str, code: int, complaints: str) -> Problem:

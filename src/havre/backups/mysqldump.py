@@ -1,8 +1,8 @@
 """Read a dump of MySQL or MariaDB while it passes by: is it whole, how many rows has each table, what is its code.
 
 The rows are those of the dump itself, so the counts are exact whatever is written to the live database meanwhile. The
-text is the one `mysqldump` and `mariadb-dump` write for one database, with comments, locks around the data and
-`--hex-blob`: then a line begins every statement, and nothing outside of strings has a parenthesis but rows.
+text is the one `mysqldump` and `mariadb-dump` write for one database, with comments and `--hex-blob`: then a line
+begins every statement, and nothing outside of strings has a parenthesis but rows.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ _INSERT = re.compile(
     rb"INSERT (?:IGNORE )?INTO " + _NAME + rb" (?:\(" + _NAME + rb"(?:, ?" + _NAME + rb")*\) )?VALUES[ \n]"
 )
 _STRING = re.compile(rb"'[^'\\]*+(?:\\.[^'\\]*+)*+'", re.DOTALL)
-_TRIGGERS = (b"UNLOCK TABLES", b"/*!50003 SET @saved_")
-"""How the line begins that ends a table's data, and the first one of its triggers where it has no data."""
+_TRIGGERS = (b"ALTER DATABASE `", b"/*!50003 SET @saved_")
+"""How the first line of a table's triggers begins; what ends its data (a COMMIT, since MariaDB 11) is none of them."""
 _END = b"/*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */;"
 _COMPLETED = b"-- Dump completed"
 _QUALIFIED = re.compile(
@@ -53,6 +53,8 @@ _QUALIFIED = re.compile(
     r"(?:({name})\s*\.\s*)?({name}\s+FOR\s+EACH\s+ROW\b)".replace("{name}", r"(?:`(?:[^`]|``)+`|[^\s`.]+)"),
     re.IGNORECASE,
 )
+_COLLATED = re.compile(r"^ALTER DATABASE `(?:[^`]|``)+` (?=CHARACTER SET \S+ COLLATE \S+ ;\r?$)", re.MULTILINE)
+"""Around code from when its database had another collation: the dump names the database that it was taken of."""
 
 
 class DumpError(Exception):
@@ -191,7 +193,7 @@ class Code:
             self._pieces.append((section, piece))
 
     def script(self, of: Collection[Section] = CODE) -> str:
-        """Settings first; nothing where there is no code. Triggers do not name the database that they are of."""
+        """Settings first; nothing where there is no code. Nothing in it names the database that it was dumped of."""
         code = b"".join(piece for section, piece in self._pieces if section in of)
         lines = self._settings.decode(errors="surrogateescape").splitlines()
         settings = "\n".join(line for line in lines if line.startswith("/*!"))
@@ -204,5 +206,8 @@ class Code:
 
 
 def unqualified(code: bytes) -> str:
-    """Triggers are dumped as they were typed: one that names its database could not be made in another one."""
-    return _QUALIFIED.sub(r"\1\3\5", code.decode(errors="surrogateescape"))
+    """Triggers are dumped as they were typed: one that names its database could not be made in another one.
+
+    A change of the collation is one of the database that the code is made in, not of the live one.
+    """
+    return _COLLATED.sub("ALTER DATABASE ", _QUALIFIED.sub(r"\1\3\5", code.decode(errors="surrogateescape")))

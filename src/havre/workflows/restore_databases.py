@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -44,9 +44,9 @@ class RestoredDatabases:
             for part, name in fresh.items():
                 self.databases.prepare(part, name, fits(part.name, f"__before_{mark}"))
         except BaseException:
-            for name in fresh.values():
-                self.databases.drop(name)
-            self.databases.forget_accounts(made)
+            self._drop(fresh.values())
+            with suppress(HavreError):
+                self.databases.forget_accounts(made)
             raise
         try:
             kept = self._swap_all(fresh, mark)
@@ -66,7 +66,8 @@ class RestoredDatabases:
         try:
             self._tell(self._fill(to, part))
         except BaseException:
-            self.databases.forget_accounts(made)
+            with suppress(HavreError):
+                self.databases.forget_accounts(made)
             raise
         self._tell(self.databases.give_rights(self.snapshot.globals_sql, made))
 
@@ -87,16 +88,26 @@ class RestoredDatabases:
 
     def _swap_all(self, fresh: dict[Part, str], mark: str) -> tuple[str, ...]:
         kept = []
-        with requests_held(self.server.traffic, self.instance):
-            for part, name in fresh.items():
-                old = fits(part.name, f"__before_{mark}")
-                was_there, told = self.databases.take_place(part, name, old)
-                self._tell(told)
-                if was_there:
-                    kept.append(old)
+        try:
+            with requests_held(self.server.traffic, self.instance):
+                for part, name in fresh.items():
+                    old = fits(part.name, f"__before_{mark}")
+                    was_there, told = self.databases.take_place(part, name, old)
+                    self._tell(told)
+                    if was_there:
+                        kept.append(old)
+        except HavreError:
+            self._drop(fresh.values())  # those that changed places have left nothing under that name
+            raise
         for name in fresh.values():
             self.databases.finish(name)
         return tuple(kept)
+
+    def _drop(self, names: Iterable[str]) -> None:
+        """What was filled for nothing; a server that does not answer must not hide why it was."""
+        for name in names:
+            with suppress(HavreError):
+                self.databases.drop(name)
 
     def _tell(self, lines: tuple[str, ...]) -> None:
         for line in lines:

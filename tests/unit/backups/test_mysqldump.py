@@ -38,6 +38,9 @@ INSERT INTO `it's (``odd``)` VALUES
 INSERT INTO `it's (``odd``)` VALUES
 (5,'',-1.5);
 UNLOCK TABLES;
+COMMIT;
+SET AUTOCOMMIT=@OLD_AUTOCOMMIT;
+ALTER DATABASE `sh``op` CHARACTER SET latin1 COLLATE latin1_swedish_ci ;
 /*!50003 SET @saved_cs_client      = @@character_set_client */ ;
 DELIMITER ;;
 /*!50003 CREATE*/ /*!50017 DEFINER=`root`@`%`*/ /*!50003 TRIGGER shop.t AFTER INSERT ON `shop`.orders FOR EACH ROW BEGIN
@@ -48,6 +51,7 @@ INSERT INTO `orders` VALUES
 (1),(2);
 END */;;
 DELIMITER ;
+ALTER DATABASE `sh``op` CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci ;
 
 --
 -- Table structure for table `empty`
@@ -131,6 +135,12 @@ def test_code_is_kept_without_the_data_and_triggers_name_no_database() -> None:
     assert script.startswith("/*!40101 SET NAMES utf8mb4 */;\n"), "what only the dump's own reader is told stays away"
     assert "TRIGGER t AFTER INSERT ON orders FOR EACH ROW BEGIN" in script
     assert "CREATE TABLE" not in script
+    assert "AUTOCOMMIT" not in script, "what only the data has set cannot be set back"
+    collated = [line for line in script.splitlines() if line.startswith("ALTER")]
+    assert collated == [
+        "ALTER DATABASE CHARACTER SET latin1 COLLATE latin1_swedish_ci ;",
+        "ALTER DATABASE CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci ;",
+    ], "of the database that the code is made in"
     assert "VIEW `v`" in script
     assert code.has_events
     assert "EVENT" not in code.script(CODE - {Section.EVENTS})
