@@ -57,6 +57,18 @@ def test_all_input_arrives_and_its_end_too(web: Stage) -> None:
     assert (done.exit_code, done.complaints) == (0, "heard\n")
 
 
+class Damaged(io.RawIOBase):
+    """Input that cannot be read to its end."""
+
+    def read(self, _size: int = -1, /) -> bytes:
+        raise RuntimeError("damaged")
+
+
+def test_input_that_cannot_be_read_ends_the_command_and_is_told(web: Stage) -> None:
+    with pytest.raises(RuntimeError, match="damaged"):
+        stream(web, "cat", Damaged(), timeout=5)
+
+
 def test_children_of_a_shell_read_its_input(web: Stage) -> None:
     _, output = stream(web, "(head -c 4; cat) | wc -c", io.BytesIO(bytes(3_000_000)))
     assert int(output) == 3_000_000

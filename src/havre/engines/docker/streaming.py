@@ -86,6 +86,8 @@ def stream_in(call: Call, *, stdin: BinaryIO | None, stdout: BinaryIO, bulk: boo
             feeder.start()
         frames = _Frames(_Said(raw, feeder, call.timeout))
         frames.pour(stdout)
+    if feeder is not None and feeder.error is not None:
+        raise feeder.error
     return call.ended(run, frames.complaints)
 
 
@@ -115,16 +117,27 @@ class _Feeder(threading.Thread):
         self._raw, self._pipe, self._stdin = raw, pipe, stdin
         self.moved = clock.elapsed()
         """When it last got rid of something."""
+        self.error: Exception | None = None
+        """Why the source could not be read to its end: what the command was given is not all of it."""
 
     def run(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # ValueError: the caller closed the source, done with it early
-            if self._pipe is None:
-                self._send(_CHUNK, self._raw.sendall)
+        try:
+            self._feed()
+        except (OSError, ValueError):  # ValueError: the caller closed the source, done with it early
+            pass
+        except Exception as error:  # noqa: BLE001 - raised where the command is waited for
+            self.error = error
+        finally:
+            with contextlib.suppress(OSError):  # or the command would wait for more
                 self._raw.shutdown(socket.SHUT_WR)
-                return
-            with self._pipe as pipe:
-                self._raw.shutdown(socket.SHUT_WR)  # by that way comes nothing
-                self._send(_CHUNK, lambda chunk: _write_all(pipe, chunk))
+
+    def _feed(self) -> None:
+        if self._pipe is None:
+            self._send(_CHUNK, self._raw.sendall)
+            return
+        with self._pipe as pipe:
+            self._raw.shutdown(socket.SHUT_WR)  # by that way comes nothing
+            self._send(_CHUNK, lambda chunk: _write_all(pipe, chunk))
 
     def _send(self, size: int, write: Callable[[bytes], None]) -> None:
         while chunk := self._stdin.read(size):
@@ -195,7 +208,7 @@ class _Frames:
 _SEND = """
 f=/dev/shm/$1; shift
 if mkfifo -m 600 "$f" 2>/dev/null; then
-    exec 3<>"$f"; echo ready; read -r way
+    exec 3<>"$f"; echo ready; read -r way || { rm "$f"; exit 1; }
     if [ "$way" = pipe ]; then exec 4>"$f"; else exec 4>&1; fi
     rm "$f"; exec 3<&-
 else
@@ -231,7 +244,7 @@ def _stream_past(call: Call, stdout: BinaryIO) -> Streamed | None:
 def _copy_pipe(raw: socket.socket, pipe: BinaryIO, frames: _Frames, stdout: BinaryIO, timeout: float | None) -> None:
     """The output comes by the pipe; the engine is listened to aside, for the complaints and the end."""
     raw.settimeout(None)  # a command that works may have no complaint for hours
-    aside = threading.Thread(target=lambda: list(frames), daemon=True)
+    aside = threading.Thread(target=_listen, args=(frames,), daemon=True)
     aside.start()
     try:
         while _in_time(select.select([pipe], [], [], timeout)[0]) and (piece := pipe.read(_CHUNK)):
@@ -242,6 +255,13 @@ def _copy_pipe(raw: socket.socket, pipe: BinaryIO, frames: _Frames, stdout: Bina
         with contextlib.suppress(OSError):
             raw.shutdown(socket.SHUT_RDWR)  # wakes who listens
         raise
+
+
+def _listen(frames: _Frames) -> None:
+    """To the end; where the connection breaks, whoever asks how the command ended is told."""
+    with contextlib.suppress(OSError):
+        for _ in frames:
+            pass
 
 
 def _in_time(came: object) -> bool:
