@@ -155,6 +155,14 @@ def test_a_swap_that_fails_half_way_is_taken_back(shop: MysqlStand, taken: Snaps
     shop.sql("DROP DATABASE fresh")
 
 
+def test_the_history_of_tables_is_told_to_be_in_no_backup(shop: MysqlStand) -> None:
+    shop.sql("CREATE TABLE past (id INT) WITH SYSTEM VERSIONING; INSERT INTO past VALUES (1); UPDATE past SET id = 2")
+    [snapshot] = back_up(shop.storage, shop.intent, ["db"])
+    shop.sql("DROP TABLE past")
+    assert dict(snapshot.parts[0].counts)["past"] == 1
+    assert "without what system-versioned tables keep of earlier rows: shop.past" in snapshot.checks
+
+
 def test_accounts_are_made_all_or_none(shop: MysqlStand) -> None:
     place = place_of(shop.server, shop.name, "db")
     wanted = "-- 'first'@'%'\nCREATE USER first;\n-- 'second'@'%'\nCREATE USER second IDENTIFIED VIA nothing;\n"
@@ -258,6 +266,7 @@ def test_a_killed_dump_a_lost_table_and_a_wrong_password_are_failed_backups(shop
     with pytest.raises(FailedError, match="Access denied") as failed:
         back_up(shop.storage, shop.intent, ["db"])
     assert "s3cret" not in str(failed.value)
+    assert "`kind: volume`" in failed.value.problems[0].hint
     docker("stop", container)
     with pytest.raises(FailedError, match="no replica of db runs"):
         back_up(shop.storage, shop.intent, ["db"])

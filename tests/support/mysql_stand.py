@@ -14,7 +14,7 @@ COMPOSE = """
 services:
   db:
     image: mariadb:10.11
-    command: ["mariadbd", "--sql-mode=ANSI,TRADITIONAL"]
+    command: ["mariadbd", "--sql-mode=ANSI,TRADITIONAL", "--port=3310"]
     environment:
       MARIADB_ROOT_PASSWORD: "s3cret pa'ss\\\\"
       MARIADB_DATABASE: shop
@@ -22,7 +22,7 @@ services:
       MARIADB_PASSWORD: clerk
       MYSQL_HOST: elsewhere
     volumes: ["dbdata:/var/lib/mysql"]
-    healthcheck: {test: ["CMD", "mariadb-admin", "-h", "127.0.0.1", "ping"], interval: 1s, timeout: 5s, retries: 60}
+    healthcheck: {test: mariadb-admin -h 127.0.0.1 -P 3310 ping, interval: 1s, timeout: 5s, retries: 60}
 volumes: {dbdata: {}}
 """
 SHOP = r"""

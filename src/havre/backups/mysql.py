@@ -11,7 +11,17 @@ from typing import BinaryIO
 from havre.backups.feeding import Writable
 from havre.backups.frames import ENDING, Framed
 from havre.backups.mysql_accounts import accounts
-from havre.backups.mysql_client import DUMP, as_file, databases, program, query, recipe_of, sizes, tables
+from havre.backups.mysql_client import (
+    DUMP,
+    as_file,
+    databases,
+    program,
+    query,
+    recipe_of,
+    sizes,
+    tables,
+    without_history,
+)
 from havre.backups.mysqldump import DumpError, DumpReader
 from havre.backups.place import Keep, Place, Taken, produced
 from havre.errors import FailedError, InputError, Problem
@@ -37,12 +47,15 @@ class Mysql:
         parts = tuple(_dump(place, keep, database) for database in chosen)
         loose = _loose_tables(place, chosen)
         read_apart = (f"not of one moment, because their engine has no transactions: {', '.join(loose)}",)
+        today = [f"{database}.{table}" for database in chosen for table in without_history(place, database)]
+        no_history = (f"without what system-versioned tables keep of earlier rows: {', '.join(today)}",)
         return Taken(
             parts=parts,
             checks=(
                 f"the dump ended with 0 for {', '.join(chosen)}",
                 "every table is in it, and its rows are counted",
                 *(read_apart if loose else ()),
+                *(no_history if today else ()),
             ),
             globals_sql=accounts(place),
             version=query(place, "SELECT VERSION()"),

@@ -25,10 +25,9 @@ _AS_ROOT = (
         *) own=mariadb-admin ;;
     esac
     command -v "$own" > /dev/null 2>&1 || own="$tool"
-    case "$tool $("$own" --version)" in
-        mysql\\ *MariaDB*) set -- --skip-print-query-on-error "$@" ;;
-        mysqldump\\ *MariaDB*) ;;
-        mysqldump\\ *) set -- --set-gtid-purged=OFF "$@" ;;
+    case "$tool $("$own" --help 2> /dev/null)" in
+        mysql\\ *print-query-on-error*) set -- --skip-print-query-on-error "$@" ;;
+        mysqldump\\ *set-gtid-purged*) set -- --set-gtid-purged=OFF "$@" ;;
     esac
     exec "$own" --user="$user" "$@" ${database:+--} ${database:+"$database"}
     """,
@@ -36,7 +35,8 @@ _AS_ROOT = (
 )
 """Run one of its programs, told its database as `dbname=…`, with the image's own variables: no password leaves the
 replica, and none is in a command line; where the image has none, the server may know root by the socket. MariaDB's
-client must be told to keep rows out of its complaints, and MySQL's dump to leave out the server's transactions."""
+client must be told to keep rows out of its complaints (one from before August 2024 does, and knows no such option), and
+MySQL's dump to leave out the server's transactions."""
 
 DUMP = (
     "--single-transaction", "--quick", "--routines", "--triggers", "--events", "--hex-blob", "--opt", "--tz-utc",
@@ -113,6 +113,15 @@ def tables(place: Place, database: str) -> dict[str, str]:
     )
     rows = (line.partition("\t") for line in query(place, sql).splitlines())
     return {name: engine for engine, _, name in rows}
+
+
+def without_history(place: Place, database: str) -> tuple[str, ...]:
+    """Its tables that keep what their rows were before: a dump has the rows of today only."""
+    sql = (
+        "SELECT TABLE_NAME FROM information_schema.TABLES"  # noqa: S608
+        f" WHERE TABLE_SCHEMA = {literal(database)} AND TABLE_TYPE = 'SYSTEM VERSIONED' ORDER BY 1"
+    )
+    return tuple(query(place, sql).splitlines())
 
 
 def exists(place: Place, database: str) -> bool:

@@ -25,6 +25,7 @@ from havre.backups.mysql_client import (
     quoted,
     sizes,
     tables,
+    tried_sql,
 )  # fmt: skip
 from havre.backups.mysqldump import Code, DumpError, DumpReader, Section, unqualified
 from havre.backups.place import Collected, Place
@@ -154,10 +155,12 @@ class MysqlDatabases:
         return kept
 
     def await_start(self, limit: float) -> bool:
-        """Asked over TCP, where the server that only prepares the data directory does not listen."""
+        """Asked over TCP, where the server that only prepares the data directory does not listen; on a port of the
+        user's own, whether it listens at all.
+        """
         deadline = clock.elapsed() + limit
         over_tcp = program("mysqladmin", "", "--host=127.0.0.1", "--protocol=tcp", "--connect-timeout=5", "ping")
-        while self.place.ask(over_tcp).exit_code != 0:
+        while self.place.ask(over_tcp).exit_code != 0 and not self._listens():
             if clock.elapsed() >= deadline:
                 return False
             clock.sleep(0.3)
@@ -167,6 +170,9 @@ class MysqlDatabases:
         """MySQL says `1`."""
         answer = query(self.place, OWN_MODE + sql, database)
         return TRUE if answer == "1" else answer
+
+    def _listens(self) -> bool:
+        return tried_sql(self.place, "", "SELECT @@skip_networking").output.strip() == "0"
 
     def _aside(self, old: str) -> Path:
         """Where the code of what is kept under that name is written down while it changes places."""

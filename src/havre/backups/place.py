@@ -150,6 +150,10 @@ def answered(
 
 OWN_WORDS = "its own words are above: correct what they name, then try again"
 """The next step where nothing but the evidence is left of a replica."""
+_REFUSED = (
+    "give the service root's password as it is now (MARIADB_ROOT_PASSWORD, MYSQL_ROOT_PASSWORD), or write"
+    " `kind: volume` under `backups:` in havre.yaml: then the service stands still for each backup"
+)
 ENDED = "throw-away-ended"
 """The code of the problem that a throw-away replica is not there any more: waiting for it is in vain."""
 DATABASE = "dbname="
@@ -163,10 +167,11 @@ def command_failed(place: Place, command: Sequence[str], code: int, complaints: 
     ended = "was killed" if code in (137, -9) else "lost its connection" if code == -1 else f"exit code {code}"
     told = (word.removeprefix(DATABASE) for word in command if word.startswith(DATABASE) and word != DATABASE)
     about = next((f" of {word}" for word in told), "")
+    own = f"its own words are above; `{place.log}` may say more" if place.log else OWN_WORDS
     return Problem(
         summary=f"`{shown}`{about} in {place.name} failed: {ended}",
         evidence=(*complaints.strip().splitlines()[-6:], *place.last_words()),
         effect="nothing that is not whole was kept or taken into use",
-        hint=f"its own words are above; `{place.log}` may say more" if place.log else OWN_WORDS,
+        hint=_REFUSED if "Access denied for user" in complaints else own,
         code="backup-source-failed",
     )
