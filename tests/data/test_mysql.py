@@ -97,14 +97,23 @@ def test_a_busy_database_is_replaced_as_a_whole_and_kept(shop: MysqlStand, taken
             with contextlib.suppress(HavreError):  # connections are ended at the swap
                 shop.sql("INSERT INTO orders (customer, total) VALUES (1, 0)")
 
-    writer = threading.Thread(target=write)
-    writer.start()
+    def press() -> None:
+        while not shop.traffic.events and not stop.is_set():
+            stop.wait(0.05)
+        os.kill(os.getpid(), signal.SIGINT)  # somebody presses Ctrl-C as the databases change places
+
+    told: list[str] = []
+    others = [threading.Thread(target=write), threading.Thread(target=press)]
+    for other in others:
+        other.start()
     try:
-        done = restore(shop.storage, shop.intent, "db", taken.id)
+        done = restore(shop.storage, shop.intent, "db", taken.id, progress=told.append)
     finally:
         shop.traffic.edge = None
         stop.set()
-        writer.join()
+        for other in others:
+            other.join()
+    assert "it cannot be stopped now: the databases are changing places" in told
     assert done.verified == ("shop: 1006 rows in 5 tables",)
     assert shop.traffic.events == ["hold web:80", "lead again"]
     assert shop.sql("SELECT COUNT(*) FROM orders WHERE total > 0") == "1000"

@@ -11,6 +11,7 @@ from havre.backups.databases import Databases, fits
 from havre.backups.place import Place
 from havre.errors import HavreError, InputError
 from havre.host import clock
+from havre.host.unbroken import unbroken
 from havre.model.backup import Part, Snapshot
 from havre.workflows.holding import requests_held
 from havre.workflows.restore_files import name_taken
@@ -48,14 +49,8 @@ class RestoredDatabases:
             with suppress(HavreError):
                 self.databases.forget_accounts(made)
             raise
-        try:
-            kept = self._swap_all(fresh, mark)
-        except HavreError:
-            with suppress(HavreError):  # those that changed places need their accounts' rights all the same
-                self.databases.give_rights(self.snapshot.globals_sql, made)
-            raise
-        self._tell(self.databases.give_rights(self.snapshot.globals_sql, made))
-        return kept
+        with unbroken(lambda: self.progress("it cannot be stopped now: the databases are changing places")):
+            return self._change_places(fresh, mark, made)
 
     def beside(self, to: str) -> None:
         """The one part of the snapshot as a database of this name."""
@@ -85,6 +80,16 @@ class RestoredDatabases:
         told = self.databases.fill(name, part, self.open(part))
         self.progress(f"{part.name}: every table has the rows of the snapshot")
         return told
+
+    def _change_places(self, fresh: dict[Part, str], mark: str, made: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            kept = self._swap_all(fresh, mark)
+        except HavreError:
+            with suppress(HavreError):  # those that changed places need their accounts' rights all the same
+                self.databases.give_rights(self.snapshot.globals_sql, made)
+            raise
+        self._tell(self.databases.give_rights(self.snapshot.globals_sql, made))
+        return kept
 
     def _swap_all(self, fresh: dict[Part, str], mark: str) -> tuple[str, ...]:
         kept = []
