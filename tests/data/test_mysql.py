@@ -129,6 +129,11 @@ def test_a_busy_database_is_replaced_as_a_whole_and_kept(shop: MysqlStand, taken
     with pytest.raises(FailedError, match="failed: exit code 1"):
         shop.sql("DELETE FROM customers WHERE id = 1")
     shop.sql("CREATE DATABASE shop__new_20260101_000000")  # as a killed restore leaves it
+    cut_off = shop.server.state.backups / f"{kept}.sql"
+    cut_off.touch()
+    with pytest.raises(RefusedError, match="was cut off while databases changed places"):
+        drop_kept(shop.storage, shop.intent, "db")
+    cut_off.unlink()
     assert set(drop_kept(shop.storage, shop.intent, "db")) == {kept, "shop__new_20260101_000000"}
     assert shop.sql(RIGHTS) == rights, "no rights are left behind"
 

@@ -29,7 +29,7 @@ from havre.backups.mysql_client import (
 )  # fmt: skip
 from havre.backups.mysqldump import Code, DumpError, DumpReader, Section, unqualified
 from havre.backups.place import Collected, Place
-from havre.errors import FailedError, HavreError, Problem
+from havre.errors import FailedError, HavreError, Problem, RefusedError
 from havre.host import clock
 from havre.model.backup import Part
 from havre.model.units import show_bytes
@@ -147,11 +147,12 @@ class MysqlDatabases:
             swap.aside.unlink(missing_ok=True)
 
     def drop_kept(self) -> tuple[str, ...]:
-        """Databases only."""
+        """Databases only; one whose swap was cut off may hold what is live: RefusedError, and none is removed."""
         kept = tuple(name for name in databases(self.place) if re.search(KEPT, name))
+        if cut_off := [name for name in kept if self._aside(name).exists()]:
+            raise RefusedError([_cut_off(self.place, name, self._aside(name)) for name in cut_off])
         for name in kept:
             mysql_swap.drop(self.place, name)
-            self._aside(name).unlink(missing_ok=True)
         return kept
 
     def await_start(self, limit: float) -> bool:
@@ -254,6 +255,17 @@ def _large_statements(place: Place) -> Iterator[None]:
     finally:
         with suppress(HavreError):  # a server that is gone forgets it too
             answered_sql(place, "", f"SET GLOBAL max_allowed_packet = {before}")
+
+
+def _cut_off(place: Place, old: str, aside: Path) -> Problem:
+    return Problem(
+        summary=f"the restore that kept {old} was cut off while databases changed places",
+        subject=place.name,
+        evidence=(f"the triggers, views, routines and events of the database that was live are in {aside}",),
+        effect="nothing was removed: tables of the live database may be in it",
+        hint=f"look whether the live database has all its tables and code; when it has, remove {aside} and try again",
+        code="restore-half-way",
+    )
 
 
 def _load_failed(place: Place, database: str, code: int, complaints: str) -> Problem:
