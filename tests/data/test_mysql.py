@@ -20,6 +20,7 @@ from mysql_stand import COUNTS, MysqlStand, deployed
 from havre.backups import mysql_swap
 from havre.backups.migration_tools import TOOLS
 from havre.backups.mysql_accounts import make_missing
+from havre.backups.mysql_client import quoted
 from havre.backups.mysql_revisions import schema_state
 from havre.backups.mysqldump import Code, Section
 from havre.backups.vault import escrow_text
@@ -175,6 +176,34 @@ def test_the_history_of_tables_is_told_to_be_in_no_backup(shop: MysqlStand) -> N
     shop.sql("DROP TABLE past")
     assert dict(snapshot.parts[0].counts)["past"] == 1
     assert "without what system-versioned tables keep of earlier rows: shop.past" in snapshot.checks
+
+
+@pytest.mark.parametrize("name", ["a/b", "we`ird_-'%\"ž\\", "only views"])
+def test_databases_of_any_name_and_content_come_back(shop: MysqlStand, name: str) -> None:
+    shop.sql(f"CREATE DATABASE {quoted(name)} CHARACTER SET latin1", "")
+    shop.sql("CREATE VIEW v AS SELECT 1 AS a, 'x;\n-- Dump completed' AS b", name)
+    held, before = "SELECT MD5(CONCAT_WS('|', `a(`, HEX(b), c, d, e + 0)) FROM `UPPER``(` ORDER BY 1", ""
+    if name != "only views":
+        shop.sql(
+            "SET NAMES utf8mb4; CREATE TABLE upper (x INT PRIMARY KEY);"
+            "CREATE TABLE `UPPER``(` (`a(` VARCHAR(20), b LONGBLOB, c TIME(3), d JSON, e BIT(3));"
+            "CREATE TRIGGER `t``1` BEFORE INSERT ON upper FOR EACH ROW SET @x = 1;"
+            "INSERT INTO `UPPER``(` VALUES ('-- Dump completed', '', NULL, NULL, NULL),"
+            " ('é;', REPEAT(x'00273B0A5C', 300000), '-12:00:00.5', '[1, \"(\"]', b'101');",
+            name,
+        )
+        before = shop.sql(held, name)
+    pattern = quoted(name.replace("_", "\\_").replace("%", "\\%"))
+    shop.sql(f"GRANT SELECT ON {pattern}.* TO shop", "")
+    rights, intent = shop.sql("SHOW GRANTS FOR shop"), with_policy(shop, databases=(name,))
+    [snapshot] = back_up(shop.storage, intent, ["db"])
+    assert restore(shop.storage, intent, "db", snapshot.id, doubtful=True).into == (name,)
+    assert not before or shop.sql(held, name) == before
+    assert shop.sql("SELECT a FROM v", name) == "1"
+    drop_kept(shop.storage, intent, "db")
+    assert shop.sql("SHOW GRANTS FOR shop") == rights
+    assert not list(shop.server.state.backups.glob("*.sql")), "nothing is left aside"
+    shop.sql(f"DROP DATABASE {quoted(name)}; REVOKE SELECT ON {pattern}.* FROM shop", "")
 
 
 def test_accounts_are_made_all_or_none(shop: MysqlStand) -> None:
