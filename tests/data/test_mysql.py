@@ -206,6 +206,42 @@ def test_databases_of_any_name_and_content_come_back(shop: MysqlStand, name: str
     shop.sql(f"DROP DATABASE {quoted(name)}; REVOKE SELECT ON {pattern}.* FROM shop", "")
 
 
+def test_what_was_filled_goes_when_one_of_several_cannot_change_places(
+    shop: MysqlStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mysql_swap, "_PATIENCE", 1)
+    for name in ("one", "two"):
+        shop.sql(f"CREATE DATABASE {name}; CREATE TABLE {name}.t (id INT); INSERT INTO {name}.t VALUES (1)", "")
+    intent = with_policy(shop, databases=("one", "two"))
+    [snapshot] = back_up(shop.storage, intent, ["db"])
+    shop.sql("DELETE FROM one.t; DELETE FROM two.t", "")
+
+    def hold() -> None:
+        with contextlib.suppress(HavreError):
+            shop.sql("START TRANSACTION; SELECT * FROM two.t; DO SLEEP(600)", "")
+
+    told: list[str] = []
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        with pytest.raises(FailedError, match="Lock wait timeout") as failed:
+            restore(shop.storage, intent, "db", snapshot.id, progress=told.append)
+    finally:
+        shop.sql(
+            "SELECT CONCAT('KILL ', ID) INTO @kill FROM information_schema.PROCESSLIST WHERE INFO = 'DO SLEEP(600)';"
+            "EXECUTE IMMEDIATE @kill",
+            "",
+        )
+        holder.join()
+    assert failed.value.problems[0].effect == "two is as it was"
+    assert shop.sql("SELECT COUNT(*) FROM one.t; SELECT COUNT(*) FROM two.t") == "1\n0"
+    assert told[-1].startswith("restored all the same: what was live before is kept as one__before_")
+    found = shop.sql("SHOW DATABASES")
+    assert ("__new_" in found, "two__before_" in found, "one__before_" in found) == (False, False, True)
+    drop_kept(shop.storage, intent, "db")
+    shop.sql("DROP DATABASE one; DROP DATABASE two")
+
+
 def test_accounts_are_made_all_or_none(shop: MysqlStand) -> None:
     place = place_of(shop.server, shop.name, "db")
     wanted = "-- 'first'@'%'\nCREATE USER first;\n-- 'second'@'%'\nCREATE USER second IDENTIFIED VIA nothing;\n"

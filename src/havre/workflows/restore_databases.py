@@ -102,6 +102,7 @@ class RestoredDatabases:
                     if was_there:
                         kept.append(old)
         except HavreError:
+            self._tell(tuple(f"restored all the same: what was live before is kept as {old}" for old in kept))
             self._drop(fresh.values())  # those that changed places have left nothing under that name
             raise
         for name in fresh.values():
