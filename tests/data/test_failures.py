@@ -183,6 +183,28 @@ def test_keys_that_a_storage_refuses_are_said_before_anybody_gives_up_waiting(st
         s3.kill()
 
 
+def test_the_credentials_of_something_else_in_the_environment_take_no_place(stand: Stand, tmp_path: Path) -> None:
+    s3 = S3(tmp_path)
+    s3.start()
+    storage = replace(stand.storage, variables={**stand.variables, **CREDENTIALS}, patience=8.0)
+    intent, timer = to(stand, s3.url), replace(storage, variables=stand.variables)
+    new = {"AWS_ACCESS_KEY_ID": "renewed", "AWS_SECRET_ACCESS_KEY": "renewedsecret"}
+    try:
+        back_up(storage, intent, ["db"])
+        other = replace(storage, variables={**stand.variables, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"})
+        assert back_up(other, intent, ["db"])[0].is_good
+        assert back_up(timer, intent, ["db"])[0].is_good
+
+        s3.kill()
+        s3.login = "renewed,renewedsecret"
+        s3.start()
+        renewed = replace(storage, variables={**stand.variables, **new})
+        assert back_up(renewed, intent, ["db"])[0].is_good
+        assert back_up(timer, intent, ["db"])[0].is_good
+    finally:
+        s3.kill()
+
+
 def wait_for_restic(url: str, command: str, seconds: float = 60) -> None:
     """Until a restic runs that does this with that repository."""
     deadline = time.monotonic() + seconds

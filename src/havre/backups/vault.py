@@ -44,18 +44,30 @@ class Vault:
     unseal: Seal
 
     def destination(self, url: str, variables: Mapping[str, str]) -> Destination:
-        """Everything needed to use a repository; storage credentials in `variables` are remembered, sealed.
+        """Everything needed to use a repository; the storage credentials in `variables` come before sealed ones.
 
-        So a timer, which has no such variables, can use what a person gave once.
+        The first ones are sealed at once, so a timer, which has no such variables, can use what a person gave once;
+        others when they are remembered.
         """
         content = self._read()
+        if not is_remote(url):
+            return Destination(url=url, password=content.password, environment={})
+        sealed = content.environments.get(url, {})
         given = {name: value for name, value in variables.items() if name.startswith(STORAGE_VARIABLES)}
-        known = content.environments.get(url, {})
-        if is_remote(url) and given and {**known, **given} != known:
-            content.environments[url] = {**known, **given}
-            self._write(content)
-        environment = content.environments.get(url, {}) if is_remote(url) else {}
-        return Destination(url=url, password=content.password, environment=environment)
+        found = Destination(url=url, password=content.password, environment={**sealed, **given})
+        if given and not sealed:
+            self.remember(found)
+        return found
+
+    def is_sealed(self, destination: Destination) -> bool:
+        """True when its credentials are those that are kept."""
+        return self._read().environments.get(destination.url, {}) == destination.environment
+
+    def remember(self, destination: Destination) -> None:
+        """Keep its credentials, sealed, in the place of those kept before."""
+        content = self._read()
+        content.environments[destination.url] = dict(destination.environment)
+        self._write(content)
 
     def password(self) -> str:
         """The repositories' password, made when there is none."""

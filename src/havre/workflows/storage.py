@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from havre.backups.book import Book
 from havre.backups.opening import open_repository
 from havre.backups.repository import Repository
-from havre.backups.vault import Vault
+from havre.backups.vault import Destination, Vault
+from havre.errors import HavreError
 from havre.model.backup import BackupPolicy
 from havre.workflows.server import Server
 from havre.workflows.settings import read_settings
@@ -21,6 +22,8 @@ class Storage:
     server: Server
     variables: Mapping[str, str] = field(default_factory=dict)
     patience: float = 300.0
+    _refused: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    """Repositories that the environment's credentials do not open."""
 
     @property
     def book(self) -> Book:
@@ -43,10 +46,28 @@ class Storage:
         return tuple(self._absolute(url) for url in wanted) or (self.default_url,)
 
     def repository(self, url: str) -> Repository:
-        """The repository at `url`, whether it exists or not."""
-        known = self.vault.destination(url, self.variables)
+        """The repository at `url`, whether it exists or not.
+
+        Credentials in the environment that differ from the sealed ones may be new, or those of something else: when
+        they open the storage they are sealed, else the sealed ones are used.
+        """
+        found = self.vault.destination(url, self.variables)
+        if self.vault.is_sealed(found):
+            return self._opened(found)
+        if url not in self._refused:
+            repository = self._opened(found)
+            try:
+                repository.exists()
+            except HavreError:
+                self._refused.add(url)
+            else:
+                self.vault.remember(found)
+                return repository
+        return self._opened(self.vault.destination(url, {}))
+
+    def _opened(self, destination: Destination) -> Repository:
         directory = self.server.state.directory
-        return open_repository(known, state=directory, variables=self.variables, patience=self.patience)
+        return open_repository(destination, state=directory, variables=self.variables, patience=self.patience)
 
     def made(self, url: str, instance: str) -> Repository:
         """The same, made where nothing of the instance was stored yet: one that vanished later must be noticed."""

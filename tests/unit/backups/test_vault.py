@@ -45,3 +45,15 @@ def test_storage_credentials_are_remembered_for_timers(tmp_path: Path) -> None:
     vault(tmp_path).destination(url, {"AWS_ACCESS_KEY_ID": "id", "HOME": "/root"})
     assert vault(tmp_path).destination(url, {}).environment == {"AWS_ACCESS_KEY_ID": "id"}
     assert vault(tmp_path).destination("/var/backups", {"AWS_ACCESS_KEY_ID": "id"}).environment == {}
+
+
+def test_other_storage_credentials_are_used_but_only_kept_once_they_are_remembered(tmp_path: Path) -> None:
+    url = "s3:https://s3.example.org/b"
+    vault(tmp_path).destination(url, {"AWS_ACCESS_KEY_ID": "id", "AWS_REGION": "eu"})
+    other = vault(tmp_path).destination(url, {"AWS_ACCESS_KEY_ID": "other"})
+    assert other.environment == {"AWS_ACCESS_KEY_ID": "other", "AWS_REGION": "eu"}
+    assert not vault(tmp_path).is_sealed(other)
+    assert vault(tmp_path).destination(url, {}).environment == {"AWS_ACCESS_KEY_ID": "id", "AWS_REGION": "eu"}
+    vault(tmp_path).remember(other)
+    assert vault(tmp_path).is_sealed(other)
+    assert vault(tmp_path).destination(url, {}).environment == other.environment
