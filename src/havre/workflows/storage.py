@@ -48,22 +48,19 @@ class Storage:
     def repository(self, url: str) -> Repository:
         """The repository at `url`, whether it exists or not.
 
-        Credentials in the environment that differ from the sealed ones may be new, or those of something else: when
-        they open the storage they are sealed, else the sealed ones are used.
+        Credentials in the environment that differ from the sealed ones may be new, or those of something else: they are
+        used and sealed when they open it, or when neither find one; else the sealed ones are used.
         """
         found = self.vault.destination(url, self.variables)
+        given = self._opened(found)
         if self.vault.is_sealed(found):
-            return self._opened(found)
-        if url not in self._refused:
-            repository = self._opened(found)
-            try:
-                repository.exists()
-            except HavreError:
-                self._refused.add(url)
-            else:
-                self.vault.remember(found)
-                return repository
-        return self._opened(self.vault.destination(url, {}))
+            return given
+        sealed = self._opened(self.vault.destination(url, {}))
+        if url not in self._refused and reaches(given, instead_of=sealed):
+            self.vault.remember(found)
+            return given
+        self._refused.add(url)
+        return sealed
 
     def _opened(self, destination: Destination) -> Repository:
         directory = self.server.state.directory
@@ -80,3 +77,16 @@ class Storage:
         if url.startswith("/") or ":" in url:
             return url
         return str(self.server.state.backups / url)
+
+
+def reaches(given: Repository, *, instead_of: Repository) -> bool:
+    """Whether these credentials open the repository, or could make it where the others do not open it either."""
+    try:
+        if given.exists():
+            return True
+    except HavreError:
+        return False
+    try:
+        return not instead_of.exists()
+    except HavreError:
+        return True
