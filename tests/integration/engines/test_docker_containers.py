@@ -328,10 +328,12 @@ def test_an_out_of_memory_kill_is_seen_as_such(stage: Stage) -> None:
     )
     stage.start(greedy)
 
-    while (seen := stage.engine.observe(stage.instance).replicas[0]).is_running:
-        pass
+    deadline = time.monotonic() + 20
+    while not (seen := stage.engine.observe(stage.instance).replicas[0]).oom_killed:  # told a moment after the exit
+        assert time.monotonic() < deadline, seen
+        time.sleep(0.1)
 
-    assert (seen.oom_killed, seen.exit_code) == (True, 137)
+    assert (seen.is_running, seen.exit_code) == (False, 137)
     assert "more memory than its limit" in stage.engine.probe(greedy, 1, stage.context()).output
 
 
