@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
+from havre.backups.place import Place
+from havre.errors import Problem
 from havre.model.backup import Part
 
 TRUE = "true"
+KEPT = "__(before|new)_[0-9]{8}_[0-9]{6}$"
+"""The end of the names of databases that restores set aside, or left when they were killed: no backup has them."""
 
 
 class Databases(Protocol):
@@ -93,3 +97,41 @@ class Databases(Protocol):
 def fits(name: str, ending: str) -> str:
     """Names are cut at 63 bytes; the ending must survive."""
     return name.encode()[: 63 - len(ending)].decode(errors="ignore") + ending
+
+
+def as_file(database: str) -> str:
+    """A name of a database as part of the name of a file: whoever may make databases chooses no directory."""
+    return database.replace("%", "%25").replace("/", "%2F")
+
+
+def dump_not_whole(place: Place, database: str, why: object) -> Problem:
+    """A dump ended well and is none, or lacks something; `why` says what."""
+    return Problem(
+        summary=f"the dump of {database} is not whole: {why}",
+        subject=place.name,
+        effect="it does not count as a backup",
+        hint=f"back up again; `{place.log}` says what happened to it meanwhile",
+        code="backup-structure",
+    )
+
+
+def no_such_database(place: Place, missing: Sequence[str], present: Sequence[str]) -> Problem:
+    """havre.yaml names databases that the server has not."""
+    return Problem(
+        summary=f"{place.name} has no database {', '.join(missing)}",
+        evidence=(f"databases: {', '.join(present)}",),
+        hint="correct `databases` of this backup in havre.yaml",
+        code="database-unknown",
+    )
+
+
+def rows_differ(place: Place, database: str, different: Sequence[str]) -> Problem:
+    """What was filled from a dump has not its rows."""
+    return Problem(
+        summary=f"{database} does not hold what the snapshot held",
+        subject=place.name,
+        evidence=tuple(different[:10]),
+        effect="it was not taken into use",
+        hint="try an older snapshot (`havre backup list`), and drill restores regularly",
+        code="restore-differs",
+    )

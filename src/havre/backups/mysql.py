@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from havre.backups.databases import KEPT, as_file, dump_not_whole, no_such_database
 from havre.backups.feeding import Writable
 from havre.backups.frames import ENDING, Framed
 from havre.backups.mysql_accounts import accounts
 from havre.backups.mysql_client import (
     DUMP,
-    as_file,
     databases,
     program,
     query,
@@ -29,8 +29,6 @@ from havre.model.backup import Part
 
 _SAFE_ENGINES = ("InnoDB", "ROCKSDB", "TokuDB", "ndbcluster")
 """Whose tables one transaction sees as they were at one moment."""
-KEPT = "__(before|new)_[0-9]{8}_[0-9]{6}$"
-"""The end of the names of databases that restores set aside, or left when they were killed: no backup has them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +66,7 @@ class Mysql:
             while not reader.tables and part.counts and (piece := dump.read(_HEAD)):
                 reader.feed(piece)
         if part.counts and not reader.tables:
-            raise FailedError(_not_whole(place, part.name, "nothing of it can be read back"))
+            raise FailedError(dump_not_whole(place, part.name, "nothing of it can be read back"))
         return f"{part.total} rows, {len(part.counts)} tables"
 
     def estimate(self, place: Place) -> int | None:
@@ -78,7 +76,7 @@ class Mysql:
     def _chosen(self, place: Place) -> tuple[str, ...]:
         present = databases(place)
         if missing := [name for name in self.databases if name not in present]:
-            raise InputError(_no_such_database(place, missing, present))
+            raise InputError(no_such_database(place, missing, present))
         chosen = self.databases or tuple(name for name in present if not re.search(KEPT, name))
         if not chosen:
             raise FailedError(_nothing(place))
@@ -107,10 +105,10 @@ def _dump(place: Place, keep: Keep, database: str) -> Part:
         stored = keep(file, produce, lambda _: None)
         counts = reader.finish()
     except DumpError as error:
-        raise FailedError(_not_whole(place, database, str(error))) from error
+        raise FailedError(dump_not_whole(place, database, error)) from error
     stayed = before.keys() & tables(place, database).keys()
     if missing := sorted(stayed - reader.tables):
-        raise FailedError(_not_whole(place, database, f"it lacks {', '.join(missing[:5])}"))
+        raise FailedError(dump_not_whole(place, database, f"it lacks {', '.join(missing[:5])}"))
     return Part(
         name=database, file=file, size=dumped[-1], counts=tuple(sorted(counts.items())), restic=stored.id,
         recipe=recipe_of(place, database),
@@ -124,25 +122,6 @@ def _loose_tables(place: Place, chosen: Sequence[str]) -> list[str]:
         for table, engine in sorted(tables(place, database).items())
         if engine not in _SAFE_ENGINES
     ]
-
-
-def _not_whole(place: Place, database: str, what: str) -> Problem:
-    return Problem(
-        summary=f"the dump of {database} is not whole: {what}",
-        subject=place.name,
-        effect="it does not count as a backup",
-        hint=f"back up again; `{place.log}` says what happened to it meanwhile",
-        code="backup-structure",
-    )
-
-
-def _no_such_database(place: Place, missing: Sequence[str], present: Sequence[str]) -> Problem:
-    return Problem(
-        summary=f"{place.name} has no database {', '.join(missing)}",
-        evidence=(f"databases: {', '.join(present)}",),
-        hint="correct `databases` of this backup in havre.yaml",
-        code="database-unknown",
-    )
 
 
 def _nothing(place: Place) -> Problem:

@@ -140,11 +140,6 @@ def literal(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def as_file(database: str) -> str:
-    """A name of a database as part of the name of a file: whoever may make databases chooses no directory."""
-    return database.replace("%", "%25").replace("/", "%2F")
-
-
 def recipe_of(place: Place, database: str) -> tuple[str, ...]:
     """The statement that makes a database with the same character set and collation; nothing where there is none."""
     if not exists(place, database):

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from havre.backups import mysql_accounts, mysql_swap
-from havre.backups.databases import TRUE
-from havre.backups.mysql import KEPT
+from havre.backups.databases import KEPT, TRUE, as_file, rows_differ
 from havre.backups.mysql_client import (
     OWN_MODE,
     answered_sql,
-    as_file,
     client,
     databases,
     exists,
@@ -233,7 +231,7 @@ def verify_rows(place: Place, database: str, part: Part) -> None:
         if found.get(table) != rows
     ]
     if different:
-        raise FailedError(_rows_differ(place, database, different))
+        raise FailedError(rows_differ(place, database, different))
 
 
 def _rows(place: Place, database: str, names: Collection[str]) -> dict[str, int]:
@@ -276,15 +274,4 @@ def _load_failed(place: Place, database: str, code: int, complaints: str) -> Pro
         effect="the live database was not touched",
         hint="the lines above are the server's own words; an older version may lack what the dump needs",
         code="restore-failed",
-    )
-
-
-def _rows_differ(place: Place, database: str, different: Sequence[str]) -> Problem:
-    return Problem(
-        summary=f"{database} does not hold what the snapshot held",
-        subject=place.name,
-        evidence=tuple(different[:10]),
-        effect="it was not taken into use",
-        hint="try an older snapshot (`havre backup list`), and drill restores regularly",
-        code="restore-differs",
     )

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
+from havre.backups.databases import KEPT, as_file, dump_not_whole, no_such_database, rows_differ
 from havre.backups.feeding import Writable
 from havre.backups.frames import ENDING, Framed
 from havre.backups.pg_recipe import asking, statements
@@ -46,8 +47,6 @@ BESIDE = "pgsql_tmp.havre-"
 """How restores to a moment call their directories beside the live data: pg_basebackup leaves out `pgsql_tmp…`."""
 _DATABASES = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
 _CLOSED = "SELECT datname FROM pg_database WHERE NOT datallowconn AND NOT datistemplate ORDER BY datname"
-KEPT = "__(before|new)_[0-9]{8}_[0-9]{6}$"
-"""The end of the names of databases that restores set aside, or left when they were killed: no backup has them."""
 _RELATIONS = (
     "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'"
@@ -96,7 +95,7 @@ class Postgres:
     def _chosen(self, place: Place) -> tuple[str, ...]:
         present = databases(place)
         if missing := [name for name in self.databases if name not in present]:
-            raise InputError(_no_such_database(place, missing, present))
+            raise InputError(no_such_database(place, missing, present))
         return self.databases or _used(place, present)
 
 
@@ -211,7 +210,7 @@ def verify_rows(place: Place, database: str, part: Part) -> None:
         elif count < rows or (count > rows and not _is_of_extension(place, database, relation)):
             different.append(f"{table}: {count} rows, the dump held {rows}")
     if different:
-        raise FailedError(_rows_differ(place, database, different))
+        raise FailedError(rows_differ(place, database, different))
 
 
 def _rows(place: Place, database: str, tables: Collection[str]) -> Mapping[str, tuple[str, int]]:
@@ -325,7 +324,7 @@ def connection(database: str) -> str:
 
 def _dump(place: Place, keep: Keep, database: str) -> tuple[Part, list[str]]:
     reader = ArchiveReader()
-    file = f"{database.replace('%', '%25').replace('/', '%2F')}.pgdump{ENDING}"
+    file = f"{as_file(database)}.pgdump{ENDING}"
     command = owner("pg_dump", "-Fc", "-Z0", "--no-password", "-d", connection(database))
     sizes = []
 
@@ -340,7 +339,7 @@ def _dump(place: Place, keep: Keep, database: str) -> tuple[Part, list[str]]:
         stored = keep(file, produce, lambda _: None)
         counts = reader.finish()
     except ArchiveError as error:
-        raise FailedError(_not_whole(place, database, error)) from error
+        raise FailedError(dump_not_whole(place, database, error)) from error
     doubts = [] if counts or query(place, database, _OWN_TABLES) == "0" else [f"{database}: no table has data in it"]
     passing = set(query(place, database, _UNLOGGED).splitlines())  # a crash empties them, which is no loss
     part = Part(
@@ -357,25 +356,6 @@ def _is_of_extension(place: Place, database: str, relation: str) -> bool:
     return query(place, database, sql) == "1"
 
 
-def _not_whole(place: Place, database: str, error: ArchiveError) -> Problem:
-    return Problem(
-        summary=f"the dump of {database} is not whole: {error}",
-        subject=place.name,
-        effect="it does not count as a backup",
-        hint=f"back up again; `{place.log}` says what happened to it meanwhile",
-        code="backup-structure",
-    )
-
-
-def _no_such_database(place: Place, missing: Sequence[str], present: Sequence[str]) -> Problem:
-    return Problem(
-        summary=f"{place.name} has no database {', '.join(missing)}",
-        evidence=(f"databases: {', '.join(present)}",),
-        hint="correct `databases` of this backup in havre.yaml",
-        code="database-unknown",
-    )
-
-
 def _restore_failed(place: Place, database: str, code: int, complaints: str) -> Problem:
     return Problem(
         summary=f"pg_restore into {database} failed with exit code {code}",
@@ -384,15 +364,4 @@ def _restore_failed(place: Place, database: str, code: int, complaints: str) -> 
         effect="the live database was not touched",
         hint="the lines above are its own words; missing extensions and roles must exist on the server",
         code="restore-failed",
-    )
-
-
-def _rows_differ(place: Place, database: str, different: Sequence[str]) -> Problem:
-    return Problem(
-        summary=f"{database} does not hold what the snapshot held",
-        subject=place.name,
-        evidence=tuple(different[:10]),
-        effect="it was not taken into use",
-        hint="try an older snapshot (`havre backup list`), and drill restores regularly",
-        code="restore-differs",
     )

@@ -64,7 +64,13 @@ class Running:
 
 
 _PIPE = 1 << 20
-"""Bytes that a pipe holds: the most that Linux grants without asking, and the fewer turns the two take."""
+"""Bytes that a pipe holds: the most that Linux grants unasked (`fs.pipe-max-size`), and fewer turns for both ends."""
+
+
+def widen(pipe: int | IO[bytes]) -> None:
+    """Let a pipe hold a megabyte; where that is not granted, a smaller one does, too."""
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
 
 
 class Patient(io.RawIOBase):
@@ -74,8 +80,7 @@ class Patient(io.RawIOBase):
         if process.stdout is None:
             raise AssertionError("its output was not asked for")
         self._process, self._source, self._seconds = process, process.stdout, seconds
-        with contextlib.suppress(OSError):  # a smaller pipe does, too
-            fcntl.fcntl(self._source, fcntl.F_SETPIPE_SZ, _PIPE)
+        widen(self._source)
         self.gave_up = False
         self.at_end = False
         """It wrote its last byte, and whoever reads knows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from havre.backups.mysql_client import as_file
+from havre.backups.databases import as_file
 
 
 @pytest.mark.parametrize("name", ["/etc/cron.d/x", "../up", "a/b", "a%2Fb"])

@@ -8,8 +8,6 @@ sees the data (docs/decisions/0010).
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import stat
 from pathlib import Path
@@ -17,10 +15,9 @@ from typing import BinaryIO
 
 from havre.engines.docker.client import DockerClient
 from havre.host import clock
+from havre.host.piping import widen
 
 PROC = Path("/proc")
-_SIZE = 1 << 20
-"""Bytes that a pipe holds: the most that Linux grants without asking (`fs.pipe-max-size`)."""
 _STARTS = 2.0
 """Seconds in which the engine tells the process of a command that it is starting."""
 
@@ -58,8 +55,7 @@ def _opened(client: DockerClient, container: str, run: str, number: int, *, doin
         os.close(pipe)
         return None
     os.set_blocking(pipe, True)
-    with contextlib.suppress(OSError):  # a smaller pipe does, too
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _SIZE)
+    widen(pipe)
     return os.fdopen(pipe, "wb" if is_input else "rb", buffering=0)
 
 
